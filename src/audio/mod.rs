@@ -1,0 +1,1 @@
+//! PCM, WAV, resampling, devices, and the sample clock.

@@ -1,0 +1,1 @@
+//! MEMORY. The event log and what is projected from it.

@@ -1,0 +1,1 @@
+//! WIRES. They translate, and decide nothing.

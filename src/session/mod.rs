@@ -1,0 +1,1 @@
+//! I/O that drives one turn machine.

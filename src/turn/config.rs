@@ -1,0 +1,82 @@
+//! The settings of one conversation that its turn machine reads. Durations are in ms.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config;
+
+/// How the end of a user's turn is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TurnDetection {
+    /// By silence of `hangover_ms`.
+    Vad,
+    /// The client says so (`commit`).
+    Manual,
+}
+
+/// See the keys of the same names in `config.yml`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct TurnConfig {
+    pub detection: TurnDetection,
+    pub threshold: f32,
+    pub negative_threshold: f32,
+    pub min_speech_ms: u32,
+    pub hangover_ms: u32,
+    pub prefix_padding_ms: u32,
+    pub max_utterance_s: u32,
+    pub speculate_after_ms: u32,
+    pub interim_ms: u32,
+    pub min_interrupt_ms: u32,
+    pub min_interrupt_words: u32,
+    pub resume_false_interruption: bool,
+    pub lead_ms: u32,
+    pub chunk_ms: u32,
+    pub first_segment_chars: usize,
+    pub max_segment_chars: usize,
+    pub tts_ahead_ms: u32,
+    pub played_grace_ms: u32,
+    pub max_reply_chars: usize,
+    pub asr_timeout_ms: u32,
+    pub llm_first_token_timeout_ms: u32,
+    pub llm_token_timeout_ms: u32,
+    pub tts_timeout_ms: u32,
+    /// Replies are clips: no audio and no `response_text` is sent.
+    pub clips: bool,
+    /// Spoken when a stage fails; empty: nothing.
+    pub apology: String,
+}
+
+impl TurnConfig {
+    /// What the operator configured. `clips`: a clip renderer is ready.
+    pub fn new(config: &config::Config, clips: bool) -> TurnConfig {
+        let (vad, asr, llm, turn) = (&config.vad, &config.asr, &config.llm, &config.turn);
+        TurnConfig {
+            detection: TurnDetection::Vad,
+            threshold: vad.threshold,
+            negative_threshold: vad.negative_threshold,
+            min_speech_ms: vad.min_speech_ms,
+            hangover_ms: vad.hangover_ms,
+            prefix_padding_ms: vad.prefix_padding_ms,
+            max_utterance_s: vad.max_utterance_s,
+            speculate_after_ms: asr.speculate_after_ms,
+            interim_ms: asr.interim_ms,
+            min_interrupt_ms: turn.min_interrupt_ms,
+            min_interrupt_words: turn.min_interrupt_words,
+            resume_false_interruption: turn.resume_false_interruption,
+            lead_ms: turn.lead_ms,
+            chunk_ms: turn.chunk_ms,
+            first_segment_chars: turn.first_segment_chars,
+            max_segment_chars: turn.max_segment_chars,
+            tts_ahead_ms: turn.tts_ahead_ms,
+            played_grace_ms: turn.played_grace_ms,
+            max_reply_chars: turn.max_reply_chars,
+            asr_timeout_ms: asr.timeout_ms,
+            llm_first_token_timeout_ms: llm.first_token_timeout_ms,
+            llm_token_timeout_ms: llm.token_timeout_ms,
+            tts_timeout_ms: config.tts.timeout_ms,
+            clips,
+            apology: config.persona.apology.clone(),
+        }
+    }
+}

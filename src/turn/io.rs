@@ -1,0 +1,470 @@
+//! What goes into the turn machine and what comes out of it. Plain data: recordable, comparable.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use super::config::TurnConfig;
+
+/// Session time: microseconds since the session began. Drivers read a clock; the machine is told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Time(pub u64);
+
+impl Time {
+    /// `ms` after the session began.
+    pub const fn from_ms(ms: u64) -> Time {
+        Time(ms * 1_000)
+    }
+
+    /// This moment, later by `ms`.
+    pub const fn plus_ms(self, ms: u64) -> Time {
+        Time(self.0 + ms * 1_000)
+    }
+
+    /// Microseconds from `earlier` to this moment; 0 if it is not earlier.
+    pub const fn since(self, earlier: Time) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// Milliseconds, with their fraction, from `earlier` to this moment.
+    pub fn ms_since(self, earlier: Time) -> f64 {
+        self.since(earlier) as f64 / 1_000.0
+    }
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub u64);
+    };
+}
+
+id!(
+    /// One contribution of the user and the reply to it. Counts up from 1 in a session.
+    TurnId
+);
+id!(
+    /// One LLM + TTS run. Every piece of work for it carries this stamp.
+    ReplyId
+);
+id!(
+    /// One segment (a sentence or so) of a reply; counts up from 0 in a reply.
+    SegmentId
+);
+id!(
+    /// One chunk of audio sent to the client; counts up from 0 for the whole connection.
+    ChunkId
+);
+id!(
+    /// One recognition job.
+    AsrJob
+);
+
+/// A range of input samples (16 kHz) since the session began.
+pub type InputRange = Range<u64>;
+
+/// A failure that an engine reported, as the machine and the client see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// Stable, snake_case.
+    pub code: String,
+    /// For people.
+    pub message: String,
+}
+
+/// A word of a segment's spoken text and the sample of the segment (24 kHz) at which it has been said.
+pub use crate::engines::WordTime;
+
+/// Everything that can happen to a conversation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Input {
+    /// The session is open. `greeting`: spoken first.
+    Open {
+        /// Text of the greeting, if there is one.
+        greeting: Option<String>,
+    },
+    /// The VAD judged the next frame of the microphone.
+    Frame {
+        /// Probability of speech, 0…1.
+        probability: f32,
+    },
+    /// Manual mode: what was said since the last commit is a turn.
+    Commit,
+    /// Manual mode: forget what was said since the last commit.
+    Clear,
+    /// A typed turn.
+    Text {
+        /// What the user typed; never empty.
+        text: String,
+    },
+    /// The client asks the reply to stop.
+    Interrupt {
+        /// The last chunk that the user heard.
+        last_chunk: Option<ChunkId>,
+    },
+    /// The client has played a chunk to its end.
+    Played {
+        /// Which.
+        chunk: ChunkId,
+    },
+    /// The settings of the conversation change, from here on.
+    Configure {
+        /// All of them, valid.
+        config: Box<TurnConfig>,
+    },
+    /// Recognition of [`Output::Transcribe`] has ended.
+    Transcribed {
+        /// Which.
+        job: AsrJob,
+        /// What was said.
+        result: Result<Heard, Fault>,
+    },
+    /// The LLM wrote a piece of the reply.
+    Token {
+        /// Which reply.
+        reply: ReplyId,
+        /// Whole characters.
+        text: String,
+    },
+    /// The LLM called a tool.
+    ToolCall {
+        /// Which reply.
+        reply: ReplyId,
+        /// Function name.
+        name: String,
+        /// JSON text.
+        arguments: String,
+    },
+    /// The LLM has ended, well or not.
+    Generated {
+        /// Which reply.
+        reply: ReplyId,
+        /// How.
+        result: Result<(), Fault>,
+    },
+    /// The TTS made samples of a segment.
+    Speech {
+        /// Which reply.
+        reply: ReplyId,
+        /// Which segment.
+        segment: SegmentId,
+        /// How many samples (24 kHz); the session keeps the audio itself.
+        samples: u64,
+        /// Words whose times became known.
+        words: Vec<WordTime>,
+    },
+    /// The TTS has ended with a segment, well or not.
+    Spoken {
+        /// Which reply.
+        reply: ReplyId,
+        /// Which segment.
+        segment: SegmentId,
+        /// How.
+        result: Result<(), Fault>,
+    },
+    /// The clip of a reply is there, or is not to be had.
+    Rendered {
+        /// Which reply.
+        reply: ReplyId,
+        /// Its length in ms.
+        result: Result<u64, Fault>,
+    },
+    /// What [`Output::Commit`] asked for is durable (or cannot be made so).
+    Committed {
+        /// Which turn.
+        turn: TurnId,
+        /// How.
+        result: Result<(), Fault>,
+    },
+    /// A deadline of [`super::Turn::next_deadline`] has passed.
+    Tick,
+    /// The session ends: what was heard is committed, nothing more is said.
+    Close,
+}
+
+/// The words of one utterance.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heard {
+    /// Empty if there were none.
+    pub text: String,
+    /// ISO 639-1, if known.
+    pub language: Option<String>,
+}
+
+/// Everything that the machine wants done. In order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Output {
+    /// Recognise these samples of the microphone.
+    Transcribe {
+        /// Answer with [`Input::Transcribed`].
+        job: AsrJob,
+        /// Which samples.
+        range: InputRange,
+    },
+    /// The result of this job is no longer wanted.
+    CancelTranscribe {
+        /// Which.
+        job: AsrJob,
+    },
+    /// Microphone samples before this one are no longer needed.
+    ForgetBefore {
+        /// Input sample position.
+        sample: u64,
+    },
+    /// Let the LLM answer.
+    Generate {
+        /// Answer with [`Input::Token`]… and [`Input::Generated`].
+        reply: ReplyId,
+        /// What the user said, to be put behind the history.
+        user_text: String,
+    },
+    /// The LLM may stop; the reply goes on with what it has.
+    StopGenerating {
+        /// Which.
+        reply: ReplyId,
+    },
+    /// Let the TTS speak a segment. One at a time per reply.
+    Synthesize {
+        /// Which reply.
+        reply: ReplyId,
+        /// Answer with [`Input::Speech`]… and [`Input::Spoken`].
+        segment: SegmentId,
+        /// Speakable text.
+        text: String,
+    },
+    /// Render the whole audio of the reply as one clip.
+    Render {
+        /// Answer with [`Input::Rendered`].
+        reply: ReplyId,
+        /// The reply's text.
+        text: String,
+    },
+    /// Stop all work for this reply: set its cancel token, drop its audio and its clip.
+    CancelReply {
+        /// Which.
+        reply: ReplyId,
+    },
+    /// The reply has ended and its audio is no longer needed.
+    ForgetReply {
+        /// Which.
+        reply: ReplyId,
+    },
+    /// Write what was said and heard into the log; answer with [`Input::Committed`].
+    Commit(Commit),
+    /// Tell the client.
+    Tell(Event),
+}
+
+/// What a turn leaves behind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Commit {
+    /// Which.
+    pub turn: TurnId,
+    /// What the user said; `None` for a greeting.
+    pub user: Option<String>,
+    /// Whether the user typed it.
+    pub typed: bool,
+    /// The part of the reply that the user heard; empty if none.
+    pub assistant: String,
+    /// The whole reply as the LLM wrote it, where that is more than was heard.
+    pub unheard: String,
+    /// `assistant` was cut by estimate, not by the times of words.
+    pub estimated: bool,
+    /// How the turn ended.
+    pub outcome: Outcome,
+    /// Stage times.
+    pub metrics: Metrics,
+}
+
+/// How a turn ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The reply was heard to its end.
+    Completed,
+    /// It was stopped.
+    Interrupted,
+    /// There were no words to answer.
+    Empty,
+    /// The user went on speaking before anything was heard; the words moved to the next turn.
+    Superseded,
+    /// A stage failed.
+    Failed,
+}
+
+/// What the conversation is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Waiting for the user.
+    Listening,
+    /// The user speaks.
+    UserSpeaking,
+    /// Recognition is at work.
+    Transcribing,
+    /// The LLM is at work.
+    Thinking,
+    /// The reply is heard.
+    Speaking,
+    /// The clip is being made.
+    Rendering,
+}
+
+/// Who stopped a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InterruptReason {
+    /// The user's voice.
+    Speech,
+    /// The client's request.
+    Client,
+}
+
+/// Times of a turn's stages in ms; `None` where the stage did not happen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    /// End of the user's voice → decision that the turn ended (the hangover, for the most part).
+    pub endpoint: Option<f64>,
+    /// Decision → final transcript (0 if recognition was already done).
+    pub asr: Option<f64>,
+    /// Final transcript → first token.
+    pub llm_first_token: Option<f64>,
+    /// First segment to the TTS → its first audio.
+    pub tts_first_audio: Option<f64>,
+    /// Decision → first chunk (or clip) sent.
+    pub first_audio: Option<f64>,
+    /// Decision → end of the turn.
+    pub total: Option<f64>,
+}
+
+/// What the client is told. Wires translate it; none of them adds to it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// The state changed.
+    Status {
+        /// To this.
+        state: State,
+        /// The turn it concerns.
+        turn: Option<TurnId>,
+    },
+    /// The user started to speak (with this input sample; padding included).
+    SpeechStarted {
+        /// Input sample position.
+        sample: u64,
+    },
+    /// The user stopped speaking (with this input sample).
+    SpeechStopped {
+        /// Input sample position.
+        sample: u64,
+    },
+    /// Words while the user speaks.
+    PartialTranscript {
+        /// Which turn.
+        turn: TurnId,
+        /// So far.
+        text: String,
+    },
+    /// The words of a turn.
+    Transcript {
+        /// Which turn.
+        turn: TurnId,
+        /// Empty if there were none.
+        text: String,
+        /// Length of the user's audio.
+        audio_ms: u64,
+        /// ISO 639-1, if known.
+        language: Option<String>,
+    },
+    /// A segment is about to be heard, or (`last`) the whole reply.
+    ResponseText {
+        /// Which turn.
+        turn: TurnId,
+        /// Which segment.
+        segment: SegmentId,
+        /// The reply's own words.
+        text: String,
+        /// This is the whole reply.
+        last: bool,
+    },
+    /// Samples `range` of the reply's audio are to be sent, as this chunk.
+    Audio {
+        /// Which turn.
+        turn: TurnId,
+        /// Which reply.
+        reply: ReplyId,
+        /// Which segment.
+        segment: SegmentId,
+        /// The chunk.
+        chunk: ChunkId,
+        /// Samples (24 kHz) of the reply's audio.
+        range: Range<u64>,
+    },
+    /// The reply's clip is to be sent.
+    SpeakingClip {
+        /// Which turn.
+        turn: TurnId,
+        /// Which reply.
+        reply: ReplyId,
+        /// The whole reply.
+        text: String,
+        /// Length of the clip.
+        duration_ms: u64,
+    },
+    /// Hold the queue: the user made a sound.
+    Pause {
+        /// Which turn.
+        turn: TurnId,
+    },
+    /// It was not words: go on.
+    Resume {
+        /// Which turn.
+        turn: TurnId,
+        /// The next chunk that will be sent; those before it are in the client's queue.
+        from_chunk: ChunkId,
+    },
+    /// The reply is cancelled: drop everything of it.
+    Interrupt {
+        /// Which turn.
+        turn: TurnId,
+        /// What the user heard.
+        heard_text: String,
+        /// Who stopped it.
+        reason: InterruptReason,
+    },
+    /// The model called a tool.
+    ToolCall {
+        /// Which turn.
+        turn: TurnId,
+        /// Function name.
+        name: String,
+        /// JSON text.
+        arguments: String,
+    },
+    /// Stage times of a turn.
+    Metrics {
+        /// Which turn.
+        turn: TurnId,
+        /// Its times.
+        metrics: Metrics,
+    },
+    /// The turn's one terminal event.
+    TurnEnd {
+        /// Which turn.
+        turn: TurnId,
+        /// How.
+        outcome: Outcome,
+    },
+    /// Something failed, or the client asked for something that cannot be.
+    Error {
+        /// Which turn, if any.
+        turn: Option<TurnId>,
+        /// What.
+        fault: Fault,
+    },
+}

@@ -1,0 +1,4 @@
+//! DECISIONS. The turn machine: pure, replayable, without clock, thread, socket or model.
+
+pub mod config;
+pub mod io;
