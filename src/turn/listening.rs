@@ -1,0 +1,595 @@
+//! The user's side: speech edges → utterances → one contribution of the user.
+//!
+//! An utterance is recognised as soon as it ends, or already on a short silence inside the hangover;
+//! that result counts only if nothing was said since. A contribution (`UserTurn`) may hold several
+//! utterances: parts of a long one, or what was said before and after a reply was dropped unheard.
+
+use super::config::TurnDetection;
+use super::detector::Edge;
+use super::io::{
+    AsrJob, Commit, Event, Fault, Heard, InputRange, InterruptReason, Metrics, Outcome, Output, State, Time,
+    TurnId,
+};
+use super::{Turn, replying::Reply};
+
+/// Input samples per millisecond (16 kHz).
+pub(super) const SAMPLES_PER_MS: u64 = crate::engines::INPUT_RATE_HZ as u64 / 1_000;
+
+/// To judge words during a barge-in, what was said so far is recognised again after so much more.
+const BARGE_IN_RECOGNITION_MS: u64 = 500;
+
+/// The user's contribution.
+#[derive(Debug, Clone)]
+pub(super) struct UserTurn {
+    pub id: TurnId,
+    pub utterances: Vec<Utterance>,
+    /// When it was decided that the contribution is complete; `None` while the user speaks.
+    pub decided: Option<Time>,
+    /// When its words were complete.
+    pub transcribed: Option<Time>,
+    pub metrics: Metrics,
+    /// Recognition of a part failed.
+    fault: Option<Fault>,
+    /// What was last told as a partial transcript.
+    partial: String,
+    /// Microphone position of the last interim recognition.
+    interim_at: u64,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Utterance {
+    /// Input samples; empty for typed text.
+    range: InputRange,
+    words: Words,
+}
+
+#[derive(Debug, Clone)]
+enum Words {
+    Waiting(AsrJob),
+    Known(Heard),
+    Typed(String),
+}
+
+/// Recognition at work.
+#[derive(Debug, Clone)]
+pub(super) struct Job {
+    id: AsrJob,
+    purpose: Purpose,
+    range: InputRange,
+    started: Time,
+    /// A speculative result that waits for the silence to last.
+    done: Option<Heard>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// The words of an utterance of the contribution.
+    Utterance,
+    /// What was said before the present silence; becomes the utterance's if the silence lasts.
+    Speculative,
+    /// Only to be shown.
+    Interim,
+    /// To find out whether a sound during a reply was words.
+    BargeIn,
+}
+
+/// The user makes a sound during a reply.
+#[derive(Debug, Clone)]
+pub(super) struct BargeIn {
+    /// Sounds that have ended; more than one if the next began before the words were judged.
+    ended: Vec<InputRange>,
+    /// Whether a sound is going on.
+    sounding: bool,
+    /// What recognition makes of it all, so far.
+    words: Heard,
+    /// Microphone position of the last recognition.
+    recognised_at: u64,
+}
+
+impl UserTurn {
+    fn new(id: TurnId) -> UserTurn {
+        UserTurn {
+            id,
+            utterances: Vec::new(),
+            decided: None,
+            transcribed: None,
+            metrics: Metrics::default(),
+            fault: None,
+            partial: String::new(),
+            interim_at: 0,
+        }
+    }
+
+    fn complete(&self) -> bool {
+        self.utterances.iter().all(|u| !matches!(u.words, Words::Waiting(_)))
+    }
+
+    /// The words so far, in order.
+    pub fn text(&self) -> String {
+        let texts = self.utterances.iter().filter_map(|u| match &u.words {
+            Words::Waiting(_) => None,
+            Words::Known(heard) => Some(heard.text.trim()),
+            Words::Typed(text) => Some(text.trim()),
+        });
+        texts.filter(|t| !t.is_empty()).collect::<Vec<_>>().join(" ")
+    }
+
+    fn language(&self) -> Option<String> {
+        self.utterances.iter().rev().find_map(|u| match &u.words {
+            Words::Known(heard) => heard.language.clone(),
+            Words::Waiting(_) | Words::Typed(_) => None,
+        })
+    }
+
+    /// Whether all of it was typed.
+    pub fn typed(&self) -> bool {
+        self.utterances.iter().all(|u| matches!(u.words, Words::Typed(_)))
+    }
+
+    fn audio_ms(&self) -> u64 {
+        self.utterances.iter().map(|u| u.range.end - u.range.start).sum::<u64>() / SAMPLES_PER_MS
+    }
+}
+
+impl Turn {
+    pub(super) fn on_frame(&mut self, probability: f32) {
+        match self.config.detection {
+            TurnDetection::Vad => {
+                for edge in self.detector.push(probability) {
+                    self.on_edge(edge);
+                }
+                self.judge_barge_in();
+                self.recognise_early();
+            }
+            TurnDetection::Manual => {
+                // Only the position counts; the speech edges are the client's business.
+                let _ = self.detector.push(0.0);
+                let longest = u64::from(self.config.max_utterance_s) * 1_000 * SAMPLES_PER_MS;
+                self.manual_from = self.manual_from.max(self.detector.position().saturating_sub(longest));
+            }
+        }
+    }
+
+    fn on_edge(&mut self, edge: Edge) {
+        match edge {
+            Edge::Start { sample } => self.on_speech_start(sample),
+            Edge::Pause { .. } => {}
+            Edge::Continue { .. } => self.cancel_jobs_for(Purpose::Speculative),
+            Edge::Split { utterance } => self.on_split(utterance),
+            Edge::End { utterance, voice_end } => self.on_speech_end(utterance, voice_end),
+        }
+    }
+
+    fn on_speech_start(&mut self, sample: u64) {
+        self.speech_from = sample;
+        self.tell(Event::SpeechStarted { sample });
+        if let Some(barge_in) = &mut self.barge_in {
+            barge_in.sounding = true;
+        } else if self.reply.as_ref().is_some_and(Reply::is_audible) {
+            if self.config.resume_false_interruption {
+                self.hold_reply();
+                self.barge_in = Some(BargeIn {
+                    ended: Vec::new(),
+                    sounding: true,
+                    words: Heard::default(),
+                    recognised_at: sample,
+                });
+            } else {
+                self.interrupt_reply(InterruptReason::Speech);
+                self.open_user_turn();
+            }
+        } else {
+            self.supersede_unheard();
+            self.open_user_turn();
+        }
+    }
+
+    fn on_split(&mut self, utterance: InputRange) {
+        self.speech_from = utterance.end;
+        self.cancel_jobs_for(Purpose::Interim);
+        if self.barge_in.is_some() {
+            // So long a sound is no cough, whatever recognition makes of it.
+            self.confirm_barge_in();
+        }
+        if self.user.is_some() {
+            self.recognise_utterance(utterance);
+        }
+    }
+
+    fn on_speech_end(&mut self, utterance: InputRange, voice_end: u64) {
+        self.tell(Event::SpeechStopped { sample: voice_end });
+        if let Some(barge_in) = &mut self.barge_in {
+            barge_in.sounding = false;
+            barge_in.ended.push(utterance);
+            if self.config.min_interrupt_words == 0 {
+                self.resume_reply();
+            } else {
+                self.recognise_barge_in();
+            }
+            return;
+        }
+        if self.user.as_ref().is_none_or(|user| user.decided.is_some()) {
+            return;
+        }
+        self.cancel_jobs_for(Purpose::Interim);
+        self.take_over_speculation(utterance);
+        self.decide(voice_end);
+    }
+
+    /// The utterance has ended where it was expected to: what was recognised ahead is its words.
+    fn take_over_speculation(&mut self, utterance: InputRange) {
+        let ahead = self.jobs.iter().position(|job| job.purpose == Purpose::Speculative);
+        let words = match ahead.map(|index| (index, self.jobs[index].done.take())) {
+            Some((index, Some(heard))) => {
+                self.jobs.remove(index);
+                Words::Known(heard)
+            }
+            Some((index, None)) => {
+                self.jobs[index].purpose = Purpose::Utterance;
+                Words::Waiting(self.jobs[index].id)
+            }
+            None => Words::Waiting(self.start_job(Purpose::Utterance, utterance.clone())),
+        };
+        if let Some(user) = &mut self.user {
+            user.utterances.push(Utterance { range: utterance, words });
+        }
+    }
+
+    fn recognise_utterance(&mut self, range: InputRange) {
+        let job = self.start_job(Purpose::Utterance, range.clone());
+        if let Some(user) = &mut self.user {
+            user.utterances.push(Utterance { range, words: Words::Waiting(job) });
+        }
+    }
+
+    /// The contribution is complete.
+    fn decide(&mut self, voice_end: u64) {
+        let silence = self.detector.position().saturating_sub(voice_end);
+        let Some(user) = &mut self.user else { return };
+        user.decided = Some(self.now);
+        user.metrics.endpoint = Some(silence as f64 / SAMPLES_PER_MS as f64);
+        let id = user.id;
+        self.set_state(State::Transcribing, Some(id));
+        self.answer_if_complete();
+    }
+
+    fn answer_if_complete(&mut self) {
+        let now = self.now;
+        let Some(user) = &mut self.user else { return };
+        let Some(decided) = user.decided else { return };
+        if user.transcribed.is_some() || !user.complete() {
+            return;
+        }
+        user.transcribed = Some(now);
+        let (turn, text) = (user.id, user.text());
+        if !user.typed() {
+            user.metrics.asr = Some(now.ms_since(decided));
+            if let Some(fault) = user.fault.take() {
+                self.fail_recognition(turn, fault);
+                return;
+            }
+            let (audio_ms, language) = (user.audio_ms(), user.language());
+            self.tell(Event::Transcript { turn, text: text.clone(), audio_ms, language });
+        }
+        if text.is_empty() {
+            self.drop_user_turn(Outcome::Empty);
+        } else {
+            self.start_reply(turn, text);
+        }
+    }
+
+    fn fail_recognition(&mut self, turn: TurnId, fault: Fault) {
+        self.tell(Event::Error { turn: Some(turn), fault });
+        if self.config.apology.trim().is_empty() {
+            self.drop_user_turn(Outcome::Failed);
+        } else {
+            let apology = self.config.apology.clone();
+            self.start_apology(turn, &apology);
+        }
+    }
+
+    /// Work that pays off if the user's silence lasts, or that shows what was said so far.
+    fn recognise_early(&mut self) {
+        let collecting = self.user.as_ref().is_some_and(|user| user.decided.is_none());
+        if !collecting || !self.detector.speaking() {
+            return;
+        }
+        let range = self.speech_from..self.detector.position();
+        let silence_ms = self.detector.silence_samples() / SAMPLES_PER_MS;
+        let speculate_after = u64::from(self.config.speculate_after_ms);
+        if silence_ms > 0 {
+            if speculate_after > 0
+                && silence_ms >= speculate_after
+                && !self.has_job_for(Purpose::Speculative)
+            {
+                self.cancel_jobs_for(Purpose::Interim);
+                self.start_job(Purpose::Speculative, range);
+            }
+            return;
+        }
+        let interim = u64::from(self.config.interim_ms) * SAMPLES_PER_MS;
+        let Some(user) = &mut self.user else { return };
+        let since = range.end - user.interim_at.max(range.start);
+        if interim > 0 && since >= interim {
+            user.interim_at = range.end;
+            if !self.has_job_for(Purpose::Interim) {
+                self.start_job(Purpose::Interim, range);
+            }
+        }
+    }
+
+    /// Has the sound during the reply become an interruption?
+    fn judge_barge_in(&mut self) {
+        let long_enough = u64::from(self.config.min_interrupt_ms) * SAMPLES_PER_MS;
+        let position = self.detector.position();
+        let wanted = self.config.min_interrupt_words as usize;
+        let Some(barge_in) = &mut self.barge_in else { return };
+        if !barge_in.sounding || self.detector.voiced_samples() < long_enough {
+            return;
+        }
+        if count_words(&barge_in.words.text) >= wanted {
+            self.confirm_barge_in();
+        } else if position >= barge_in.recognised_at + BARGE_IN_RECOGNITION_MS * SAMPLES_PER_MS
+            && !self.has_job_for(Purpose::BargeIn)
+        {
+            self.recognise_barge_in();
+        }
+    }
+
+    fn recognise_barge_in(&mut self) {
+        self.cancel_jobs_for(Purpose::BargeIn);
+        let position = self.detector.position();
+        let speech_from = self.speech_from;
+        let Some(barge_in) = &mut self.barge_in else { return };
+        barge_in.recognised_at = position;
+        let first = barge_in.ended.first().map_or(speech_from, |range| range.start);
+        let end = if barge_in.sounding { position } else { barge_in.ended.last().map_or(position, |r| r.end) };
+        self.start_job(Purpose::BargeIn, first..end);
+    }
+
+    fn on_barge_in_words(&mut self, heard: Heard) {
+        let Some(barge_in) = &mut self.barge_in else { return };
+        let enough = count_words(&heard.text) >= self.config.min_interrupt_words as usize;
+        let sounding = barge_in.sounding;
+        barge_in.words = heard;
+        match (sounding, enough) {
+            (true, _) => self.judge_barge_in(),
+            (false, true) => self.confirm_barge_in(),
+            (false, false) => self.resume_reply(),
+        }
+    }
+
+    fn confirm_barge_in(&mut self) {
+        let barge_in = self.barge_in.take();
+        self.interrupt_reply(InterruptReason::Speech);
+        self.answer_barge_in(barge_in);
+    }
+
+    /// What was said during the reply becomes the user's next contribution.
+    pub(super) fn answer_barge_in(&mut self, barge_in: Option<BargeIn>) {
+        self.cancel_jobs_for(Purpose::BargeIn);
+        let Some(barge_in) = barge_in else { return };
+        self.open_user_turn();
+        for range in barge_in.ended {
+            self.recognise_utterance(range);
+        }
+        if !barge_in.sounding {
+            self.decide(self.detector.position());
+        }
+    }
+
+    fn open_user_turn(&mut self) {
+        if self.user.is_none() {
+            let id = self.new_turn();
+            self.user = Some(UserTurn::new(id));
+        }
+        let id = self.user.as_ref().map(|user| user.id);
+        self.set_state(State::UserSpeaking, id);
+    }
+
+    /// The user goes on before anything of the reply was heard: drop it, and join the words.
+    fn supersede_unheard(&mut self) {
+        if let Some(reply) = self.reply.take() {
+            self.outputs.push_back(Output::CancelReply { reply: reply.id });
+            let mut joined = self.user.take();
+            self.end_reply(reply, Outcome::Superseded);
+            if let Some(user) = &mut joined {
+                user.id = self.new_turn();
+            }
+            self.user = joined;
+        } else if let Some(mut user) = self.user.take_if(|user| user.decided.is_some()) {
+            self.end_turn(unanswered(&user, Outcome::Superseded, self.now));
+            user.id = self.new_turn();
+            self.user = Some(user);
+        }
+        if let Some(user) = &mut self.user {
+            (user.decided, user.transcribed, user.metrics) = (None, None, Metrics::default());
+        }
+    }
+
+    pub(super) fn on_text(&mut self, text: String) {
+        if self.reply.is_some() {
+            let barge_in = self.barge_in.take();
+            self.interrupt_reply(InterruptReason::Client);
+            self.answer_barge_in(barge_in);
+        }
+        let now = self.now;
+        let id = match &self.user {
+            Some(user) => user.id,
+            None => self.new_turn(),
+        };
+        let fresh = self.user.is_none();
+        let user = self.user.get_or_insert_with(|| UserTurn::new(id));
+        user.utterances.push(Utterance { range: 0..0, words: Words::Typed(text) });
+        if fresh {
+            user.decided = Some(now);
+        }
+        self.answer_if_complete();
+    }
+
+    pub(super) fn on_commit(&mut self) {
+        if self.config.detection != TurnDetection::Manual {
+            self.refuse("not_manual", "`commit` needs turn_detection mode `manual`");
+            return;
+        }
+        let range = self.manual_from..self.detector.position();
+        if range.is_empty() {
+            self.refuse("nothing_to_commit", "there is no audio since the last commit");
+            return;
+        }
+        if self.reply.as_ref().is_some_and(Reply::is_audible) {
+            self.interrupt_reply(InterruptReason::Client);
+        } else {
+            self.supersede_unheard();
+        }
+        self.manual_from = range.end;
+        self.open_user_turn();
+        self.recognise_utterance(range.clone());
+        self.decide(range.end);
+    }
+
+    pub(super) fn on_clear(&mut self) {
+        if self.config.detection != TurnDetection::Manual {
+            self.refuse("not_manual", "`clear` needs turn_detection mode `manual`");
+            return;
+        }
+        self.manual_from = self.detector.position();
+    }
+
+    pub(super) fn on_transcribed(&mut self, id: AsrJob, result: Result<Heard, Fault>) {
+        let Some(index) = self.jobs.iter().position(|job| job.id == id && job.done.is_none()) else {
+            return; // stale: no longer wanted
+        };
+        match self.jobs[index].purpose {
+            Purpose::Speculative => match result {
+                Ok(heard) => self.jobs[index].done = Some(heard),
+                // If the silence lasts, the whole utterance is tried.
+                Err(_) => drop(self.jobs.remove(index)),
+            },
+            Purpose::Interim => {
+                self.jobs.remove(index);
+                self.tell_partial(result.unwrap_or_default());
+            }
+            Purpose::BargeIn => {
+                self.jobs.remove(index);
+                match result {
+                    Ok(heard) => self.on_barge_in_words(heard),
+                    Err(fault) => {
+                        self.tell(Event::Error { turn: None, fault });
+                        self.on_barge_in_words(Heard::default());
+                    }
+                }
+            }
+            Purpose::Utterance => {
+                self.jobs.remove(index);
+                self.on_utterance_words(id, result);
+            }
+        }
+    }
+
+    fn on_utterance_words(&mut self, id: AsrJob, result: Result<Heard, Fault>) {
+        let Some(user) = &mut self.user else { return };
+        let heard = result.unwrap_or_else(|fault| {
+            user.fault = Some(fault);
+            Heard::default()
+        });
+        for utterance in &mut user.utterances {
+            if matches!(utterance.words, Words::Waiting(job) if job == id) {
+                utterance.words = Words::Known(heard.clone());
+            }
+        }
+        self.answer_if_complete();
+    }
+
+    fn tell_partial(&mut self, heard: Heard) {
+        let Some(user) = &mut self.user else { return };
+        let text = [user.text(), heard.text].join(" ").trim().to_owned();
+        if text != user.partial && !text.is_empty() {
+            user.partial.clone_from(&text);
+            let turn = user.id;
+            self.tell(Event::PartialTranscript { turn, text });
+        }
+    }
+
+    fn start_job(&mut self, purpose: Purpose, range: InputRange) -> AsrJob {
+        self.last_job.0 += 1;
+        let id = self.last_job;
+        self.jobs.push(Job { id, purpose, range: range.clone(), started: self.now, done: None });
+        self.outputs.push_back(Output::Transcribe { job: id, range });
+        id
+    }
+
+    fn has_job_for(&self, purpose: Purpose) -> bool {
+        self.jobs.iter().any(|job| job.purpose == purpose)
+    }
+
+    fn cancel_jobs_for(&mut self, purpose: Purpose) {
+        for job in self.jobs.extract_if(.., |job| job.purpose == purpose) {
+            if job.done.is_none() {
+                self.outputs.push_back(Output::CancelTranscribe { job: job.id });
+            }
+        }
+    }
+
+    pub(super) fn cancel_jobs(&mut self) {
+        for purpose in [Purpose::Utterance, Purpose::Speculative, Purpose::Interim, Purpose::BargeIn] {
+            self.cancel_jobs_for(purpose);
+        }
+    }
+
+    pub(super) fn recognition_deadline(&self) -> Option<Time> {
+        let running = self.jobs.iter().filter(|job| job.done.is_none());
+        running.map(|job| job.started.plus_ms(self.config.asr_timeout_ms.into())).min()
+    }
+
+    pub(super) fn check_recognition_timeouts(&mut self) {
+        let (limit, now) = (u64::from(self.config.asr_timeout_ms), self.now);
+        while let Some(late) = self
+            .jobs
+            .iter()
+            .find(|job| job.done.is_none() && job.started.plus_ms(limit) <= now)
+            .map(|job| job.id)
+        {
+            self.outputs.push_back(Output::CancelTranscribe { job: late });
+            let message = format!("recognition took longer than asr.timeout_ms ({limit})");
+            self.on_transcribed(late, Err(Fault { code: "asr_timeout".to_owned(), message }));
+        }
+    }
+
+    /// The client stops a turn whose words are still being recognised.
+    pub(super) fn interrupt_recognition(&mut self) {
+        let Some(turn) = self.user.as_ref().map(|user| user.id) else { return };
+        self.tell(Event::Interrupt { turn, heard_text: String::new(), reason: InterruptReason::Client });
+        self.drop_user_turn(Outcome::Interrupted);
+    }
+
+    /// The user's contribution ends without a reply.
+    pub(super) fn drop_user_turn(&mut self, outcome: Outcome) {
+        self.cancel_jobs();
+        if let Some(user) = self.user.take() {
+            self.end_turn(unanswered(&user, outcome, self.now));
+        }
+    }
+}
+
+/// What a contribution without a reply leaves behind.
+fn unanswered(user: &UserTurn, outcome: Outcome, now: Time) -> Commit {
+    let text = user.text();
+    // Superseded words live on in the next turn.
+    let said = (outcome != Outcome::Superseded && !text.is_empty()).then_some(text);
+    let total = user.decided.map(|decided| now.ms_since(decided));
+    Commit {
+        turn: user.id,
+        user: said,
+        typed: user.typed(),
+        assistant: String::new(),
+        unheard: String::new(),
+        estimated: false,
+        outcome,
+        metrics: Metrics { total, ..user.metrics },
+    }
+}
+
+fn count_words(text: &str) -> usize {
+    text.split_whitespace().count()
+}

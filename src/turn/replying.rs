@@ -1,0 +1,584 @@
+//! Our side: LLM text → segments → TTS → chunks (or one clip), until the user has heard it.
+//!
+//! A reply is delivered as audio or as a clip: [`Delivery`] is one or the other, chunks are cut only
+//! from [`Voice`] and a clip is sent only from [`ClipStage`], so a turn cannot mix them.
+
+use std::collections::VecDeque;
+
+use super::config::TurnConfig;
+use super::io::{
+    ChunkId, Commit, Event, Fault, InterruptReason, Metrics, Outcome, Output, ReplyId, SegmentId, State,
+    Time, TurnId, WordTime,
+};
+use super::ledger::{Ledger, Piece};
+use super::playout::{Playout, SAMPLES_PER_MS};
+use super::segmenter::{Segment, Segmenter};
+use super::Turn;
+
+/// The engine keeps its own time-outs and gives better errors; the machine's come a little later.
+const ENGINE_GRACE_MS: u64 = 1_000;
+
+/// One LLM + TTS run.
+#[derive(Debug, Clone)]
+pub(super) struct Reply {
+    pub id: ReplyId,
+    turn: TurnId,
+    /// Holds the reply's own text.
+    segmenter: Segmenter,
+    writing: Writing,
+    /// Segments that wait for the TTS.
+    waiting: VecDeque<Segment>,
+    synthesis: Option<Synthesis>,
+    ledger: Ledger,
+    delivery: Delivery,
+    /// A stage failed: the turn ends as failed.
+    failed: bool,
+    /// When the user's contribution was decided to be complete.
+    decided: Time,
+    metrics: Metrics,
+}
+
+/// What the LLM is doing.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Writing {
+    /// Asked, no token yet.
+    Asked(Time),
+    /// The last token came at this time.
+    Since(Time),
+    Done,
+}
+
+/// What the TTS is doing.
+#[derive(Debug, Clone, Copy)]
+struct Synthesis {
+    segment: SegmentId,
+    /// The last sign of life.
+    since: Time,
+}
+
+#[derive(Debug, Clone)]
+enum Delivery {
+    Voice(Voice),
+    Clip(ClipStage),
+}
+
+#[derive(Debug, Clone)]
+struct Voice {
+    playout: Playout,
+    /// Id of the first chunk, and where each chunk ends.
+    first_chunk: ChunkId,
+    chunk_ends: Vec<u64>,
+    /// The segment whose text was told last.
+    announced: Option<SegmentId>,
+    announced_whole: bool,
+}
+
+#[derive(Debug, Clone)]
+enum ClipStage {
+    Collecting,
+    Rendering,
+    /// The clip is out; it plays like a queue that was sent at once.
+    Playing(Playout),
+}
+
+impl Voice {
+    fn new() -> Voice {
+        Voice {
+            playout: Playout::new(),
+            first_chunk: ChunkId(0),
+            chunk_ends: Vec::new(),
+            announced: None,
+            announced_whole: false,
+        }
+    }
+
+    /// The next chunk that there are samples for, due or not.
+    fn next_piece(&self, ledger: &Ledger, chunk_samples: u64) -> Option<Piece> {
+        let piece = ledger.piece(self.playout.sent(), chunk_samples)?;
+        let whole = piece.ends_segment || piece.range.end - piece.range.start == chunk_samples;
+        whole.then_some(piece)
+    }
+}
+
+impl Reply {
+    fn new(id: ReplyId, turn: TurnId, writing: Writing, decided: Time, config: &TurnConfig) -> Reply {
+        let delivery =
+            if config.clips { Delivery::Clip(ClipStage::Collecting) } else { Delivery::Voice(Voice::new()) };
+        Reply {
+            id,
+            turn,
+            segmenter: Segmenter::new(config.first_segment_chars, config.max_segment_chars),
+            writing,
+            waiting: VecDeque::new(),
+            synthesis: None,
+            ledger: Ledger::default(),
+            delivery,
+            failed: false,
+            decided,
+            metrics: Metrics::default(),
+        }
+    }
+
+    /// Something of it may have been heard.
+    pub fn is_audible(&self) -> bool {
+        self.playout().is_some_and(|playout| playout.sent() > 0)
+    }
+
+    fn playout(&self) -> Option<&Playout> {
+        match &self.delivery {
+            Delivery::Voice(voice) => Some(&voice.playout),
+            Delivery::Clip(ClipStage::Playing(playout)) => Some(playout),
+            Delivery::Clip(_) => None,
+        }
+    }
+
+    fn playout_mut(&mut self) -> Option<&mut Playout> {
+        match &mut self.delivery {
+            Delivery::Voice(voice) => Some(&mut voice.playout),
+            Delivery::Clip(ClipStage::Playing(playout)) => Some(playout),
+            Delivery::Clip(_) => None,
+        }
+    }
+
+    fn collect_segments(&mut self) {
+        while let Some(segment) = self.segmenter.next_segment() {
+            self.waiting.push_back(segment);
+        }
+    }
+
+    /// Adds a fixed text behind what there is, and ends the text.
+    fn finish_with(&mut self, text: &str) {
+        if !self.segmenter.text().is_empty() {
+            self.segmenter.push("\n");
+        }
+        self.segmenter.push(text);
+        self.finish_text();
+    }
+
+    fn finish_text(&mut self) {
+        self.writing = Writing::Done;
+        self.segmenter.finish();
+        self.collect_segments();
+    }
+
+    /// All of its speech has been made.
+    fn is_spoken(&self) -> bool {
+        self.writing == Writing::Done && self.waiting.is_empty() && self.synthesis.is_none()
+    }
+
+    /// Everything was sent, and the user has heard it as far as anybody can tell.
+    fn is_heard(&self, config: &TurnConfig, now: Time) -> bool {
+        self.heard_at(config).is_some_and(|at| at <= now)
+    }
+
+    fn heard_at(&self, config: &TurnConfig) -> Option<Time> {
+        let playout = self.playout()?;
+        if !self.is_spoken() || playout.sent() < self.ledger.samples() {
+            return None;
+        }
+        if playout.sent() == 0 || playout.reported() == Some(playout.sent()) {
+            return Some(Time(0));
+        }
+        // A client that reports is a little behind real time.
+        let grace = playout.reported().map_or(0, |_| u64::from(config.played_grace_ms));
+        playout.ends_at().map(|end| end.plus_ms(grace))
+    }
+
+    fn llm_deadline(&self, config: &TurnConfig) -> Option<Time> {
+        match self.writing {
+            Writing::Asked(at) => {
+                Some(at.plus_ms(u64::from(config.llm_first_token_timeout_ms) + ENGINE_GRACE_MS))
+            }
+            Writing::Since(at) => Some(at.plus_ms(u64::from(config.llm_token_timeout_ms) + ENGINE_GRACE_MS)),
+            Writing::Done => None,
+        }
+    }
+
+    fn tts_deadline(&self, config: &TurnConfig) -> Option<Time> {
+        self.synthesis.map(|synthesis| synthesis.since.plus_ms(config.tts_timeout_ms.into()))
+    }
+
+    /// When something is due for this reply.
+    pub fn deadline(&self, config: &TurnConfig) -> Option<Time> {
+        let chunk = match &self.delivery {
+            Delivery::Voice(voice) => voice.next_piece(&self.ledger, chunk_samples(config)).and_then(|piece| {
+                voice.playout.may_send_at(piece.range.end - piece.range.start, config.lead_ms.into())
+            }),
+            Delivery::Clip(_) => None,
+        };
+        let due = [chunk, self.heard_at(config), self.llm_deadline(config), self.tts_deadline(config)];
+        due.into_iter().flatten().min()
+    }
+}
+
+impl Turn {
+    pub(super) fn start_reply(&mut self, turn: TurnId, user_text: String) {
+        let reply = self.open_reply(turn, Writing::Asked(self.now));
+        self.outputs.push_back(Output::Generate { reply, user_text });
+        self.set_state(State::Thinking, Some(turn));
+    }
+
+    /// A reply whose text is known: a greeting.
+    pub(super) fn start_fixed_reply(&mut self, turn: TurnId, text: &str) {
+        self.open_reply(turn, Writing::Done);
+        if let Some(reply) = &mut self.reply {
+            reply.finish_with(text);
+        }
+    }
+
+    /// The turn has failed before there was a reply: say so.
+    pub(super) fn start_apology(&mut self, turn: TurnId, text: &str) {
+        self.start_fixed_reply(turn, text);
+        if let Some(reply) = &mut self.reply {
+            reply.failed = true;
+        }
+    }
+
+    fn open_reply(&mut self, turn: TurnId, writing: Writing) -> ReplyId {
+        self.last_reply.0 += 1;
+        let user = self.user.as_ref().filter(|user| user.id == turn);
+        let decided = user.and_then(|user| user.decided).unwrap_or(self.now);
+        let mut reply = Reply::new(self.last_reply, turn, writing, decided, &self.config);
+        reply.metrics = user.map(|user| user.metrics).unwrap_or_default();
+        self.reply = Some(reply);
+        self.last_reply
+    }
+
+    /// The one place where stale work is dropped: the reply at work, if `id` is its.
+    fn live(&mut self, id: ReplyId) -> Option<&mut Reply> {
+        self.reply.as_mut().filter(|reply| reply.id == id)
+    }
+
+    pub(super) fn on_token(&mut self, id: ReplyId, text: &str) {
+        let (now, max_chars) = (self.now, self.config.max_reply_chars);
+        let Some(reply) = self.live(id) else { return };
+        match reply.writing {
+            Writing::Asked(at) => reply.metrics.llm_first_token = Some(now.ms_since(at)),
+            Writing::Since(_) => {}
+            Writing::Done => return,
+        }
+        reply.writing = Writing::Since(now);
+        reply.segmenter.push(text);
+        reply.collect_segments();
+        // Bytes are counted: a bound needs no exactness, and characters are never more.
+        if reply.segmenter.text().len() > max_chars {
+            reply.finish_text();
+            self.outputs.push_back(Output::StopGenerating { reply: id });
+        }
+    }
+
+    pub(super) fn on_tool_call(&mut self, id: ReplyId, name: String, arguments: String) {
+        let now = self.now;
+        let Some(reply) = self.live(id) else { return };
+        if reply.writing == Writing::Done {
+            return;
+        }
+        reply.writing = Writing::Since(now);
+        let turn = reply.turn;
+        self.tell(Event::ToolCall { turn, name, arguments });
+    }
+
+    pub(super) fn on_generated(&mut self, id: ReplyId, result: Result<(), Fault>) {
+        let Some(reply) = self.live(id) else { return };
+        if reply.writing == Writing::Done {
+            return;
+        }
+        match result {
+            Ok(()) => reply.finish_text(),
+            Err(fault) => self.fail_writing(fault),
+        }
+    }
+
+    pub(super) fn on_speech(&mut self, id: ReplyId, segment: SegmentId, samples: u64, words: &[WordTime]) {
+        let now = self.now;
+        let Some(reply) = self.live(id) else { return };
+        let Some(synthesis) = reply.synthesis.as_mut().filter(|s| s.segment == segment) else { return };
+        if reply.metrics.tts_first_audio.is_none() && samples > 0 {
+            reply.metrics.tts_first_audio = Some(now.ms_since(synthesis.since));
+        }
+        synthesis.since = now;
+        reply.ledger.speech(samples, words);
+    }
+
+    pub(super) fn on_spoken(&mut self, id: ReplyId, segment: SegmentId, result: Result<(), Fault>) {
+        let Some(reply) = self.live(id) else { return };
+        if reply.synthesis.is_none_or(|s| s.segment != segment) {
+            return;
+        }
+        match result {
+            Ok(()) => {
+                reply.synthesis = None;
+                reply.ledger.close();
+            }
+            Err(fault) => self.fail_speaking(fault),
+        }
+    }
+
+    pub(super) fn on_rendered(&mut self, id: ReplyId, result: Result<u64, Fault>) {
+        let now = self.now;
+        let Some(reply) = self.live(id) else { return };
+        if !matches!(reply.delivery, Delivery::Clip(ClipStage::Rendering)) {
+            return;
+        }
+        let turn = reply.turn;
+        match result {
+            Ok(duration_ms) => {
+                let mut playout = Playout::new();
+                playout.send(reply.ledger.samples(), now);
+                reply.delivery = Delivery::Clip(ClipStage::Playing(playout));
+                reply.metrics.first_audio = Some(now.ms_since(reply.decided));
+                let text = reply.segmenter.text().trim().to_owned();
+                self.tell(Event::SpeakingClip { turn, reply: id, text, duration_ms });
+                self.set_state(State::Speaking, Some(turn));
+            }
+            Err(fault) => {
+                // The words are there: let them be heard at least.
+                reply.delivery = Delivery::Voice(Voice::new());
+                self.tell(Event::Error { turn: Some(turn), fault });
+            }
+        }
+    }
+
+    /// The LLM failed: what was written is spoken, and an apology behind it.
+    fn fail_writing(&mut self, fault: Fault) {
+        let apology = self.config.apology.clone();
+        let Some(reply) = &mut self.reply else { return };
+        reply.failed = true;
+        reply.finish_with(&apology);
+        let turn = Some(reply.turn);
+        self.tell(Event::Error { turn, fault });
+    }
+
+    /// The TTS failed: what was made is played, and nothing more.
+    fn fail_speaking(&mut self, fault: Fault) {
+        let Some(reply) = &mut self.reply else { return };
+        reply.failed = true;
+        reply.waiting.clear();
+        reply.synthesis = None;
+        reply.ledger.close();
+        let (id, turn) = (reply.id, reply.turn);
+        if reply.writing != Writing::Done {
+            reply.writing = Writing::Done;
+            self.outputs.push_back(Output::StopGenerating { reply: id });
+        }
+        if let Some(Reply { delivery: delivery @ Delivery::Clip(_), .. }) = &mut self.reply {
+            *delivery = Delivery::Voice(Voice::new());
+        }
+        self.tell(Event::Error { turn: Some(turn), fault });
+    }
+
+    /// Moves the reply on as far as it can go now.
+    pub(super) fn advance_reply(&mut self) {
+        self.check_reply_timeouts();
+        self.start_synthesis();
+        if self.config_of_reply_is_clip() {
+            self.start_rendering();
+        }
+        self.send_due_chunks();
+        // Sending made room for more speech.
+        self.start_synthesis();
+        let (config, now) = (&self.config, self.now);
+        if let Some(reply) = self.reply.take_if(|reply| reply.is_heard(config, now)) {
+            self.barge_in = None;
+            let outcome = if reply.failed { Outcome::Failed } else { Outcome::Completed };
+            self.outputs.push_back(Output::ForgetReply { reply: reply.id });
+            self.end_reply(reply, outcome);
+        }
+    }
+
+    fn config_of_reply_is_clip(&self) -> bool {
+        self.reply.as_ref().is_some_and(|reply| matches!(reply.delivery, Delivery::Clip(_)))
+    }
+
+    fn check_reply_timeouts(&mut self) {
+        let Some(reply) = &self.reply else { return };
+        let (id, now) = (reply.id, self.now);
+        if reply.llm_deadline(&self.config).is_some_and(|at| at <= now) {
+            self.outputs.push_back(Output::StopGenerating { reply: id });
+            self.fail_writing(timeout("llm_timeout", "the language model gave no token in time"));
+        }
+        let late = |reply: &Reply| reply.tts_deadline(&self.config).is_some_and(|at| at <= now);
+        if self.reply.as_ref().is_some_and(late) {
+            self.fail_speaking(timeout("tts_timeout", "speech synthesis gave no audio within tts.timeout_ms"));
+        }
+    }
+
+    /// One segment at a time, and not further ahead than configured.
+    fn start_synthesis(&mut self) {
+        let ahead = u64::from(self.config.tts_ahead_ms) * SAMPLES_PER_MS;
+        let now = self.now;
+        let Some(reply) = &mut self.reply else { return };
+        while reply.synthesis.is_none() {
+            if let Delivery::Voice(voice) = &reply.delivery
+                && reply.ledger.samples() - voice.playout.sent() > ahead
+            {
+                return;
+            }
+            let Some(segment) = reply.waiting.pop_front() else { return };
+            reply.ledger.open(&segment);
+            if segment.spoken.is_empty() {
+                reply.ledger.close();
+                continue;
+            }
+            reply.synthesis = Some(Synthesis { segment: segment.id, since: now });
+            let (id, text) = (reply.id, segment.spoken);
+            self.outputs.push_back(Output::Synthesize { reply: id, segment: segment.id, text });
+            return;
+        }
+    }
+
+    fn start_rendering(&mut self) {
+        let Some(reply) = &mut self.reply else { return };
+        if !reply.is_spoken() || !matches!(reply.delivery, Delivery::Clip(ClipStage::Collecting)) {
+            return;
+        }
+        if reply.ledger.samples() == 0 {
+            reply.delivery = Delivery::Voice(Voice::new()); // nothing to show, nothing to hear
+            return;
+        }
+        reply.delivery = Delivery::Clip(ClipStage::Rendering);
+        let (id, turn, text) = (reply.id, reply.turn, reply.segmenter.text().trim().to_owned());
+        self.outputs.push_back(Output::Render { reply: id, text });
+        self.set_state(State::Rendering, Some(turn));
+    }
+
+    fn send_due_chunks(&mut self) {
+        let (now, chunk_samples) = (self.now, chunk_samples(&self.config));
+        let lead_ms = u64::from(self.config.lead_ms);
+        loop {
+            let next_chunk = self.next_chunk;
+            let Some(reply) = &mut self.reply else { return };
+            let Delivery::Voice(voice) = &mut reply.delivery else { return };
+            let Some(piece) = voice.next_piece(&reply.ledger, chunk_samples) else { break };
+            let samples = piece.range.end - piece.range.start;
+            if voice.playout.may_send_at(samples, lead_ms).is_none_or(|at| at > now) {
+                break;
+            }
+            if voice.chunk_ends.is_empty() {
+                voice.first_chunk = next_chunk;
+                reply.metrics.first_audio = Some(now.ms_since(reply.decided));
+            }
+            voice.playout.send(samples, now);
+            voice.chunk_ends.push(piece.range.end);
+            let new_segment = voice.announced.replace(piece.segment) != Some(piece.segment);
+            let text = new_segment.then(|| reply.segmenter.text()[piece.source].trim().to_owned());
+            let (turn, id, segment) = (reply.turn, reply.id, piece.segment);
+            self.next_chunk.0 += 1;
+            self.set_state(State::Speaking, Some(turn));
+            if let Some(text) = text {
+                self.tell(Event::ResponseText { turn, segment, text, last: false });
+            }
+            let range = piece.range;
+            self.tell(Event::Audio { turn, reply: id, segment, chunk: next_chunk, range });
+        }
+        self.tell_whole_text();
+    }
+
+    /// With the first chunk of its last segment, the whole reply is known to be heard.
+    fn tell_whole_text(&mut self) {
+        let Some(reply) = &mut self.reply else { return };
+        let Delivery::Voice(voice) = &mut reply.delivery else { return };
+        let Some(segment) = voice.announced else { return };
+        let sent = voice.playout.sent();
+        let last_begun = sent > reply.ledger.last_start()
+            || (reply.synthesis.is_none() && sent == reply.ledger.samples());
+        if voice.announced_whole
+            || reply.writing != Writing::Done
+            || !reply.waiting.is_empty()
+            || !last_begun
+        {
+            return;
+        }
+        voice.announced_whole = true;
+        let (turn, text) = (reply.turn, reply.segmenter.text().trim().to_owned());
+        self.tell(Event::ResponseText { turn, segment, text, last: true });
+    }
+
+    pub(super) fn hold_reply(&mut self) {
+        let now = self.now;
+        let Some(reply) = &mut self.reply else { return };
+        if let Some(playout) = reply.playout_mut() {
+            playout.hold(now);
+        }
+        let turn = reply.turn;
+        self.tell(Event::Pause { turn });
+    }
+
+    /// The sound was not words: the reply goes on from the exact sample where it was held.
+    pub(super) fn resume_reply(&mut self) {
+        self.barge_in = None;
+        let (now, from_chunk) = (self.now, self.next_chunk);
+        let Some(reply) = &mut self.reply else { return };
+        if let Some(playout) = reply.playout_mut() {
+            playout.release(now);
+        }
+        let turn = reply.turn;
+        self.tell(Event::Resume { turn, from_chunk });
+    }
+
+    /// The reply is cancelled, finally. Nothing of it can be sent any more: it is no longer there.
+    pub(super) fn interrupt_reply(&mut self, reason: InterruptReason) {
+        self.barge_in = None;
+        let Some(reply) = self.reply.take() else { return };
+        self.outputs.push_back(Output::CancelReply { reply: reply.id });
+        let heard = self.heard_of(&reply);
+        let heard_text = reply.segmenter.text()[..heard.bytes].trim().to_owned();
+        self.tell(Event::Interrupt { turn: reply.turn, heard_text, reason });
+        self.end_reply(reply, Outcome::Interrupted);
+    }
+
+    fn heard_of(&self, reply: &Reply) -> super::ledger::HeardThrough {
+        let through = reply.playout().map_or(0, |playout| playout.heard(self.now));
+        reply.ledger.heard(reply.segmenter.text(), through)
+    }
+
+    /// The reply's turn ends, and with it the user's contribution that it answered.
+    pub(super) fn end_reply(&mut self, reply: Reply, outcome: Outcome) {
+        let text = reply.segmenter.text();
+        let mut heard = self.heard_of(&reply);
+        if matches!(outcome, Outcome::Completed) {
+            heard = super::ledger::HeardThrough { bytes: text.len(), estimated: false };
+        }
+        let user = self.user.take_if(|user| user.id == reply.turn);
+        let said = user.as_ref().map(|user| user.text()).filter(|text| !text.is_empty());
+        let whole = text.trim();
+        let assistant = text[..heard.bytes].trim();
+        self.end_turn(Commit {
+            turn: reply.turn,
+            // Superseded words live on in the next turn.
+            user: said.filter(|_| outcome != Outcome::Superseded),
+            typed: user.is_some_and(|user| user.typed()),
+            assistant: assistant.to_owned(),
+            unheard: whole[assistant.len().min(whole.len())..].trim().to_owned(),
+            estimated: heard.estimated,
+            outcome,
+            metrics: Metrics { total: Some(self.now.ms_since(reply.decided)), ..reply.metrics },
+        });
+    }
+
+    /// The client has played a chunk to its end. Ids that mean nothing here are refused.
+    pub(super) fn note_played(&mut self, chunk: ChunkId) {
+        if chunk >= self.next_chunk {
+            let message = format!("chunk {} has not been sent yet", chunk.0);
+            self.refuse("unknown_chunk", &message);
+            return;
+        }
+        if let Some(Reply { delivery: Delivery::Voice(voice), .. }) = &mut self.reply
+            && let Some(index) = chunk.0.checked_sub(voice.first_chunk.0)
+            && let Some(end) = voice.chunk_ends.get(index as usize)
+        {
+            voice.playout.report(*end);
+            return;
+        }
+        let message = format!("chunk {} is not of the reply that is playing", chunk.0);
+        self.refuse("stale_chunk", &message);
+    }
+}
+
+fn chunk_samples(config: &TurnConfig) -> u64 {
+    u64::from(config.chunk_ms) * SAMPLES_PER_MS
+}
+
+fn timeout(code: &str, message: &str) -> Fault {
+    Fault { code: code.to_owned(), message: message.to_owned() }
+}
