@@ -248,3 +248,6 @@ impl SpeechDetector {
 fn samples(ms: u32) -> u64 {
     u64::from(ms) * u64::from(INPUT_RATE_HZ) / 1_000
 }
+
+#[cfg(test)]
+mod tests;
