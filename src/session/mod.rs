@@ -1,1 +1,432 @@
-//! I/O that drives one turn machine.
+//! I/O that drives one turn machine: the session actor.
+//!
+//! One task per connection owns everything of a conversation: the turn machine, the microphone's
+//! audio, the VAD's state, the reply's audio, the history. It waits for its client, its inbox (what
+//! worker threads made), and its deadlines; for nothing else, so that a slow engine, disk or client
+//! never stops it. What the machine decides, it carries out.
+//!
+//! - [`messages`]: what a session and its frontend say to each other.
+//! - [`settings`]: what a client may change.
+//! - `work`: gives work to the engines and brings results back.
+//! - `microphone`, `reply_audio`: the samples behind the machine's positions.
+//! - `journal`: turns → events of the conversation log, and the prompt from its history.
+//! - [`recording`]: what a machine was told and what it answered, to be replayed.
+
+mod journal;
+pub mod messages;
+mod microphone;
+pub mod recording;
+mod reply_audio;
+pub mod settings;
+mod work;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::config::Config;
+use crate::engines::{CancelToken, Clip, EngineError, Engines, VAD_FRAME_SAMPLES, VadFrame, VadState};
+use crate::metrics;
+use crate::turn::Turn;
+use crate::turn::io::{Event, Fault, Input, Output, ReplyId, Time};
+
+pub use journal::Journal;
+use messages::{CloseReason, FromClient, ToClient};
+use microphone::Microphone;
+use recording::Recorder;
+use reply_audio::ReplyAudio;
+use settings::{Settings, SettingsPatch};
+use work::{Arrival, Work};
+
+/// Results of worker threads that wait for the actor.
+const INBOX_LENGTH: usize = 64;
+/// Audio that waits for the VAD, at most: beyond it the server is too slow for this client.
+const MAX_BACKLOG_SAMPLES: usize = 10 * crate::engines::INPUT_RATE_HZ as usize;
+/// After the client is gone, the last turn may take so long to become durable.
+const LAST_COMMIT: Duration = Duration::from_secs(5);
+
+/// What a session needs to begin.
+pub struct Start {
+    /// The server's configuration.
+    pub config: Arc<Config>,
+    /// The models.
+    pub engines: Arc<Engines>,
+    /// This conversation's place in the log.
+    pub journal: Journal,
+    /// The conversation's settings.
+    pub settings: Settings,
+    /// Spoken first.
+    pub greeting: Option<String>,
+    /// Writes down what the turn machine is told.
+    pub recorder: Option<Recorder>,
+    /// Set when the server is about to stop: replies finish, then the session ends.
+    pub drain: CancelToken,
+}
+
+/// One conversation.
+struct Session {
+    config: Arc<Config>,
+    settings: Settings,
+    turn: Turn,
+    began: Instant,
+    microphone: Microphone,
+    /// The VAD's state and frame; away while a frame is judged.
+    vad: Option<VadFrame>,
+    work: Work,
+    /// Audio of the reply at work.
+    audio: Option<(ReplyId, ReplyAudio)>,
+    clip: Option<(ReplyId, Clip)>,
+    journal: Journal,
+    recorder: Option<Recorder>,
+    to_client: mpsc::Sender<ToClient>,
+    /// Work that could not be begun.
+    refused: VecDeque<Input>,
+    last_activity: Instant,
+    over: Option<Over>,
+}
+
+/// Why the actor stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Over {
+    ClientGone,
+    TooSlow,
+    Closed(CloseReason),
+}
+
+/// Runs a conversation until its client is gone or it has to end. Dropping `from_client`'s sender
+/// ends it; the frontend ends when `to_client` is dropped.
+pub async fn run(start: Start, mut from_client: mpsc::Receiver<FromClient>, to_client: mpsc::Sender<ToClient>) {
+    let (inbox, mut arrivals) = mpsc::channel(INBOX_LENGTH);
+    let began = Instant::now();
+    let (drain, limits) = (start.drain.clone(), start.config.limits.clone());
+    let idle_timeout = Duration::from_secs(limits.idle_timeout_s);
+    let session_end = began + Duration::from_secs(limits.session_max_s);
+    let greeting = start.greeting.clone();
+    let mut session = Session::new(start, began, inbox, to_client);
+    let last_turn = session.journal.last_turn();
+    session.feed(Input::Open { last_turn, greeting });
+
+    while session.over.is_none() {
+        let idle_at = session.last_activity + idle_timeout;
+        let deadline = session.turn.next_deadline().map(|time| session.instant(time));
+        let wake = deadline.into_iter().chain([idle_at, session_end]).min().unwrap_or(idle_at);
+        tokio::select! {
+            biased;
+            Some(arrival) = arrivals.recv() => session.on_arrival(arrival),
+            message = from_client.recv() => match message {
+                Some(message) => session.on_client(message),
+                None => session.over = Some(Over::ClientGone),
+            },
+            () = drain.cancelled(), if session.turn.is_idle() => {
+                session.over = Some(Over::Closed(CloseReason::Restart));
+            }
+            () = tokio::time::sleep_until(wake) => {
+                let now = Instant::now();
+                if now >= session_end {
+                    session.over = Some(Over::Closed(CloseReason::TooLong));
+                } else if now >= idle_at {
+                    session.over = Some(Over::Closed(CloseReason::Idle));
+                } else {
+                    session.feed(Input::Tick);
+                }
+            }
+        }
+    }
+    session.finish(&mut arrivals).await;
+}
+
+impl Session {
+    fn new(
+        start: Start,
+        began: Instant,
+        inbox: mpsc::Sender<Arrival>,
+        to_client: mpsc::Sender<ToClient>,
+    ) -> Session {
+        let frame = VadFrame {
+            state: VadState::default(),
+            pcm: Box::new([0.0; VAD_FRAME_SAMPLES]),
+            probability: 0.0,
+        };
+        Session {
+            turn: Turn::new(start.settings.turn.clone()),
+            config: start.config,
+            settings: start.settings,
+            began,
+            microphone: Microphone::default(),
+            vad: Some(frame),
+            work: Work::new(start.engines, inbox),
+            audio: None,
+            clip: None,
+            journal: start.journal,
+            recorder: start.recorder,
+            to_client,
+            refused: VecDeque::new(),
+            last_activity: began,
+            over: None,
+        }
+    }
+
+    fn time(&self) -> Time {
+        Time(self.began.elapsed().as_micros() as u64)
+    }
+
+    fn instant(&self, time: Time) -> Instant {
+        self.began + Duration::from_micros(time.0)
+    }
+
+    /// Tells the machine, and carries out what it decides. Work that cannot even be begun comes back
+    /// as an input of its own.
+    fn feed(&mut self, input: Input) {
+        let mut next = Some(input);
+        while let Some(input) = next {
+            let now = self.time();
+            if let Some(recorder) = &mut self.recorder {
+                recorder.input(now, &input);
+            }
+            self.turn.handle(input, now);
+            while let Some(output) = self.turn.poll_output() {
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.output(&output);
+                }
+                self.carry_out(output);
+            }
+            next = self.refused.pop_front();
+        }
+    }
+
+    fn on_client(&mut self, message: FromClient) {
+        match message {
+            FromClient::Audio(pcm) => {
+                self.microphone.push(&pcm);
+                self.judge_next_frame();
+                if self.microphone.backlog() > MAX_BACKLOG_SAMPLES {
+                    self.fail_session("saturated", "audio comes in faster than the server can judge it");
+                }
+            }
+            FromClient::Text(text) => {
+                self.last_activity = Instant::now();
+                self.feed(Input::Text { text });
+            }
+            FromClient::Interrupt { last_chunk } => self.feed(Input::Interrupt { last_chunk }),
+            FromClient::Played(chunk) => self.feed(Input::Played { chunk }),
+            FromClient::Configure(patch) => self.configure(patch),
+            FromClient::Commit => self.feed(Input::Commit),
+            FromClient::Clear => self.feed(Input::Clear),
+        }
+    }
+
+    fn configure(&mut self, patch: SettingsPatch) {
+        match self.settings.with(patch, &self.work.engines().voices) {
+            Ok(settings) => {
+                self.settings = settings;
+                let config = Box::new(self.settings.turn.clone());
+                self.feed(Input::Configure { config });
+                self.send(ToClient::Configured(Box::new(self.settings.clone())));
+            }
+            Err(fault) => self.send(ToClient::Event(Event::Error { turn: None, fault })),
+        }
+    }
+
+    fn judge_next_frame(&mut self) {
+        let Some(mut frame) = self.vad.take() else { return };
+        if !self.microphone.next_frame(&mut frame.pcm) {
+            self.vad = Some(frame);
+        } else if let Err(error) = self.work.judge(frame) {
+            self.fail_session("saturated", &error.to_string());
+        }
+    }
+
+    fn on_arrival(&mut self, arrival: Arrival) {
+        match arrival {
+            Arrival::Judged(frame, result) => self.on_judged(frame, result),
+            Arrival::Input(input) => {
+                if let Input::Transcribed { job, .. } = &input {
+                    self.work.forget_transcription(*job);
+                }
+                self.feed(input);
+            }
+            Arrival::Generated(reply, state, result) => {
+                self.work.llm_state = state;
+                let result = result.map(drop).map_err(work::fault);
+                self.feed(Input::Generated { reply, result });
+            }
+            Arrival::Speech(reply, segment, samples, words) => {
+                let count = samples.len() as u64;
+                if let Some((_, audio)) = self.audio.as_mut().filter(|(id, _)| *id == reply) {
+                    audio.push(&samples);
+                    self.feed(Input::Speech { reply, segment, samples: count, words });
+                }
+            }
+            Arrival::Rendered(reply, result) => {
+                let result = result.map(|clip| {
+                    let duration_ms = clip.duration_ms;
+                    self.clip = Some((reply, clip));
+                    duration_ms
+                });
+                self.feed(Input::Rendered { reply, result: result.map_err(work::fault) });
+            }
+        }
+    }
+
+    fn on_judged(&mut self, frame: VadFrame, result: Result<(), EngineError>) {
+        let probability = frame.probability;
+        self.vad = Some(frame);
+        if let Err(error) = result {
+            self.fail_session(error.code(), &error.to_string());
+            return;
+        }
+        self.feed(Input::Frame { probability });
+        self.microphone.forget_before(self.turn.audio_needed_from());
+        self.judge_next_frame();
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Transcribe { job, range } => {
+                let pcm = self.microphone.copy(&range);
+                let language = self.settings.language.clone();
+                if let Err(error) = self.work.transcribe(job, pcm, language) {
+                    self.refused.push_back(Input::Transcribed { job, result: Err(work::saturated(error)) });
+                }
+            }
+            Output::CancelTranscribe { job } => self.work.forget_transcription(job),
+            Output::Generate { reply, user_text } => self.generate(reply, user_text),
+            Output::StopGenerating { reply } => self.work.stop_generating(reply),
+            Output::Synthesize { reply, segment, text } => {
+                self.open_audio(reply);
+                let voice = self.settings.voice.clone();
+                if let Err(error) = self.work.synthesize(reply, segment, text, voice) {
+                    let result = Err(work::saturated(error));
+                    self.refused.push_back(Input::Spoken { reply, segment, result });
+                }
+            }
+            Output::Render { reply, text } => {
+                let samples = match &self.audio {
+                    Some((id, ReplyAudio::Whole(samples))) if *id == reply => samples.clone(),
+                    _ => Vec::new(),
+                };
+                if let Err(error) = self.work.render(reply, samples, text) {
+                    self.refused.push_back(Input::Rendered { reply, result: Err(work::saturated(error)) });
+                }
+            }
+            Output::CancelReply { reply } => {
+                self.work.cancel_reply(reply);
+                self.forget_reply(reply);
+            }
+            Output::ForgetReply { reply } => self.forget_reply(reply),
+            Output::Commit(commit) => {
+                metrics::turn_ended(commit.outcome, &commit.metrics);
+                let done = self.work.committed(commit.turn);
+                self.journal.commit(commit, done);
+            }
+            Output::Tell(event) => self.tell(event),
+        }
+    }
+
+    fn generate(&mut self, reply: ReplyId, user_text: String) {
+        let llm = &self.config.llm;
+        let messages = self.journal.prompt(&self.settings.prompt(), llm.history_messages, user_text);
+        if let Err(error) = self.work.generate(reply, messages, llm.max_new_tokens) {
+            self.refused.push_back(Input::Generated { reply, result: Err(work::saturated(error)) });
+        }
+    }
+
+    fn open_audio(&mut self, reply: ReplyId) {
+        if self.audio.as_ref().is_none_or(|(id, _)| *id != reply) {
+            let clips = self.settings.turn.clips;
+            let audio = if clips { ReplyAudio::Whole(Vec::new()) } else { ReplyAudio::stream() };
+            self.audio = Some((reply, audio));
+        }
+    }
+
+    fn forget_reply(&mut self, reply: ReplyId) {
+        self.audio.take_if(|(id, _)| *id == reply);
+        self.clip.take_if(|(id, _)| *id == reply);
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.last_activity = Instant::now();
+        match event {
+            Event::Audio { turn, reply, segment, chunk, range } => {
+                let Some((_, audio)) = self.audio.as_mut().filter(|(id, _)| *id == reply) else { return };
+                let pcm = audio.cut(&range);
+                metrics::audio_sent(range.end - range.start);
+                self.send(ToClient::Audio { turn, segment, chunk, pcm });
+            }
+            Event::SpeakingClip { turn, reply, text, .. } => {
+                if let Some((_, clip)) = self.clip.take_if(|(id, _)| *id == reply) {
+                    self.send(ToClient::Clip { turn, text, clip });
+                }
+            }
+            Event::Interrupt { reason, .. } => {
+                metrics::interrupted(reason);
+                self.send(ToClient::Event(event));
+            }
+            Event::Error { ref fault, turn } => {
+                metrics::error(&fault.code);
+                tracing::warn!(code = fault.code, turn = turn.map(|t| t.0), "{}", fault.message);
+                self.send(ToClient::Event(event));
+            }
+            Event::Transcript { ref text, turn, .. } if self.config.log.transcripts => {
+                tracing::info!(turn = turn.0, text, "transcript");
+                self.send(ToClient::Event(event));
+            }
+            event => self.send(ToClient::Event(event)),
+        }
+    }
+
+    /// A client that does not read is cut off, not buffered for.
+    fn send(&mut self, message: ToClient) {
+        match self.to_client.try_send(message) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Full(_)) => self.over = Some(Over::TooSlow),
+            Err(mpsc::error::TrySendError::Closed(_)) => self.over = Some(Over::ClientGone),
+        }
+    }
+
+    fn fail_session(&mut self, code: &str, message: &str) {
+        let fault = Fault { code: code.to_owned(), message: message.to_owned() };
+        self.tell(Event::Error { turn: None, fault });
+        self.over.get_or_insert(Over::Closed(CloseReason::Fault));
+    }
+
+    /// Ends the running turn, waits until it is durable, and says goodbye.
+    async fn finish(mut self, arrivals: &mut mpsc::Receiver<Arrival>) {
+        let over = self.over.unwrap_or(Over::ClientGone);
+        tracing::info!(?over, "session ends");
+        self.work.cancel_all();
+        self.feed(Input::Close);
+        let until = Instant::now() + LAST_COMMIT;
+        while !self.turn.is_idle() {
+            match tokio::time::timeout_at(until, arrivals.recv()).await {
+                Ok(Some(Arrival::Input(input @ Input::Committed { .. }))) => self.feed(input),
+                Ok(Some(_)) => {} // of work that is cancelled
+                Ok(None) => break,
+                Err(_) => {
+                    tracing::error!("the last turn did not become durable in time");
+                    break;
+                }
+            }
+        }
+        self.journal.end(match over {
+            Over::ClientGone => "client_gone",
+            Over::TooSlow => "slow_client",
+            Over::Closed(CloseReason::Idle) => "idle",
+            Over::Closed(CloseReason::TooLong) => "session_max",
+            Over::Closed(CloseReason::Restart) => "restart",
+            Over::Closed(CloseReason::Fault) => "fault",
+        });
+        match over {
+            Over::Closed(reason) => {
+                // A frontend that still reads gets to hear why.
+                let goodbye = self.to_client.send(ToClient::Close(reason));
+                let _ = tokio::time::timeout(LAST_COMMIT, goodbye).await;
+            }
+            Over::TooSlow => metrics::error("slow_client"),
+            Over::ClientGone => {}
+        }
+    }
+}

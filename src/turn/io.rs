@@ -82,9 +82,11 @@ pub use crate::engines::WordTime;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Input {
-    /// The session is open. `greeting`: spoken first.
+    /// The session is open.
     Open {
-        /// Text of the greeting, if there is one.
+        /// The last turn of the history that goes on; 0 for a new conversation.
+        last_turn: TurnId,
+        /// Spoken first, if there is one.
         greeting: Option<String>,
     },
     /// The VAD judged the next frame of the microphone.
@@ -272,7 +274,7 @@ pub struct Commit {
     /// The part of the reply that the user heard; empty if none.
     pub assistant: String,
     /// The whole reply as the LLM wrote it, where that is more than was heard.
-    pub unheard: String,
+    pub whole_reply: Option<String>,
     /// `assistant` was cut by estimate, not by the times of words.
     pub estimated: bool,
     /// How the turn ended.

@@ -583,7 +583,7 @@ fn unanswered(user: &UserTurn, outcome: Outcome, now: Time) -> Commit {
         user: said,
         typed: user.typed(),
         assistant: String::new(),
-        unheard: String::new(),
+        whole_reply: None,
         estimated: false,
         outcome,
         metrics: Metrics { total, ..user.metrics },

@@ -102,7 +102,7 @@ impl Turn {
             return;
         }
         match input {
-            Input::Open { greeting } => self.on_open(greeting),
+            Input::Open { last_turn, greeting } => self.on_open(last_turn, greeting),
             Input::Frame { probability } => self.on_frame(probability),
             Input::Commit => self.on_commit(),
             Input::Clear => self.on_clear(),
@@ -156,7 +156,8 @@ impl Turn {
         self.user.is_none() && self.reply.is_none() && self.ending.is_empty()
     }
 
-    fn on_open(&mut self, greeting: Option<String>) {
+    fn on_open(&mut self, last_turn: TurnId, greeting: Option<String>) {
+        self.last_turn = self.last_turn.max(last_turn);
         self.tell(Event::Status { state: State::Listening, turn: None });
         if let Some(text) = greeting.filter(|text| !text.trim().is_empty()) {
             let turn = self.new_turn();

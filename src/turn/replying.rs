@@ -549,7 +549,8 @@ impl Turn {
             user: said.filter(|_| outcome != Outcome::Superseded),
             typed: user.is_some_and(|user| user.typed()),
             assistant: assistant.to_owned(),
-            unheard: whole[assistant.len().min(whole.len())..].trim().to_owned(),
+            whole_reply: (assistant.len() < whole.len() && outcome != Outcome::Superseded)
+                .then(|| whole.to_owned()),
             estimated: heard.estimated,
             outcome,
             metrics: Metrics { total: Some(self.now.ms_since(reply.decided)), ..reply.metrics },

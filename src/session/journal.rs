@@ -1,0 +1,99 @@
+//! Turns → events of the conversation log, and the LLM's prompt from the history.
+
+use std::collections::BTreeMap;
+
+use crate::conversation::events::{AssistantMessage, Event, TurnEnd, TurnOutcome, UserMessage};
+use crate::conversation::history;
+use crate::conversation::log::SessionWriter;
+use crate::engines::{ChatMessage, Role};
+use crate::turn::io::{Commit, Fault, Metrics, Outcome, TurnId};
+
+/// One conversation's place in the log.
+pub struct Journal {
+    writer: SessionWriter,
+}
+
+impl Journal {
+    /// Writes with this pen.
+    pub fn new(writer: SessionWriter) -> Journal {
+        Journal { writer }
+    }
+
+    /// The last turn of the history.
+    pub fn last_turn(&self) -> TurnId {
+        TurnId(self.writer.last_turn())
+    }
+
+    /// Writes a turn: its messages and its end, all together or not at all. `done` is called on the
+    /// log's thread when they are durable, or cannot be made so; the history has them at once, since
+    /// the conversation goes on either way.
+    pub fn commit(&mut self, commit: Commit, done: impl FnOnce(Result<(), Fault>) + Send + 'static) {
+        let events = events_of(commit);
+        let on_durable = move |result: Result<_, crate::conversation::error::StoreError>| {
+            done(result.map(drop).map_err(|error| Fault {
+                code: error.code().to_owned(),
+                message: error.to_string(),
+            }));
+        };
+        self.writer.append_turn(&events, Box::new(on_durable));
+    }
+
+    /// Writes that the session is over.
+    pub fn end(&mut self, reason: &str) {
+        self.writer.end(
+            reason,
+            Box::new(|result| {
+                if let Err(error) = result {
+                    tracing::warn!("the end of the session is not in the log: {error}");
+                }
+            }),
+        );
+    }
+
+    /// The prompt: instructions, the last `max_messages` of the history as it was heard, and the
+    /// user's new words.
+    pub fn prompt(&self, system_prompt: &str, max_messages: usize, user_text: String) -> Vec<ChatMessage> {
+        let history = self.writer.history();
+        let recent = &history[history.len().saturating_sub(max_messages)..];
+        let said = recent.iter().filter(|message| !message.text.is_empty()).map(|message| ChatMessage {
+            role: match message.role {
+                history::Role::User => Role::User,
+                history::Role::Assistant => Role::Assistant,
+            },
+            content: message.text.clone(),
+        });
+        let instructions = ChatMessage { role: Role::System, content: system_prompt.to_owned() };
+        let question = ChatMessage { role: Role::User, content: user_text };
+        std::iter::once(instructions).chain(said).chain([question]).collect()
+    }
+}
+
+fn events_of(commit: Commit) -> Vec<Event> {
+    let Commit { turn: TurnId(turn), user, typed, assistant, whole_reply, estimated, outcome, metrics } = commit;
+    let outcome = match outcome {
+        Outcome::Completed => TurnOutcome::Completed,
+        Outcome::Interrupted => TurnOutcome::Interrupted,
+        Outcome::Empty => TurnOutcome::Empty,
+        Outcome::Superseded => TurnOutcome::Superseded,
+        Outcome::Failed => TurnOutcome::Failed,
+    };
+    let asked = user.map(|text| Event::UserMessage(UserMessage { turn, text, typed }));
+    let answered = (!assistant.is_empty() || whole_reply.is_some()).then(|| {
+        Event::AssistantMessage(AssistantMessage { turn, text: assistant, whole_reply, estimated, outcome })
+    });
+    let end = Event::TurnEnd(TurnEnd { turn, outcome, metrics: by_stage(&metrics) });
+    asked.into_iter().chain(answered).chain([end]).collect()
+}
+
+fn by_stage(metrics: &Metrics) -> BTreeMap<String, Option<f64>> {
+    let Metrics { endpoint, asr, llm_first_token, tts_first_audio, first_audio, total } = *metrics;
+    let stages = [
+        ("endpoint", endpoint),
+        ("asr", asr),
+        ("llm_first_token", llm_first_token),
+        ("tts_first_audio", tts_first_audio),
+        ("first_audio", first_audio),
+        ("total", total),
+    ];
+    stages.into_iter().map(|(stage, ms)| (stage.to_owned(), ms)).collect()
+}

@@ -1,0 +1,198 @@
+//! Gives a session's work to the engines, and brings what comes of it into the session's inbox.
+//!
+//! Everything here is called by the actor and never waits. The callbacks run on worker threads; a
+//! full inbox blocks them there. The inbox cannot stay full: the actor waits for nothing but it.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::engines::workers::{AsrWork, ClipWork, LlmWork, Saturated, TtsWork, VadWork};
+use crate::engines::{
+    CancelToken, ChatMessage, Clip, EngineError, Engines, LlmEvent, LlmRequest, LlmState, Transcript,
+    TtsEvent, Usage, VadFrame,
+};
+use crate::turn::io::{AsrJob, Fault, Heard, Input, ReplyId, SegmentId, TurnId, WordTime};
+
+/// What comes back from worker threads.
+#[derive(Debug)]
+pub enum Arrival {
+    /// A frame was judged.
+    Judged(VadFrame, Result<(), EngineError>),
+    /// Something that the turn machine takes as it is.
+    Input(Input),
+    /// The LLM has ended.
+    Generated(ReplyId, LlmState, Result<Usage, EngineError>),
+    /// The TTS made speech.
+    Speech(ReplyId, SegmentId, Vec<f32>, Vec<WordTime>),
+    /// The renderer has ended.
+    Rendered(ReplyId, Result<Clip, EngineError>),
+}
+
+/// The work of one session that is under way.
+pub struct Work {
+    engines: Arc<Engines>,
+    inbox: mpsc::Sender<Arrival>,
+    recognition: HashMap<AsrJob, CancelToken>,
+    /// The reply at work: its id, its stop signal, and that of its LLM alone.
+    reply: Option<(ReplyId, CancelToken, CancelToken)>,
+    /// Travels with the LLM's work and comes back.
+    pub llm_state: LlmState,
+}
+
+impl Work {
+    /// No work yet.
+    pub fn new(engines: Arc<Engines>, inbox: mpsc::Sender<Arrival>) -> Work {
+        Work { engines, inbox, recognition: HashMap::new(), reply: None, llm_state: LlmState::default() }
+    }
+
+    /// The engines that do the work.
+    pub fn engines(&self) -> &Engines {
+        &self.engines
+    }
+
+    /// A callback's way into the inbox. A session that is gone wants nothing.
+    fn deliver(&self) -> impl Fn(Arrival) -> ControlFlow<()> + Send + 'static + use<> {
+        let inbox = self.inbox.clone();
+        move |arrival| match inbox.blocking_send(arrival) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    }
+
+    /// Judges a frame.
+    pub fn judge(&self, frame: VadFrame) -> Result<(), Saturated> {
+        let deliver = self.deliver();
+        let done = Box::new(move |(frame, result)| drop(deliver(Arrival::Judged(frame, result))));
+        self.engines.vad.submit(VadWork { frame, done })
+    }
+
+    /// Recognises an utterance.
+    pub fn transcribe(&mut self, job: AsrJob, pcm: Vec<i16>, language: Option<String>) -> Result<(), Saturated> {
+        let cancel = CancelToken::new();
+        self.recognition.insert(job, cancel.clone());
+        let deliver = self.deliver();
+        let done = Box::new(move |result: Result<Transcript, EngineError>| {
+            let result = result.map(|t| Heard { text: t.text, language: t.language }).map_err(fault);
+            let _ = deliver(Arrival::Input(Input::Transcribed { job, result }));
+        });
+        self.engines.asr.submit(AsrWork { pcm, language, cancel, done })
+    }
+
+    /// A recognition job is no longer wanted, or has ended.
+    pub fn forget_transcription(&mut self, job: AsrJob) {
+        if let Some(cancel) = self.recognition.remove(&job) {
+            cancel.cancel();
+        }
+    }
+
+    /// Writes a reply.
+    pub fn generate(
+        &mut self,
+        reply: ReplyId,
+        messages: Vec<ChatMessage>,
+        max_new_tokens: u32,
+    ) -> Result<(), Saturated> {
+        let cancel = self.cancel_of(reply).1;
+        let (deliver, deliver_end) = (self.deliver(), self.deliver());
+        let sink = Box::new(move |event| {
+            deliver(Arrival::Input(match event {
+                LlmEvent::Text(text) => Input::Token { reply, text },
+                LlmEvent::ToolCall { name, arguments, .. } => Input::ToolCall { reply, name, arguments },
+            }))
+        });
+        let done =
+            Box::new(move |(state, result)| drop(deliver_end(Arrival::Generated(reply, state, result))));
+        let state = std::mem::take(&mut self.llm_state);
+        let request = LlmRequest { messages, tools: Vec::new(), max_new_tokens };
+        self.engines.llm.submit(LlmWork { request, state, cancel, sink, done })
+    }
+
+    /// The LLM may stop; the reply goes on.
+    pub fn stop_generating(&mut self, reply: ReplyId) {
+        if let Some((_, _, llm)) = self.reply.as_ref().filter(|(id, _, _)| *id == reply) {
+            llm.cancel();
+        }
+    }
+
+    /// Speaks a segment.
+    pub fn synthesize(
+        &mut self,
+        reply: ReplyId,
+        segment: SegmentId,
+        text: String,
+        voice: Option<String>,
+    ) -> Result<(), Saturated> {
+        let cancel = self.cancel_of(reply).0;
+        let (deliver, deliver_end) = (self.deliver(), self.deliver());
+        let sink = Box::new(move |event| match event {
+            TtsEvent::Audio(samples) => deliver(Arrival::Speech(reply, segment, samples, Vec::new())),
+            TtsEvent::Words(words) => deliver(Arrival::Speech(reply, segment, Vec::new(), words)),
+            TtsEvent::Phonemes(_) => ControlFlow::Continue(()),
+        });
+        let done = Box::new(move |result: Result<(), EngineError>| {
+            let result = result.map_err(fault);
+            let _ = deliver_end(Arrival::Input(Input::Spoken { reply, segment, result }));
+        });
+        self.engines.tts.submit(TtsWork { text, voice, cancel, sink, done })
+    }
+
+    /// Renders the clip of a reply.
+    pub fn render(&mut self, reply: ReplyId, audio: Vec<f32>, text: String) -> Result<(), Saturated> {
+        let cancel = self.cancel_of(reply).0;
+        let deliver = self.deliver();
+        let done = Box::new(move |result| drop(deliver(Arrival::Rendered(reply, result))));
+        let Some(clip) = &self.engines.clip else { return Err(Saturated { pool: "clip" }) };
+        clip.submit(ClipWork { audio, text, cancel, done })
+    }
+
+    /// Stops all work for a reply.
+    pub fn cancel_reply(&mut self, reply: ReplyId) {
+        if let Some((_, all, _)) = self.reply.take_if(|(id, _, _)| *id == reply) {
+            all.cancel();
+        }
+    }
+
+    /// Stops everything: the session is over.
+    pub fn cancel_all(&mut self) {
+        for (_, cancel) in self.recognition.drain() {
+            cancel.cancel();
+        }
+        if let Some((_, all, _)) = self.reply.take() {
+            all.cancel();
+        }
+    }
+
+    /// Told when a turn's events are durable: goes into the inbox from the log's writer thread.
+    pub fn committed(&self, turn: TurnId) -> impl FnOnce(Result<(), Fault>) + Send + 'static + use<> {
+        let deliver = self.deliver();
+        move |result| drop(deliver(Arrival::Input(Input::Committed { turn, result })))
+    }
+
+    /// The stop signals of a reply, of all of it and of its LLM; a new reply replaces the one before.
+    fn cancel_of(&mut self, reply: ReplyId) -> (CancelToken, CancelToken) {
+        if let Some((id, all, llm)) = &self.reply
+            && *id == reply
+        {
+            return (all.clone(), llm.clone());
+        }
+        let all = CancelToken::new();
+        let llm = all.child_token();
+        if let Some((_, before, _)) = self.reply.replace((reply, all.clone(), llm.clone())) {
+            before.cancel();
+        }
+        (all, llm)
+    }
+}
+
+/// An engine's error as the turn machine and the client see it.
+pub fn fault(error: EngineError) -> Fault {
+    Fault { code: error.code().to_owned(), message: error.to_string() }
+}
+
+/// A full queue as the turn machine and the client see it.
+pub fn saturated(error: Saturated) -> Fault {
+    Fault { code: "saturated".to_owned(), message: error.to_string() }
+}
