@@ -1,1 +1,3 @@
+//! Integration tests: real sockets, real engines.
 
+mod silero;
