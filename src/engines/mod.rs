@@ -5,8 +5,12 @@
 //! builds when that is broken. State that belongs to a conversation (the VAD's recurrent state, a
 //! language model's KV cache) travels *by value* with the work and comes back with the result.
 
+pub mod echo;
+pub mod llm_choice;
 pub mod manifest;
 pub mod onnx;
+pub mod openai_http;
+pub mod scripted;
 pub mod silero;
 
 use std::ops::{ControlFlow, Range};
