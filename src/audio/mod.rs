@@ -1,1 +1,5 @@
 //! PCM, WAV, resampling, devices, and the sample clock.
+
+pub mod pcm;
+pub mod resample;
+pub mod wav;
