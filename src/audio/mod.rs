@@ -1,3 +1,6 @@
 //! PCM, WAV, resampling, devices, and the sample clock.
 
 pub mod framer;
+pub mod pcm;
+pub mod resample;
+pub mod wav;

@@ -12,6 +12,7 @@ pub mod onnx;
 pub mod openai_http;
 pub mod scripted;
 pub mod silero;
+pub mod flite;
 
 use std::ops::{ControlFlow, Range};
 
