@@ -1,1 +1,3 @@
 //! PCM, WAV, resampling, devices, and the sample clock.
+
+pub mod framer;

@@ -5,6 +5,9 @@
 //! builds when that is broken. State that belongs to a conversation (the VAD's recurrent state, a
 //! language model's KV cache) travels *by value* with the work and comes back with the result.
 
+pub mod onnx;
+pub mod silero;
+
 use std::ops::{ControlFlow, Range};
 
 use tokio_util::sync::CancellationToken;

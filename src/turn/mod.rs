@@ -1,4 +1,5 @@
 //! DECISIONS. The turn machine: pure, replayable, without clock, thread, socket or model.
 
 pub mod config;
+pub mod detector;
 pub mod io;
