@@ -12,7 +12,7 @@ use super::error::Problem;
 use super::tree;
 
 /// All variables with this prefix are ours; one that is no key is an error.
-pub(super) const PREFIX: &str = "VIVAVOCE_";
+pub const ENV_PREFIX: &str = "VIVAVOCE_";
 
 /// Variables under the prefix that are no keys of `config.yml`: the command-line client's token.
 const NOT_KEYS: &[&str] = &["VIVAVOCE_TOKEN"];
@@ -27,7 +27,7 @@ pub(super) struct Override {
 
 /// The variable that sets the key `path`.
 pub(super) fn variable_of(path: &str) -> String {
-    format!("{PREFIX}{}", path.replace('.', "__").to_uppercase())
+    format!("{ENV_PREFIX}{}", path.replace('.', "__").to_uppercase())
 }
 
 /// Picks the overrides out of `variables`. `defaults`: every key that is no section, and its default.
@@ -39,11 +39,11 @@ pub(super) fn overrides(
     let (mut found, mut problems) = (Vec::new(), Vec::new());
     for (name, value) in variables {
         let name = name.to_string_lossy().into_owned();
-        if !name.starts_with(PREFIX) || NOT_KEYS.contains(&name.as_str()) {
+        if !name.starts_with(ENV_PREFIX) || NOT_KEYS.contains(&name.as_str()) {
             continue;
         }
         let Some(index) = names.iter().position(|known| *known == name) else {
-            let key = name[PREFIX.len()..].to_lowercase().replace("__", ".");
+            let key = name[ENV_PREFIX.len()..].to_lowercase().replace("__", ".");
             let nearest = tree::nearest(&name, names.iter().map(String::as_str)).unwrap_or_default();
             let message = format!("unknown key; the nearest valid variable is {nearest}");
             problems.push(Problem { origin: name, key, message });

@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use env::ENV_PREFIX;
 pub use error::{ConfigError, Problem};
 pub use load::{FILE_NAME, Source};
 pub use persona::Persona;
