@@ -1,1 +1,4 @@
 //! The subcommands of the binary.
+
+pub mod config_check;
+pub mod logging;

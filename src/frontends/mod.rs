@@ -1,1 +1,3 @@
 //! WIRES. They translate, and decide nothing.
+
+pub mod metrics;

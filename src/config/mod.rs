@@ -1,11 +1,36 @@
 //! `config.yml` → [`Config`], once. Nothing else reads YAML.
+//!
+//! A configuration is *parsed*, not validated afterwards: [`Config::load`] reads the file, lays the
+//! environment's overrides over it, refuses what it does not know or what cannot be, resolves paths
+//! against the file's folder, and only then is there a [`Config`]. The keys of `config.yml` are the
+//! fields of these types under the same names; every key has a default (`defaults.rs`), every name
+//! carries its unit.
+//!
+//! Deliberately absent: whether models, servers and devices exist (the engines find that out when
+//! they load, and say it better), and the sections of later features, which are unknown keys today.
 
-use std::path::PathBuf;
+mod defaults;
+mod env;
+mod error;
+mod load;
+mod persona;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod validate;
+
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use env::ENV_PREFIX;
+pub use error::{ConfigError, Problem};
+pub use load::{FILE_NAME, Source};
+pub use persona::Persona;
+pub use validate::{ASR_ENGINES, LLM_ENGINES, TTS_ENGINES, VAD_ENGINES, VIDEO_ENGINES};
+
 /// Everything an operator can decide. Every key has a default; units are in the names.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where to listen.
@@ -85,6 +110,13 @@ pub struct Auth {
 pub struct Store {
     /// `sqlite://path`.
     pub url: String,
+}
+
+impl Store {
+    /// The database file of a `sqlite://` URL; `None` if it is not one.
+    pub fn sqlite_path(&self) -> Option<&Path> {
+        self.url.strip_prefix("sqlite://").map(Path::new)
+    }
 }
 
 /// `vad.*`
@@ -170,31 +202,13 @@ pub struct Tts {
 }
 
 /// `video.*`
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Video {
     /// Replies are clips instead of audio.
     pub enabled: bool,
     /// `auto` or `scripted`; the renderers come later.
     pub engine: String,
-}
-
-/// `persona.*`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Persona {
-    /// What it calls itself.
-    pub name: String,
-    /// How it behaves.
-    pub system_prompt: String,
-    /// What it knows: one sentence each.
-    pub facts: Vec<String>,
-    /// Spoken first, if set.
-    pub greeting: Option<String>,
-    /// Voice of the TTS engine.
-    pub voice: Option<String>,
-    /// Spoken when a stage fails; empty: nothing.
-    pub apology: String,
 }
 
 /// `turn.*`
@@ -296,133 +310,4 @@ pub struct Scripted {
     /// Failures on demand: `asr@2` fails the second call of `asr`; likewise `llm@N`, `llm-mid@N`
     /// (after its third token), `tts@N`, `clip@N`, and `@*` for every call.
     pub failures: Vec<String>,
-}
-
-impl Default for Server {
-    fn default() -> Self {
-        Server {
-            host: "127.0.0.1".into(),
-            port: 8080,
-            allowed_hosts: vec![],
-            executor_threads: 0,
-            drain_ms: 10_000,
-        }
-    }
-}
-impl Default for Store {
-    fn default() -> Self {
-        Store { url: "sqlite://data/vivavoce.sqlite".into() }
-    }
-}
-impl Default for Vad {
-    fn default() -> Self {
-        Vad {
-            engine: "auto".into(),
-            threshold: 0.5,
-            negative_threshold: 0.35,
-            min_speech_ms: 120,
-            hangover_ms: 500,
-            prefix_padding_ms: 300,
-            max_utterance_s: 30,
-            workers: 1,
-        }
-    }
-}
-impl Default for Asr {
-    fn default() -> Self {
-        Asr {
-            engine: "auto".into(),
-            workers: 2,
-            speculate_after_ms: 96,
-            interim_ms: 0,
-            timeout_ms: 20_000,
-            pocketsphinx_model_dir: "/usr/share/pocketsphinx/model/en-us".into(),
-        }
-    }
-}
-impl Default for Llm {
-    fn default() -> Self {
-        Llm {
-            engine: "auto".into(),
-            workers: 0,
-            url: "http://127.0.0.1:1234/v1".into(),
-            model: String::new(),
-            api_key_env: "OPENAI_API_KEY".into(),
-            max_new_tokens: 512,
-            temperature: 0.7,
-            connect_timeout_ms: 3_000,
-            first_token_timeout_ms: 20_000,
-            token_timeout_ms: 10_000,
-            retries: 2,
-            history_messages: 40,
-        }
-    }
-}
-impl Default for Tts {
-    fn default() -> Self {
-        Tts { engine: "auto".into(), workers: 2, timeout_ms: 10_000 }
-    }
-}
-impl Default for Persona {
-    fn default() -> Self {
-        Persona { name: "Vivavoce".into(), system_prompt: "You are {name}, a friendly assistant that people talk with by voice. Answer in one to three short spoken sentences, without lists, markdown or emoji.".into(), facts: vec![], greeting: None, voice: None, apology: "Sorry, something went wrong. Please try again.".into() }
-    }
-}
-impl Default for Turn {
-    fn default() -> Self {
-        Turn {
-            min_interrupt_ms: 300,
-            min_interrupt_words: 0,
-            resume_false_interruption: true,
-            lead_ms: 400,
-            chunk_ms: 40,
-            first_segment_chars: 40,
-            max_segment_chars: 200,
-            tts_ahead_ms: 3_000,
-            played_grace_ms: 1_000,
-            max_reply_chars: 8_000,
-        }
-    }
-}
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            sessions: 64,
-            sessions_per_address: 0,
-            connections: 1_024,
-            message_bytes: 1 << 20,
-            messages_per_second: 200,
-            audio_speed: 2.0,
-            bad_messages: 20,
-            outbound_messages: 256,
-            idle_timeout_s: 300,
-            session_max_s: 7_200,
-            ping_s: 20,
-        }
-    }
-}
-impl Default for Models {
-    fn default() -> Self {
-        Models { dir: "models".into(), onnxruntime: PathBuf::new() }
-    }
-}
-impl Default for Log {
-    fn default() -> Self {
-        Log { level: "info".into(), json: false, transcripts: false }
-    }
-}
-impl Default for Scripted {
-    fn default() -> Self {
-        Scripted {
-            asr_delay_ms: 0,
-            transcripts: vec!["scripted words".into()],
-            llm_first_token_ms: 0,
-            llm_token_ms: 0,
-            replies: vec!["This is a scripted reply. It has two sentences.".into()],
-            tts_delay_ms: 0,
-            tts_ms_per_char: 60,
-            clip_delay_ms: 0,
-            failures: vec![],
-        }
-    }
 }

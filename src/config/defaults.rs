@@ -1,0 +1,168 @@
+//! The default of every key, as `config.yml` shows them (a test compares the two).
+
+use std::path::PathBuf;
+
+use super::*;
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            server: Server::default(),
+            auth: Auth::default(),
+            store: Store::default(),
+            vad: Vad::default(),
+            asr: Asr::default(),
+            llm: Llm::default(),
+            tts: Tts::default(),
+            video: Video::default(),
+            persona: Persona::default(),
+            turn: Turn::default(),
+            limits: Limits::default(),
+            models: Models::default(),
+            log: Log::default(),
+            scripted: Scripted::default(),
+            record: false,
+            record_dir: "data/recordings".into(),
+        }
+    }
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Server {
+            host: "127.0.0.1".into(),
+            port: 8080,
+            allowed_hosts: vec![],
+            executor_threads: 0,
+            drain_ms: 10_000,
+        }
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Store { url: "sqlite://data/vivavoce.sqlite".into() }
+    }
+}
+
+impl Default for Vad {
+    fn default() -> Self {
+        Vad {
+            engine: "auto".into(),
+            threshold: 0.5,
+            negative_threshold: 0.35,
+            min_speech_ms: 120,
+            hangover_ms: 500,
+            prefix_padding_ms: 300,
+            max_utterance_s: 30,
+            workers: 1,
+        }
+    }
+}
+
+impl Default for Asr {
+    fn default() -> Self {
+        Asr {
+            engine: "auto".into(),
+            workers: 2,
+            speculate_after_ms: 96,
+            interim_ms: 0,
+            timeout_ms: 20_000,
+            pocketsphinx_model_dir: "/usr/share/pocketsphinx/model/en-us".into(),
+        }
+    }
+}
+
+impl Default for Llm {
+    fn default() -> Self {
+        Llm {
+            engine: "auto".into(),
+            workers: 0,
+            url: "http://127.0.0.1:1234/v1".into(),
+            model: String::new(),
+            api_key_env: "OPENAI_API_KEY".into(),
+            max_new_tokens: 512,
+            temperature: 0.7,
+            connect_timeout_ms: 3_000,
+            first_token_timeout_ms: 20_000,
+            token_timeout_ms: 10_000,
+            retries: 2,
+            history_messages: 40,
+        }
+    }
+}
+
+impl Default for Tts {
+    fn default() -> Self {
+        Tts { engine: "auto".into(), workers: 2, timeout_ms: 10_000 }
+    }
+}
+
+impl Default for Turn {
+    fn default() -> Self {
+        Turn {
+            min_interrupt_ms: 300,
+            min_interrupt_words: 0,
+            resume_false_interruption: true,
+            lead_ms: 400,
+            chunk_ms: 40,
+            first_segment_chars: 40,
+            max_segment_chars: 200,
+            tts_ahead_ms: 3_000,
+            played_grace_ms: 1_000,
+            max_reply_chars: 8_000,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            sessions: 64,
+            sessions_per_address: 0,
+            connections: 1_024,
+            message_bytes: 1 << 20,
+            messages_per_second: 200,
+            audio_speed: 2.0,
+            bad_messages: 20,
+            outbound_messages: 256,
+            idle_timeout_s: 300,
+            session_max_s: 7_200,
+            ping_s: 20,
+        }
+    }
+}
+
+impl Default for Video {
+    fn default() -> Self {
+        Video { enabled: false, engine: "auto".into() }
+    }
+}
+
+impl Default for Models {
+    fn default() -> Self {
+        Models { dir: "models".into(), onnxruntime: PathBuf::new() }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Log { level: "info".into(), json: false, transcripts: false }
+    }
+}
+
+impl Default for Scripted {
+    fn default() -> Self {
+        Scripted {
+            asr_delay_ms: 0,
+            transcripts: vec!["scripted words".into()],
+            llm_first_token_ms: 0,
+            llm_token_ms: 0,
+            replies: vec!["This is a scripted reply. It has two sentences.".into()],
+            tts_delay_ms: 0,
+            tts_ms_per_char: 60,
+            clip_delay_ms: 0,
+            failures: vec![],
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! Which values can be: ranges, names, and keys that depend on each other. The one list of them.
+
+use std::fmt::{Debug, Display};
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::path::Path;
+
+use super::{Asr, Config, Limits, Llm, Log, Models, Persona, Scripted, Server, Store, Tts, Turn, Vad, Video};
+
+/// Valid values of `vad.engine`.
+pub const VAD_ENGINES: &[&str] = &["auto", "silero", "scripted"];
+/// Valid values of `asr.engine`.
+pub const ASR_ENGINES: &[&str] = &["auto", "pocketsphinx", "scripted"];
+/// Valid values of `llm.engine`.
+pub const LLM_ENGINES: &[&str] = &["auto", "openai", "echo", "scripted"];
+/// Valid values of `tts.engine`.
+pub const TTS_ENGINES: &[&str] = &["auto", "flite", "scripted"];
+/// Valid values of `video.engine`.
+pub const VIDEO_ENGINES: &[&str] = &["auto", "scripted"];
+
+/// Durations that somebody waits for: up to ten minutes.
+const WAIT_MS: RangeInclusive<u32> = 1..=600_000;
+/// Worker threads of a pool.
+const WORKERS: RangeInclusive<usize> = 1..=256;
+
+/// A value that cannot be.
+pub(super) struct Finding {
+    /// The key, then those that it depends on. Never empty.
+    pub(super) keys: Vec<&'static str>,
+    pub(super) message: String,
+}
+
+/// Everything in `config` that cannot be, in the order of the keys.
+pub(super) fn findings(config: &Config) -> Vec<Finding> {
+    let mut check = Check(Vec::new());
+    check.server(&config.server);
+    check.store(&config.store);
+    check.vad(&config.vad);
+    check.asr(&config.asr);
+    check.llm(&config.llm);
+    check.tts(&config.tts);
+    check.video(&config.video);
+    check.persona(&config.persona);
+    check.turn(&config.turn);
+    check.limits(&config.limits);
+    check.models(&config.models);
+    check.log(&config.log);
+    check.scripted(&config.scripted);
+    check.folder("record_dir", &config.record_dir);
+    check.0
+}
+
+struct Check(Vec<Finding>);
+
+impl Check {
+    fn server(&mut self, server: &Server) {
+        let name = "an IP address or a host name, without scheme, port and path";
+        self.holds(is_host(&server.host), "server.host", &server.host, name);
+        for host in &server.allowed_hosts {
+            self.holds(is_host(host), "server.allowed_hosts", host, name);
+        }
+        self.range("server.executor_threads", server.executor_threads, 0..=1_024);
+        self.range("server.drain_ms", server.drain_ms, 0..=600_000);
+    }
+
+    fn store(&mut self, store: &Store) {
+        let key = "store.url";
+        // The URL of a database server may hold a password: it is never shown whole.
+        let scheme = store.url.split_once("://").map_or("", |(scheme, _)| scheme);
+        match (scheme, store.sqlite_path()) {
+            (_, Some(path)) => {
+                let file = !path.as_os_str().is_empty() && path != Path::new(":memory:");
+                self.holds(file, key, &store.url, "sqlite:// and the path of a file");
+            }
+            ("postgres" | "postgresql", _) => {
+                self.refuse(
+                    key,
+                    "PostgreSQL comes later; for now use sqlite:// and the path of a file".into(),
+                );
+            }
+            ("", _) => self.refuse(key, "has no scheme; use sqlite:// and the path of a file".into()),
+            _ => {
+                self.refuse(key, format!("unknown scheme {scheme:?}; use sqlite:// and the path of a file"));
+            }
+        }
+    }
+
+    fn vad(&mut self, vad: &Vad) {
+        self.one_of("vad.engine", &vad.engine, VAD_ENGINES);
+        self.range("vad.threshold", vad.threshold, 0.0..=1.0);
+        self.range("vad.negative_threshold", vad.negative_threshold, 0.0..=1.0);
+        let (high, low) = (vad.threshold, vad.negative_threshold);
+        if low >= high {
+            let message = format!("{low} is not allowed; must be below vad.threshold ({high})");
+            self.0.push(Finding { keys: vec!["vad.negative_threshold", "vad.threshold"], message });
+        }
+        self.range("vad.min_speech_ms", vad.min_speech_ms, 0..=10_000);
+        self.range("vad.hangover_ms", vad.hangover_ms, 32..=10_000);
+        self.range("vad.prefix_padding_ms", vad.prefix_padding_ms, 0..=5_000);
+        self.range("vad.max_utterance_s", vad.max_utterance_s, 1..=600);
+        self.range("vad.workers", vad.workers, WORKERS);
+    }
+
+    fn asr(&mut self, asr: &Asr) {
+        self.one_of("asr.engine", &asr.engine, ASR_ENGINES);
+        self.range("asr.workers", asr.workers, WORKERS);
+        self.range("asr.speculate_after_ms", asr.speculate_after_ms, 0..=10_000);
+        self.range("asr.interim_ms", asr.interim_ms, 0..=60_000);
+        self.range("asr.timeout_ms", asr.timeout_ms, WAIT_MS);
+        self.folder("asr.pocketsphinx_model_dir", &asr.pocketsphinx_model_dir);
+    }
+
+    fn llm(&mut self, llm: &Llm) {
+        self.one_of("llm.engine", &llm.engine, LLM_ENGINES);
+        self.range("llm.workers", llm.workers, 0..=1_024);
+        if llm.url.contains('@') {
+            // Not shown: there is a password in it.
+            self.refuse("llm.url", "must hold no user and password; use llm.api_key_env".into());
+        } else {
+            let allowed = "http:// or https://, a host, and the path";
+            self.holds(is_http_url(&llm.url), "llm.url", &llm.url, allowed);
+        }
+        let mut name = llm.api_key_env.chars();
+        let name = !name.next().is_some_and(|c| c.is_ascii_digit())
+            && llm.api_key_env.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if !name {
+            // What stands there may well be the key itself.
+            let message = "not the name of an environment variable; the key itself does not belong here";
+            self.refuse("llm.api_key_env", message.into());
+        }
+        self.range("llm.max_new_tokens", llm.max_new_tokens, 1..=1_000_000);
+        self.range("llm.temperature", llm.temperature, 0.0..=2.0);
+        self.range("llm.connect_timeout_ms", llm.connect_timeout_ms, WAIT_MS);
+        self.range("llm.first_token_timeout_ms", llm.first_token_timeout_ms, WAIT_MS);
+        self.range("llm.token_timeout_ms", llm.token_timeout_ms, WAIT_MS);
+        self.range("llm.retries", llm.retries, 0..=10);
+        self.range("llm.history_messages", llm.history_messages, 0..=10_000);
+    }
+
+    fn tts(&mut self, tts: &Tts) {
+        self.one_of("tts.engine", &tts.engine, TTS_ENGINES);
+        self.range("tts.workers", tts.workers, WORKERS);
+        self.range("tts.timeout_ms", tts.timeout_ms, WAIT_MS);
+    }
+
+    fn video(&mut self, video: &Video) {
+        self.one_of("video.engine", &video.engine, VIDEO_ENGINES);
+    }
+
+    fn persona(&mut self, persona: &Persona) {
+        self.holds(!persona.name.trim().is_empty(), "persona.name", &persona.name, "a name");
+        if let Some(voice) = &persona.voice {
+            self.holds(!voice.trim().is_empty(), "persona.voice", voice, "the name of a voice, or null");
+        }
+    }
+
+    fn turn(&mut self, turn: &Turn) {
+        self.range("turn.min_interrupt_ms", turn.min_interrupt_ms, 0..=60_000);
+        self.range("turn.min_interrupt_words", turn.min_interrupt_words, 0..=100);
+        self.range("turn.chunk_ms", turn.chunk_ms, 10..=1_000);
+        self.range("turn.lead_ms", turn.lead_ms, 10..=60_000);
+        self.at_least("turn.lead_ms", turn.lead_ms, "turn.chunk_ms", turn.chunk_ms);
+        self.range("turn.first_segment_chars", turn.first_segment_chars, 1..=10_000);
+        self.range("turn.max_segment_chars", turn.max_segment_chars, 1..=10_000);
+        let (longest, first) = (turn.max_segment_chars, turn.first_segment_chars);
+        self.at_least("turn.max_segment_chars", longest, "turn.first_segment_chars", first);
+        self.range("turn.tts_ahead_ms", turn.tts_ahead_ms, WAIT_MS);
+        self.range("turn.played_grace_ms", turn.played_grace_ms, 0..=60_000);
+        self.range("turn.max_reply_chars", turn.max_reply_chars, 1..=1_000_000);
+        self.at_least("turn.max_reply_chars", turn.max_reply_chars, "turn.max_segment_chars", longest);
+    }
+
+    fn limits(&mut self, limits: &Limits) {
+        self.range("limits.sessions", limits.sessions, 1..=100_000);
+        self.range("limits.sessions_per_address", limits.sessions_per_address, 0..=100_000);
+        self.range("limits.connections", limits.connections, 1..=1_000_000);
+        self.at_least("limits.connections", limits.connections, "limits.sessions", limits.sessions);
+        self.range("limits.message_bytes", limits.message_bytes, 1_024..=64 << 20);
+        self.range("limits.messages_per_second", limits.messages_per_second, 1..=100_000);
+        self.range("limits.audio_speed", limits.audio_speed, 1.0..=1_000.0);
+        self.range("limits.bad_messages", limits.bad_messages, 1..=1_000_000);
+        self.range("limits.outbound_messages", limits.outbound_messages, 8..=65_536);
+        self.range("limits.idle_timeout_s", limits.idle_timeout_s, 1..=604_800);
+        self.range("limits.session_max_s", limits.session_max_s, 1..=604_800);
+        self.range("limits.ping_s", limits.ping_s, 1..=3_600);
+    }
+
+    fn models(&mut self, models: &Models) {
+        self.folder("models.dir", &models.dir);
+    }
+
+    fn log(&mut self, log: &Log) {
+        if let Err(error) = tracing_subscriber::EnvFilter::builder().parse(&log.level) {
+            let allowed = "error, warn, info, debug, trace, or a list like info,vivavoce=debug";
+            self.refuse("log.level", format!("{:?} is not allowed ({error}); use {allowed}", log.level));
+        }
+    }
+
+    fn scripted(&mut self, scripted: &Scripted) {
+        let delays = [
+            ("scripted.asr_delay_ms", scripted.asr_delay_ms),
+            ("scripted.llm_first_token_ms", scripted.llm_first_token_ms),
+            ("scripted.llm_token_ms", scripted.llm_token_ms),
+            ("scripted.tts_delay_ms", scripted.tts_delay_ms),
+            ("scripted.clip_delay_ms", scripted.clip_delay_ms),
+        ];
+        for (key, delay_ms) in delays {
+            self.range(key, delay_ms, 0..=600_000);
+        }
+        self.range("scripted.tts_ms_per_char", scripted.tts_ms_per_char, 1..=10_000);
+        for (key, list) in
+            [("scripted.transcripts", &scripted.transcripts), ("scripted.replies", &scripted.replies)]
+        {
+            if list.is_empty() {
+                self.refuse(key, "an empty list is not allowed; must have at least one entry".into());
+            }
+        }
+        for failure in &scripted.failures {
+            let allowed = "asr, llm, llm-mid, tts or clip, then @ and the number of a call from 1, or @*";
+            self.holds(is_failure(failure), "scripted.failures", failure, allowed);
+        }
+    }
+
+    fn range<T: PartialOrd + Display + Debug>(
+        &mut self,
+        key: &'static str,
+        value: T,
+        allowed: RangeInclusive<T>,
+    ) {
+        if !allowed.contains(&value) {
+            let message =
+                format!("{value} is not allowed; must be from {} to {}", allowed.start(), allowed.end());
+            self.refuse(key, message);
+        }
+    }
+
+    fn at_least<T: PartialOrd + Display>(
+        &mut self,
+        key: &'static str,
+        value: T,
+        other: &'static str,
+        least: T,
+    ) {
+        if value < least {
+            let message = format!("{value} is not allowed; must be at least {other} ({least})");
+            self.0.push(Finding { keys: vec![key, other], message });
+        }
+    }
+
+    fn one_of(&mut self, key: &'static str, value: &str, allowed: &[&str]) {
+        self.holds(allowed.contains(&value), key, value, &format!("one of {}", allowed.join(", ")));
+    }
+
+    fn folder(&mut self, key: &'static str, path: &Path) {
+        self.holds(!path.as_os_str().is_empty(), key, "", "the path of a folder");
+    }
+
+    fn holds(&mut self, valid: bool, key: &'static str, value: &str, allowed: &str) {
+        if !valid {
+            self.refuse(key, format!("{value:?} is not allowed; must be {allowed}"));
+        }
+    }
+
+    fn refuse(&mut self, key: &'static str, message: String) {
+        self.0.push(Finding { keys: vec![key], message });
+    }
+}
+
+/// An IP address or a name that could be one of DNS.
+fn is_host(host: &str) -> bool {
+    let label = |label: &str| {
+        !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+    };
+    host.parse::<IpAddr>().is_ok() || (host.len() <= 253 && host.split('.').all(label))
+}
+
+/// `http://` or `https://`, a host, an optional port and path; no user, query or fragment.
+fn is_http_url(url: &str) -> bool {
+    let Some(rest) = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")) else {
+        return false;
+    };
+    let authority = rest.split('/').next().unwrap_or_default();
+    let (host, port) = match authority.rsplit_once(':') {
+        // The colons inside [::1] are no port's.
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let plain = !rest.contains(['?', '#', '@']) && !rest.contains(char::is_whitespace);
+    plain && is_host(host) && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
+}
+
+/// `stage@N` or `stage@*`.
+fn is_failure(failure: &str) -> bool {
+    failure.split_once('@').is_some_and(|(stage, call)| {
+        let stage = ["asr", "llm", "llm-mid", "tts", "clip"].contains(&stage);
+        stage && (call == "*" || call.parse::<u64>().is_ok_and(|call| call > 0))
+    })
+}
