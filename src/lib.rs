@@ -22,6 +22,8 @@ pub mod turn;
 pub mod conversation;
 pub mod session;
 
+pub mod metrics;
+
 pub mod frontends;
 
 pub mod cli;

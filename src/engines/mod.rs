@@ -7,12 +7,17 @@
 
 pub mod echo;
 pub mod llm_choice;
+mod load;
 pub mod manifest;
 pub mod onnx;
 pub mod openai_http;
 pub mod scripted;
+pub mod pocketsphinx;
 pub mod silero;
+pub mod workers;
 pub mod flite;
+
+pub use load::{EngineNames, Engines, load_asr, load_tts};
 
 use std::ops::{ControlFlow, Range};
 

@@ -29,7 +29,7 @@ use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::engines::{CancelToken, Clip, EngineError, Engines, VAD_FRAME_SAMPLES, VadFrame, VadState};
-use crate::metrics;
+use crate::metrics::{self, Direction};
 use crate::turn::Turn;
 use crate::turn::io::{Event, Fault, Input, Output, ReplyId, Time};
 
@@ -297,7 +297,7 @@ impl Session {
             Output::StopGenerating { reply } => self.work.stop_generating(reply),
             Output::Synthesize { reply, segment, text } => {
                 self.open_audio(reply);
-                let voice = self.settings.voice.clone();
+                let voice = self.settings.persona.voice.clone();
                 if let Err(error) = self.work.synthesize(reply, segment, text, voice) {
                     let result = Err(work::saturated(error));
                     self.refused.push_back(Input::Spoken { reply, segment, result });
@@ -328,7 +328,7 @@ impl Session {
 
     fn generate(&mut self, reply: ReplyId, user_text: String) {
         let llm = &self.config.llm;
-        let messages = self.journal.prompt(&self.settings.prompt(), llm.history_messages, user_text);
+        let messages = self.journal.prompt(&self.settings.persona.prompt(), llm.history_messages, user_text);
         if let Err(error) = self.work.generate(reply, messages, llm.max_new_tokens) {
             self.refused.push_back(Input::Generated { reply, result: Err(work::saturated(error)) });
         }
@@ -353,7 +353,7 @@ impl Session {
             Event::Audio { turn, reply, segment, chunk, range } => {
                 let Some((_, audio)) = self.audio.as_mut().filter(|(id, _)| *id == reply) else { return };
                 let pcm = audio.cut(&range);
-                metrics::audio_sent(range.end - range.start);
+                metrics::audio(Direction::Out, pcm.len() / 2);
                 self.send(ToClient::Audio { turn, segment, chunk, pcm });
             }
             Event::SpeakingClip { turn, reply, text, .. } => {
@@ -366,7 +366,7 @@ impl Session {
                 self.send(ToClient::Event(event));
             }
             Event::Error { ref fault, turn } => {
-                metrics::error(&fault.code);
+                metrics::error(fault.code.clone());
                 tracing::warn!(code = fault.code, turn = turn.map(|t| t.0), "{}", fault.message);
                 self.send(ToClient::Event(event));
             }

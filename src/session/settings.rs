@@ -1,24 +1,17 @@
 //! The settings of one conversation: what the operator configured, and what its client changed.
 
-use serde::Serialize;
-
-use crate::config::Config;
+use crate::config::{Config, Persona};
 use crate::turn::config::{TurnConfig, TurnDetection};
 use crate::turn::io::Fault;
 
 /// The settings in force.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// How the assistant behaves.
-    pub system_prompt: String,
-    /// What it knows.
-    pub facts: Vec<String>,
-    /// A voice of the TTS engine; `None`: its own choice.
-    pub voice: Option<String>,
+    /// Who the assistant is, and its voice.
+    pub persona: Persona,
     /// ISO 639-1; `None`: the ASR engine's choice.
     pub language: Option<String>,
     /// What the turn machine reads.
-    #[serde(skip)]
     pub turn: TurnConfig,
 }
 
@@ -43,15 +36,10 @@ const MAX_FACTS: usize = 500;
 
 impl Settings {
     /// What the operator configured. `clips`: a clip renderer is ready.
-    pub fn new(config: &Config, clips: bool) -> Settings {
-        let persona = &config.persona;
-        Settings {
-            system_prompt: persona.system_prompt.replace("{name}", &persona.name),
-            facts: persona.facts.clone(),
-            voice: persona.voice.clone(),
-            language: None,
-            turn: TurnConfig::new(config, clips),
-        }
+    pub fn new(config: &Config, persona: &Persona, clips: bool) -> Settings {
+        let mut turn = TurnConfig::new(config, clips);
+        turn.apology.clone_from(&persona.apology);
+        Settings { persona: persona.clone(), language: None, turn }
     }
 
     /// The settings with `patch` applied; refused as a whole if any part of it is impossible.
@@ -62,20 +50,20 @@ impl Settings {
             check(prompt.chars().count() <= MAX_PROMPT_CHARS, || {
                 format!("system_prompt: at most {MAX_PROMPT_CHARS} characters")
             })?;
-            new.system_prompt = prompt;
+            new.persona.system_prompt = prompt;
         }
         if let Some(facts) = patch.facts {
             let chars: usize = facts.iter().map(|fact| fact.chars().count()).sum();
             check(facts.len() <= MAX_FACTS && chars <= MAX_PROMPT_CHARS, || {
                 format!("facts: at most {MAX_FACTS} of them, {MAX_PROMPT_CHARS} characters in all")
             })?;
-            new.facts = facts;
+            new.persona.facts = facts;
         }
         if let Some(voice) = patch.voice {
             check(voices.contains(&voice), || {
                 format!("voice: there is no `{voice}`; there is {}", voices.join(", "))
             })?;
-            new.voice = Some(voice);
+            new.persona.voice = Some(voice);
         }
         if let Some(language) = patch.language {
             let code = language.len() == 2 && language.bytes().all(|b| b.is_ascii_lowercase());
@@ -104,11 +92,6 @@ impl Settings {
         )?;
         set_within(&mut turn.min_interrupt_ms, patch.min_interrupt_ms, "min_interrupt_ms", 0, 5_000)?;
         Ok(new)
-    }
-
-    /// The system prompt with the facts behind it.
-    pub fn prompt(&self) -> String {
-        crate::config::prompt_with_facts(&self.system_prompt, &self.facts)
     }
 }
 

@@ -214,9 +214,9 @@ fn event_message(event: &Event) -> Option<ServerMessage<'_>> {
 fn configured(settings: &Settings) -> ServerMessage<'_> {
     let turn = &settings.turn;
     ServerMessage::Configured {
-        system_prompt: &settings.system_prompt,
-        facts: &settings.facts,
-        voice: settings.voice.as_deref(),
+        system_prompt: &settings.persona.system_prompt,
+        facts: &settings.persona.facts,
+        voice: settings.persona.voice.as_deref(),
         language: settings.language.as_deref(),
         turn_detection: Detection {
             mode: turn.detection,

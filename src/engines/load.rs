@@ -1,0 +1,208 @@
+//! Loads every model once, in a fixed order: VAD → ASR → LLM → TTS → video, and warms it up, so that
+//! the first turn is as fast as the tenth.
+
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::echo::Echo;
+use super::flite::FliteTts;
+use super::llm_choice::choose_llm;
+use super::openai_http::OpenAi;
+use super::pocketsphinx::PocketSphinx;
+use super::scripted::Scripted;
+use super::silero::SileroVad;
+use super::workers::{
+    AsrWork, ClipWork, LlmWork, Pool, TtsWork, VadWork, asr_pool, clip_pool, llm_pool, tts_pool, vad_pool,
+};
+use super::{
+    Asr, CancelToken, ClipRenderer, EngineError, INPUT_RATE_HZ, Llm, Tts, VAD_FRAME_SAMPLES, Vad, VadFrame,
+    VadState,
+};
+use crate::config::Config;
+
+/// All models of the server, behind their worker pools.
+pub struct Engines {
+    /// Judges frames.
+    pub vad: Pool<VadWork>,
+    /// Recognises utterances.
+    pub asr: Pool<AsrWork>,
+    /// Writes replies.
+    pub llm: Pool<LlmWork>,
+    /// Speaks segments.
+    pub tts: Pool<TtsWork>,
+    /// Renders clips; `None` unless `video.enabled` and a renderer is ready.
+    pub clip: Option<Pool<ClipWork>>,
+    /// What is at work.
+    pub names: EngineNames,
+    /// Voices that the TTS engine has.
+    pub voices: Vec<String>,
+    /// Why `clip` is `None` although `video.enabled`.
+    pub video_fault: Option<String>,
+}
+
+/// Names of the engines at work, as clients and the log see them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)]
+pub struct EngineNames {
+    pub vad: String,
+    pub asr: String,
+    pub llm: String,
+    pub tts: String,
+    pub video: Option<String>,
+}
+
+impl Engines {
+    /// Loads and warms what `config` names. Blocking; takes seconds.
+    ///
+    /// # Errors
+    /// The first engine that cannot be loaded, with the file and the remedy. Video is the exception:
+    /// its failure is logged and told to clients, and the server speaks without it.
+    pub fn load(config: &Config) -> Result<Engines, EngineError> {
+        let scripted = Scripted::new(&config.scripted)?;
+        // One VAD frame or segment a session is the rule; a little more for what was just cancelled.
+        let queue_length = 2 * config.limits.sessions + 16;
+
+        let (vad_name, vads) =
+            loaded("vad", || load_many(config.vad.workers, || load_vad(config, &scripted)))?;
+        let (asr_name, asrs) =
+            loaded("asr", || load_many(config.asr.workers, || load_asr(config, &scripted)))?;
+        let (llm_name, llms) = loaded("llm", || load_llms(config, &scripted))?;
+        let (tts_name, ttss) =
+            loaded("tts", || load_many(config.tts.workers, || load_tts(config, &scripted)))?;
+        let (clip, video_name, video_fault) = match load_clips(config, &scripted, queue_length) {
+            Ok(Some((name, pool))) => (Some(pool), Some(name), None),
+            Ok(None) => (None, None, None),
+            Err(error) => {
+                tracing::error!("video is off: {error}");
+                (None, None, Some(error.to_string()))
+            }
+        };
+        Ok(Engines {
+            vad: vad_pool(vads, queue_length)?,
+            asr: asr_pool(asrs, queue_length)?,
+            llm: llm_pool(llms, queue_length)?,
+            tts: tts_pool(ttss, queue_length)?,
+            clip,
+            names: EngineNames {
+                vad: vad_name.to_owned(),
+                asr: asr_name.to_owned(),
+                llm: llm_name.to_owned(),
+                tts: tts_name.to_owned(),
+                video: video_name.map(str::to_owned),
+            },
+            voices: super::flite::VOICES.iter().map(|voice| (*voice).to_owned()).collect(),
+            video_fault,
+        })
+    }
+
+    /// The fullest queue, as a part of its capacity, 0…1.
+    pub fn load_factor(&self) -> f64 {
+        let factor = |queued: usize, capacity: usize| queued as f64 / capacity.max(1) as f64;
+        let mut fullest = factor(self.vad.queued(), self.vad.capacity());
+        fullest = fullest.max(factor(self.asr.queued(), self.asr.capacity()));
+        fullest = fullest.max(factor(self.llm.queued(), self.llm.capacity()));
+        fullest.max(factor(self.tts.queued(), self.tts.capacity()))
+    }
+}
+
+/// Loads with a log line of what and how long.
+fn loaded<T>(
+    what: &'static str,
+    load: impl FnOnce() -> Result<(&'static str, T), EngineError>,
+) -> Result<(&'static str, T), EngineError> {
+    let began = Instant::now();
+    let (name, engines) = load()?;
+    tracing::info!(engine = name, ms = began.elapsed().as_millis() as u64, "{what} is ready");
+    Ok((name, engines))
+}
+
+/// One instance for each worker.
+fn load_many<T>(
+    workers: usize,
+    mut load: impl FnMut() -> Result<(&'static str, T), EngineError>,
+) -> Result<(&'static str, Vec<T>), EngineError> {
+    let (name, first) = load()?;
+    let mut engines = vec![first];
+    for _ in 1..workers {
+        engines.push(load()?.1);
+    }
+    Ok((name, engines))
+}
+
+fn load_vad(config: &Config, scripted: &Scripted) -> Result<(&'static str, Box<dyn Vad>), EngineError> {
+    let (name, mut vad): (_, Box<dyn Vad>) = match config.vad.engine.as_str() {
+        "scripted" => ("scripted", scripted.vad()),
+        _ => ("silero", Box::new(SileroVad::load(&config.models)?)),
+    };
+    let mut frames: Vec<VadFrame> = (0..vad.max_batch().min(2)).map(|_| silent_frame()).collect();
+    vad.judge(&mut frames.iter_mut().take(1).collect::<Vec<_>>())?;
+    vad.judge(&mut frames.iter_mut().collect::<Vec<_>>())?;
+    Ok((name, vad))
+}
+
+fn silent_frame() -> VadFrame {
+    VadFrame { state: VadState::default(), pcm: Box::new([0.0; VAD_FRAME_SAMPLES]), probability: 0.0 }
+}
+
+/// The recogniser that `asr.engine` names, warm.
+pub fn load_asr(config: &Config, scripted: &Scripted) -> Result<(&'static str, Box<dyn Asr>), EngineError> {
+    if config.asr.engine == "scripted" {
+        return Ok(("scripted", scripted.asr()));
+    }
+    let mut asr = PocketSphinx::load(config)?;
+    asr.transcribe(&vec![0; INPUT_RATE_HZ as usize / 2], None, &CancelToken::new())?;
+    Ok(("pocketsphinx", Box::new(asr)))
+}
+
+/// The synthesiser that `tts.engine` names, warm.
+pub fn load_tts(config: &Config, scripted: &Scripted) -> Result<(&'static str, Box<dyn Tts>), EngineError> {
+    if config.tts.engine == "scripted" {
+        return Ok(("scripted", scripted.tts()));
+    }
+    let mut tts = FliteTts::load(config)?;
+    let voice = config.persona.voice.as_deref();
+    tts.synthesize("Ready.", voice, &CancelToken::new(), &mut |_| ControlFlow::Continue(()))?;
+    Ok(("flite", Box::new(tts)))
+}
+
+fn load_llms(
+    config: &Config,
+    scripted: &Scripted,
+) -> Result<(&'static str, Vec<Box<dyn Llm>>), EngineError> {
+    let choice = choose_llm(&config.llm)?;
+    tracing::info!("{}", choice.reason);
+    // A worker waits for its server most of the time: as many as there can be replies.
+    let workers = if config.llm.workers == 0 { config.limits.sessions } else { config.llm.workers };
+    let mut llms: Vec<Box<dyn Llm>> = Vec::with_capacity(workers);
+    match choice.name {
+        super::openai_http::NAME => {
+            let server = OpenAi::new(&config.llm)?;
+            llms.extend((0..workers).map(|_| server.llm()));
+        }
+        super::scripted::NAME => llms.extend((0..workers).map(|_| scripted.llm())),
+        _ => llms.extend((0..workers).map(|_| Box::new(Echo) as Box<dyn Llm>)),
+    }
+    Ok((choice.name, llms))
+}
+
+type ClipPool = (&'static str, Pool<ClipWork>);
+
+fn load_clips(
+    config: &Config,
+    scripted: &Scripted,
+    queue_length: usize,
+) -> Result<Option<ClipPool>, EngineError> {
+    if !config.video.enabled {
+        return Ok(None);
+    }
+    let (name, renderers) = loaded("video", || match config.video.engine.as_str() {
+        "scripted" => Ok(("scripted", vec![scripted.clip()] as Vec<Box<dyn ClipRenderer>>)),
+        _ => Err(EngineError::Load {
+            engine: "video",
+            message: "this version has no clip renderer; set video.enabled to false".to_owned(),
+        }),
+    })?;
+    Ok(Some((name, clip_pool(renderers, queue_length)?)))
+}
