@@ -2,3 +2,5 @@
 
 pub mod config;
 pub mod io;
+pub mod segmenter;
+pub mod speakable;
