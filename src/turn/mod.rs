@@ -30,6 +30,7 @@ pub mod speakable;
 mod tests;
 
 use std::collections::VecDeque;
+
 use config::{TurnConfig, TurnDetection};
 use detector::{DetectorConfig, SpeechDetector};
 use io::{
@@ -38,6 +39,7 @@ use io::{
 };
 use listening::{BargeIn, Job, UserTurn};
 use replying::Reply;
+
 /// The turn machine of one conversation.
 #[derive(Debug, Clone)]
 pub struct Turn {
@@ -45,6 +47,7 @@ pub struct Turn {
     now: Time,
     outputs: VecDeque<Output>,
     state: (State, Option<TurnId>),
+
     detector: SpeechDetector,
     /// Where the running utterance begins.
     speech_from: u64,
@@ -60,12 +63,14 @@ pub struct Turn {
     reply: Option<Reply>,
     /// Turns that have ended and whose history is not durable yet.
     ending: VecDeque<(TurnId, Outcome, Metrics)>,
+
     last_turn: TurnId,
     last_reply: ReplyId,
     last_job: AsrJob,
     next_chunk: ChunkId,
     closed: bool,
 }
+
 impl Turn {
     /// A conversation in which nothing has happened.
     pub fn new(config: TurnConfig) -> Turn {
@@ -89,11 +94,13 @@ impl Turn {
             closed: false,
         }
     }
+
     /// Something has happened. Time never runs backwards: an earlier `now` counts as the latest one.
     pub fn handle(&mut self, input: Input, now: Time) {
         self.now = self.now.max(now);
         if self.closed && !matches!(input, Input::Committed { .. }) {
             return;
+        }
         match input {
             Input::Open { last_turn, greeting } => self.on_open(last_turn, greeting),
             Input::Frame { probability } => self.on_frame(probability),
@@ -115,45 +122,68 @@ impl Turn {
             Input::Committed { turn, result } => self.on_committed(turn, result),
             Input::Tick => {}
             Input::Close => self.on_close(),
+        }
         self.check_recognition_timeouts();
         self.advance_reply();
+    }
+
     /// The next thing to be done, in order.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
+    }
+
     /// When [`Input::Tick`] is due, if nothing else happens before.
     pub fn next_deadline(&self) -> Option<Time> {
         let reply = self.reply.as_ref().and_then(|reply| reply.deadline(&self.config));
         self.recognition_deadline().into_iter().chain(reply).min()
+    }
+
     /// The earliest microphone sample that may still be asked for.
     pub fn audio_needed_from(&self) -> u64 {
         match self.config.detection {
             TurnDetection::Vad => self.detector.keep_from(),
             TurnDetection::Manual => self.manual_from,
+        }
+    }
+
     /// The settings in force.
     pub fn config(&self) -> &TurnConfig {
         &self.config
+    }
+
     /// No turn is open and nothing waits to become durable.
     pub fn is_idle(&self) -> bool {
         self.user.is_none() && self.reply.is_none() && self.ending.is_empty()
+    }
+
     fn on_open(&mut self, last_turn: TurnId, greeting: Option<String>) {
         self.last_turn = self.last_turn.max(last_turn);
         self.tell(Event::Status { state: State::Listening, turn: None });
         if let Some(text) = greeting.filter(|text| !text.trim().is_empty()) {
             let turn = self.new_turn();
             self.start_fixed_reply(turn, &text);
+        }
+    }
+
     fn on_configure(&mut self, config: TurnConfig) {
         if config.detection != self.config.detection {
             if self.user.as_ref().is_some_and(|user| user.decided.is_none()) {
                 self.drop_user_turn(Outcome::Empty);
+            }
             if self.barge_in.is_some() {
                 self.resume_reply();
+            }
             self.detector.reset();
             self.manual_from = self.detector.position();
+        }
         self.detector.configure(detector_config(&config));
         self.config = config;
+    }
+
     fn on_interrupt(&mut self, last_chunk: Option<ChunkId>) {
         if let Some(chunk) = last_chunk {
             self.note_played(chunk);
+        }
         if self.reply.is_some() {
             let barge_in = self.barge_in.take();
             self.interrupt_reply(InterruptReason::Client);
@@ -162,44 +192,70 @@ impl Turn {
             self.interrupt_recognition();
         } else {
             self.refuse("nothing_to_interrupt", "there is no reply to interrupt");
+        }
+    }
+
     fn on_played(&mut self, chunk: ChunkId) {
         self.note_played(chunk);
+    }
+
     fn on_committed(&mut self, turn: TurnId, result: Result<(), Fault>) {
         let Some(index) = self.ending.iter().position(|(id, _, _)| *id == turn) else { return };
         let Some((turn, outcome, metrics)) = self.ending.remove(index) else { return };
         if let Err(fault) = result {
             self.tell(Event::Error { turn: Some(turn), fault });
+        }
         self.tell(Event::Metrics { turn, metrics });
         self.tell(Event::TurnEnd { turn, outcome });
         self.settle();
+    }
+
     fn on_close(&mut self) {
         if let Some(reply) = self.reply.take() {
             self.outputs.push_back(Output::CancelReply { reply: reply.id });
             self.end_reply(reply, Outcome::Interrupted);
+        }
         self.barge_in = None;
         self.drop_user_turn(Outcome::Interrupted);
         self.closed = true;
+    }
+
     /// Ends a turn: its history goes to the log; the client is told when that is durable.
     fn end_turn(&mut self, commit: Commit) {
         self.ending.push_back((commit.turn, commit.outcome, commit.metrics));
         self.outputs.push_back(Output::Commit(commit));
+    }
+
     /// Back to listening, if nothing is going on.
     fn settle(&mut self) {
         if self.user.is_none() && self.reply.is_none() && self.ending.is_empty() {
             self.set_state(State::Listening, None);
+        }
+    }
+
     fn set_state(&mut self, state: State, turn: Option<TurnId>) {
         if self.state != (state, turn) && !self.closed {
             self.state = (state, turn);
             self.tell(Event::Status { state, turn });
+        }
+    }
+
     fn tell(&mut self, event: Event) {
         self.outputs.push_back(Output::Tell(event));
+    }
+
     /// The client asked for something that cannot be. Nothing else changes.
     fn refuse(&mut self, code: &str, message: &str) {
         let fault = Fault { code: code.to_owned(), message: message.to_owned() };
         self.tell(Event::Error { turn: None, fault });
+    }
+
     fn new_turn(&mut self) -> TurnId {
         self.last_turn.0 += 1;
         self.last_turn
+    }
+}
+
 fn detector_config(config: &TurnConfig) -> DetectorConfig {
     DetectorConfig {
         threshold: config.threshold,
@@ -208,3 +264,5 @@ fn detector_config(config: &TurnConfig) -> DetectorConfig {
         hangover_ms: config.hangover_ms,
         prefix_padding_ms: config.prefix_padding_ms,
         max_utterance_s: config.max_utterance_s,
+    }
+}
