@@ -55,7 +55,6 @@ enum Words {
 pub(super) struct Job {
     id: AsrJob,
     purpose: Purpose,
-    range: InputRange,
     started: Time,
     /// A speculative result that waits for the silence to last.
     done: Option<Heard>,
@@ -514,7 +513,7 @@ impl Turn {
     fn start_job(&mut self, purpose: Purpose, range: InputRange) -> AsrJob {
         self.last_job.0 += 1;
         let id = self.last_job;
-        self.jobs.push(Job { id, purpose, range: range.clone(), started: self.now, done: None });
+        self.jobs.push(Job { id, purpose, started: self.now, done: None });
         self.outputs.push_back(Output::Transcribe { job: id, range });
         id
     }
@@ -537,6 +536,7 @@ impl Turn {
         }
     }
 
+    /// When the running recognition that began first is late.
     pub(super) fn recognition_deadline(&self) -> Option<Time> {
         let running = self.jobs.iter().filter(|job| job.done.is_none());
         running.map(|job| job.started.plus_ms(self.config.asr_timeout_ms.into())).min()
