@@ -1,1 +1,3 @@
+//! One binary with all integration tests: real sockets, real engines, real files.
 
+mod packaging;
