@@ -32,13 +32,14 @@ for argument in "$@"; do
 done
 [ ${#wanted[@]} -gt 0 ] || fail "give at least one of: run build test"
 
-command -v apt-get >/dev/null && command -v dpkg-query >/dev/null ||
+if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
     fail "this is not Debian or Ubuntu; install what these packages are called here: ${wanted[*]}"
+fi
 
+installed=$(dpkg-query --show --showformat '${Package} ${db:Status-Status}\n' "${wanted[@]}" 2>/dev/null || true)
 missing=()
 for package in "${wanted[@]}"; do
-    status=$(dpkg-query --show --showformat '${db:Status-Status}' "$package" 2>/dev/null || true)
-    [[ $status == installed* ]] || missing+=("$package")
+    grep --quiet --line-regexp --fixed-strings "$package installed" <<<"$installed" || missing+=("$package")
 done
 [ ${#missing[@]} -gt 0 ] || exit 0
 

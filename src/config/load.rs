@@ -85,7 +85,8 @@ impl Config {
         let mut problems = Vec::new();
         let mut root = read(text, source)?;
         schema.drop_empty_sections(&mut root);
-        schema.refuse_unknown("", &root, &schema.defaults, &|key| origin(text, source, key), &mut problems);
+        let in_file = |key: &str| origin(text, source, key).unwrap_or(source.to_string());
+        schema.refuse_unknown("", &root, &schema.defaults, &in_file, &mut problems);
 
         let leaves = schema.leaves();
         let (overrides, wrong) = env::overrides(environment, &leaves);
@@ -107,7 +108,7 @@ impl Config {
             // Unknown keys and sections that are none have been reported above.
             let leaf = leaves.iter().find(|(leaf, _)| *leaf == key);
             if let Some(message) = leaf.and_then(|(_, default)| wrong_type(&key, value, default)) {
-                problems.push(Problem { origin: origin(&key).unwrap_or_default(), key, message });
+                problems.push(Problem { origin: origin(&key).unwrap_or(source.to_string()), key, message });
             }
         }
         if !problems.is_empty() {
@@ -179,7 +180,7 @@ impl Schema {
         prefix: &str,
         found: &Mapping,
         valid: &Mapping,
-        origin: &dyn Fn(&str) -> Option<String>,
+        origin: &dyn Fn(&str) -> String,
         problems: &mut Vec<Problem>,
     ) {
         for (key, value) in found {
@@ -202,7 +203,7 @@ impl Schema {
                     None => "unknown key".to_owned(),
                 },
             };
-            problems.push(Problem { origin: origin(&path).unwrap_or_default(), key: path, message });
+            problems.push(Problem { origin: origin(&path), key: path, message });
         }
     }
 

@@ -93,6 +93,8 @@ fn an_unknown_key_is_named_with_its_line_and_the_nearest_valid_one() {
             "recrod: true\n",
             "# a key in the wrong section\nturn:\n  hangover_ms: 200\n",
             "port: 9000\n",
+            "\nserver.port: 9000\nserver: {port: 1}\n",
+            "persona: {1: x}\n",
         ],
         expect![[r#"
 
@@ -101,6 +103,8 @@ fn an_unknown_key_is_named_with_its_line_and_the_nearest_valid_one() {
             config.yml:1: recrod: unknown key; the nearest valid one is record
             config.yml:3: turn.hangover_ms: unknown key; the nearest valid one is vad.hangover_ms
             config.yml:1: port: unknown key; the nearest valid one is server.port
+            config.yml:2: "server.port": unknown key; the nearest valid one is server.port
+            config.yml:1: persona.1: unknown key; the nearest valid one is persona.name
         "#]],
     );
 }

@@ -26,9 +26,11 @@ fn collect_leaves<'a>(prefix: &str, mapping: &'a Mapping, found: &mut Vec<(Strin
     }
 }
 
-/// `prefix.key`, or `key` at the top.
+/// `prefix.key`, or `key` at the top. A key with a dot of its own (`server.port: 1` instead of a
+/// section) is put in quotes: it is not the path that it looks like.
 pub(super) fn join(prefix: &str, key: &str) -> String {
-    if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") }
+    let key = if key.contains('.') { format!("{key:?}") } else { key.to_owned() };
+    if prefix.is_empty() { key } else { format!("{prefix}.{key}") }
 }
 
 /// A key as it is shown; keys that are not text (`8080: x`) are shown as YAML writes them.

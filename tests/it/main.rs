@@ -1,3 +1,4 @@
-//! Integration tests: real sockets, real engines.
+//! One binary with all integration tests: real sockets, real engines, real files.
 
+mod packaging;
 mod silero;
