@@ -1,0 +1,60 @@
+//! Health and metrics, for balancers and operators.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::server::Server;
+use crate::metrics;
+
+/// A server whose fullest queue is fuller than this takes no more sessions for now.
+const SATURATED: f64 = 0.5;
+
+/// `/healthz`: the process is alive.
+pub async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// `/readyz`: the models are loaded, and there is room for one more session.
+pub async fn readyz(State(server): State<Arc<Server>>) -> Response {
+    let reason = server.why_not_ready();
+    let status = if reason.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let body = serde_json::json!({
+        "ready": reason.is_none(),
+        "reason": reason,
+        "sessions": server.admission.open_sessions(),
+        "engines": server.engines.names,
+    });
+    (status, Json(body)).into_response()
+}
+
+/// `/metrics`, in Prometheus' text format.
+pub async fn show_metrics(State(server): State<Arc<Server>>) -> Response {
+    let engines = &server.engines;
+    metrics::queue_length("vad", engines.vad.queued());
+    metrics::queue_length("asr", engines.asr.queued());
+    metrics::queue_length("llm", engines.llm.queued());
+    metrics::queue_length("tts", engines.tts.queued());
+    if let Some(clip) = &engines.clip {
+        metrics::queue_length("video", clip.queued());
+    }
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics::render()).into_response()
+}
+
+impl Server {
+    /// Why no session more should be sent here; `None` if there is room.
+    pub fn why_not_ready(&self) -> Option<&'static str> {
+        if self.drain.is_cancelled() {
+            Some("the server is about to stop")
+        } else if self.admission.is_full() {
+            Some("all sessions are taken")
+        } else if self.engines.load_factor() > SATURATED {
+            Some("the engines are saturated")
+        } else {
+            None
+        }
+    }
+}

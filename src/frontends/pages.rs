@@ -1,0 +1,42 @@
+//! The browser page: static files, embedded in the binary.
+
+use axum::extract::Path;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+/// Scripts and styles of our own only, and audio and video that a script made.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; media-src 'self' blob: data:; \
+     connect-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'";
+
+macro_rules! files {
+    ($($name:literal $mime:literal),* $(,)?) => {
+        &[$(($name, $mime, include_str!(concat!("../../web/", $name)))),*]
+    };
+}
+
+const HTML: &str = "text/html; charset=utf-8";
+const FILES: &[(&str, &str, &str)] = files!();
+
+/// `/`
+pub async fn index() -> Response {
+    file("index.html")
+}
+
+/// `/web/{name}`
+pub async fn asset(Path(name): Path<String>) -> Response {
+    file(&name)
+}
+
+fn file(name: &str) -> Response {
+    let Some((_, mime, content)) = FILES.iter().find(|(known, _, _)| *known == name) else {
+        return (StatusCode::NOT_FOUND, format!("there is no page {name}\n")).into_response();
+    };
+    let headers = [
+        (header::CONTENT_TYPE, *mime),
+        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-cache"),
+    ];
+    (headers, *content).into_response()
+}

@@ -1,0 +1,262 @@
+//! What all frontends share; the routes; start and stop.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
+
+use super::admission::Admission;
+use super::auth::{Door, Refusal};
+use super::{ops, pages, sessions_api, voice_ws};
+use crate::config::{Config, Persona};
+use crate::conversation::error::StoreError;
+use crate::conversation::log::ConversationLog;
+use crate::conversation::tokens::TokenStore;
+use crate::engines::{CancelToken, Engines};
+
+/// What all connections share.
+pub struct Server {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The models.
+    pub engines: Arc<Engines>,
+    /// The conversations.
+    pub log: Arc<ConversationLog>,
+    /// Access tokens.
+    pub tokens: Arc<TokenStore>,
+    /// Who may come in.
+    pub door: Door,
+    /// How many may.
+    pub admission: Arc<Admission>,
+    /// Set when the server is about to stop.
+    pub drain: CancelToken,
+    /// Sessions that are open, or are writing their last turn.
+    pub sessions: TaskTracker,
+    persona: RwLock<Arc<Persona>>,
+}
+
+/// Why the server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be bound.
+    #[error("cannot listen on {address}: {source}; change server.host or server.port")]
+    Bind {
+        /// Which.
+        address: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The event log cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A server that listens, and serves when [`Listening::run`] is awaited.
+pub struct Listening {
+    /// What all connections share.
+    pub server: Arc<Server>,
+    listener: TcpListener,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// A token that was made because there was none: to be shown once.
+    pub new_token: Option<String>,
+}
+
+impl Server {
+    /// Opens the log and binds the address.
+    pub async fn listen(config: Arc<Config>, engines: Arc<Engines>) -> Result<Listening, StartError> {
+        let address = format!("{}:{}", config.server.host, config.server.port);
+        let bind = |source| StartError::Bind { address: address.clone(), source };
+        let listener = TcpListener::bind((config.server.host.as_str(), config.server.port)).await.map_err(bind)?;
+        let bound = listener.local_addr().map_err(bind)?;
+        let log = ConversationLog::open(&config.store.url)?;
+        let tokens = Arc::new(TokenStore::open(&config.store.url)?);
+        let door = Door::new(&config, bound.ip(), Arc::clone(&tokens));
+        let new_token =
+            (door.needs_tokens() && !tokens.has_any()?).then(|| tokens.create("first start")).transpose()?;
+        let server = Arc::new(Server {
+            admission: Admission::new(&config.limits),
+            persona: RwLock::new(Arc::new(config.persona.clone())),
+            config,
+            engines,
+            log,
+            tokens,
+            door,
+            drain: CancelToken::new(),
+            sessions: TaskTracker::new(),
+        });
+        Ok(Listening { server, listener, address: bound, new_token })
+    }
+
+    /// Who the server is, for a new session.
+    pub fn persona(&self) -> Arc<Persona> {
+        Arc::clone(&self.persona.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// New sessions get this persona.
+    pub fn set_persona(&self, persona: Persona) {
+        *self.persona.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(persona);
+    }
+
+    fn router(self: &Arc<Self>) -> Router {
+        Router::new()
+            .route("/", get(pages::index))
+            .route("/web/{name}", get(pages::asset))
+            .route("/ws/chat", get(voice_ws::upgrade))
+            .route("/api/sessions/{id}", get(sessions_api::get))
+            .route("/healthz", get(ops::healthz))
+            .route("/readyz", get(ops::readyz))
+            .route("/metrics", get(ops::show_metrics))
+            .with_state(Arc::clone(self))
+    }
+}
+
+impl Listening {
+    /// Serves until `stop` is done; then lets replies finish, up to `server.drain_ms`.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+        let Listening { server, listener, .. } = self;
+        let drain_limit = Duration::from_millis(server.config.server.drain_ms);
+        let service = server.router().into_make_service_with_connect_info::<SocketAddr>();
+        let limited = LimitedListener {
+            listener,
+            permits: Arc::new(tokio::sync::Semaphore::new(server.config.limits.connections)),
+        };
+        let draining = Arc::clone(&server);
+        let serve = axum::serve(limited, service).with_graceful_shutdown(async move {
+            stop.await;
+            tracing::info!("stopping: replies may finish within {} ms", drain_limit.as_millis());
+            draining.drain.cancel();
+        });
+        let drained = async {
+            server.drain.cancelled().await;
+            server.sessions.close();
+            if tokio::time::timeout(drain_limit, server.sessions.wait()).await.is_err() {
+                tracing::warn!(sessions = server.sessions.len(), "not all replies finished in time");
+            }
+        };
+        tokio::select! {
+            result = async { serve.await } => result,
+            () = drained => Ok(()),
+        }
+    }
+}
+
+/// Re-reads the persona on SIGHUP, for new sessions.
+pub fn reload_on_hangup(server: Arc<Server>, config_path: Option<PathBuf>) -> std::io::Result<()> {
+    let mut hangups = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangups.recv().await.is_some() {
+            match Config::reload_persona(config_path.as_deref()) {
+                Ok(persona) => {
+                    tracing::info!("persona re-read: new sessions get it");
+                    server.set_persona(persona);
+                }
+                Err(error) => tracing::error!("persona not re-read, the old one stays: {error}"),
+            }
+        }
+    });
+    Ok(())
+}
+
+/// An error as JSON: `{"error": {"code", "message"}}`.
+pub fn error(status: StatusCode, code: &str, message: &str) -> Response {
+    let body = serde_json::json!({ "error": { "code": code, "message": message } });
+    (status, Json(body)).into_response()
+}
+
+/// Somebody who does not come in.
+pub fn refusal(refusal: &Refusal) -> Response {
+    error(refusal.status(), refusal.code(), &refusal.to_string())
+}
+
+/// Accepts at most `limits.connections` at a time; more wait in the system's queue.
+struct LimitedListener {
+    listener: TcpListener,
+    permits: Arc<tokio::sync::Semaphore>,
+}
+
+impl axum::serve::Listener for LimitedListener {
+    type Io = Counted;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Counted, SocketAddr) {
+        let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
+        let (stream, address) = axum::serve::Listener::accept(&mut self.listener).await;
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!("no TCP_NODELAY: {error}");
+        }
+        (Counted { stream, _permit: permit }, address)
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+/// A connection that gives its place back when it is closed.
+struct Counted {
+    stream: tokio::net::TcpStream,
+    _permit: Option<tokio::sync::OwnedSemaphorePermit>,
+}
+
+impl tokio::io::AsyncRead for Counted {
+    fn poll_read(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+        buffer: &mut tokio::io::ReadBuf<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::pin::Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl tokio::io::AsyncWrite for Counted {
+    fn poll_write(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+        bytes: &[u8],
+    ) -> std::task::Poll<std::io::Result<usize>> {
+        std::pin::Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+        slices: &[std::io::IoSlice<'_>],
+    ) -> std::task::Poll<std::io::Result<usize>> {
+        std::pin::Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::pin::Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::pin::Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// Where an address may be reached by a person on this machine.
+pub fn shown_host(ip: IpAddr) -> String {
+    match ip {
+        ip if ip.is_unspecified() || ip.is_loopback() => "localhost".to_owned(),
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    }
+}

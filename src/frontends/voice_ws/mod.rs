@@ -1,0 +1,368 @@
+//! `/ws/chat`: the voice socket. Parses what comes, within its limits; writes what the session says.
+//!
+//! Three tasks a connection: the session, a reader (this handler) and a writer. The queues between
+//! them are bounded: a client that does not read fills the writer's, and its session cuts it off.
+
+pub mod wire;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{ConnectInfo, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use serde::Deserialize;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite;
+use tracing::Instrument;
+
+use super::admission::{Admitted, Refused};
+use super::auth::{SUBPROTOCOL, Visitor};
+use super::limits::{Allowance, Excess};
+use super::server::{self, Server};
+use crate::audio::pcm;
+use crate::conversation::ids::SessionId;
+use crate::conversation::log::{NewSession, SessionWriter};
+use crate::metrics::{self, Direction};
+use crate::session::messages::{CloseReason, FromClient, Hello, ToClient};
+use crate::session::recording::Recorder;
+use crate::session::settings::Settings;
+use crate::session::{self, Journal, Start};
+use crate::turn::io::Fault;
+
+/// The only agent there is until agents can be configured.
+const DEFAULT_AGENT: &str = "default";
+/// Messages of the client that wait for its session.
+const INBOUND_MESSAGES: usize = 32;
+/// Messages that go to the socket in one write.
+const WRITE_BATCH: usize = 32;
+/// Small buffers: a listening session should cost little memory.
+const SOCKET_BUFFER_BYTES: usize = 8 * 1_024;
+/// A client that gave no sign of life for so many pings is gone.
+const MISSED_PINGS: u32 = 3;
+
+/// Close codes of RFC 6455 and its registry.
+mod close {
+    pub const DONE: u16 = 1000;
+    pub const ABUSE: u16 = 1008;
+    pub const TOO_BIG: u16 = 1009;
+    pub const FAULT: u16 = 1011;
+    pub const RESTART: u16 = 1012;
+}
+
+/// The query of `/ws/chat`.
+#[derive(Debug, Deserialize)]
+pub struct ChatQuery {
+    agent: Option<String>,
+    session: Option<String>,
+    resume_token: Option<String>,
+}
+
+/// `GET /ws/chat?agent=NAME&session=ID&resume_token=TOKEN`
+pub async fn upgrade(
+    State(server): State<Arc<Server>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Query(query): Query<ChatQuery>,
+    headers: HeaderMap,
+    socket: WebSocketUpgrade,
+) -> Response {
+    let visitor = {
+        let server = Arc::clone(&server);
+        match tokio::task::spawn_blocking(move || server.door.admit(&headers)).await {
+            Ok(Ok(visitor)) => visitor,
+            Ok(Err(refusal)) => return server::refusal(&refusal),
+            Err(_) => return server::error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "stopped"),
+        }
+    };
+    if query.agent.as_deref().is_some_and(|agent| agent != DEFAULT_AGENT) {
+        let message = format!("there is no such agent; there is `{DEFAULT_AGENT}`");
+        return server::error(StatusCode::NOT_FOUND, "unknown_agent", &message);
+    }
+    if let Some(reason) = server.why_not_ready() {
+        return server::error(StatusCode::SERVICE_UNAVAILABLE, "busy", reason);
+    }
+    let admitted = match server.admission.admit(peer.ip()) {
+        Ok(admitted) => admitted,
+        Err(refused) => {
+            let status = match refused {
+                Refused::Busy => StatusCode::SERVICE_UNAVAILABLE,
+                Refused::TooManyFromAddress => StatusCode::TOO_MANY_REQUESTS,
+            };
+            return server::error(status, "busy", &refused.to_string());
+        }
+    };
+    let (writer, hello) = match open_history(&server, query, visitor).await {
+        Ok(opened) => opened,
+        Err(response) => return *response,
+    };
+    let limit = server.config.limits.message_bytes;
+    socket
+        .protocols([SUBPROTOCOL])
+        .max_message_size(limit)
+        .max_frame_size(limit)
+        .read_buffer_size(SOCKET_BUFFER_BYTES)
+        .write_buffer_size(0)
+        .on_upgrade(move |socket| {
+            let span = tracing::info_span!("session", session_id = %hello.session_id);
+            serve(server, admitted, writer, hello, socket).instrument(span)
+        })
+}
+
+/// A new place in the log, or that of a conversation that goes on.
+async fn open_history(
+    server: &Arc<Server>,
+    query: ChatQuery,
+    visitor: Visitor,
+) -> Result<(SessionWriter, Hello), Box<Response>> {
+    let names = &server.engines.names;
+    let hello = |session_id: SessionId, resume_token: String, resumed: bool| Hello {
+        session_id: session_id.to_string(),
+        resume_token,
+        resumed,
+        agent: DEFAULT_AGENT.to_owned(),
+        engines: names.clone(),
+    };
+    let Some(id) = query.session else {
+        let known = [("vad", &names.vad), ("asr", &names.asr), ("llm", &names.llm), ("tts", &names.tts)];
+        let mut engines: std::collections::BTreeMap<String, String> =
+            known.map(|(task, name)| (task.to_owned(), name.clone())).into();
+        engines.extend(names.video.clone().map(|name| ("video".to_owned(), name)));
+        let new = NewSession {
+            agent: DEFAULT_AGENT.to_owned(),
+            frontend: "voice".to_owned(),
+            engines,
+            owner: visitor.owner,
+            ..NewSession::default()
+        };
+        let started = server.log.start_session(
+            new,
+            Box::new(|result| {
+                if let Err(error) = result {
+                    tracing::error!("the session is not in the log: {error}");
+                }
+            }),
+        );
+        let id = started.writer.session_id();
+        return Ok((started.writer, hello(id, started.resume_token, false)));
+    };
+    let token = query.resume_token.unwrap_or_default();
+    let server = Arc::clone(server);
+    let resumed = tokio::task::spawn_blocking(move || {
+        let id = id.parse::<SessionId>().ok()?;
+        let allowed = server.log.check_resume_token(id, &token).ok()?;
+        let writer = allowed.then(|| server.log.continue_session(id)).and_then(Result::ok)?;
+        Some((writer, id, token))
+    })
+    .await;
+    match resumed {
+        Ok(Some((writer, id, token))) => Ok((writer, hello(id, token, true))),
+        _ => Err(Box::new(server::error(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "there is no such session, or it is not yours; give its resume_token",
+        ))),
+    }
+}
+
+async fn serve(server: Arc<Server>, admitted: Admitted, writer: SessionWriter, hello: Hello, socket: WebSocket) {
+    let config = &server.config;
+    let clips = server.engines.clip.is_some();
+    let persona = server.persona();
+    let settings = Settings::new(config, &persona, clips);
+    let (to_client, outbound) = mpsc::channel(config.limits.outbound_messages);
+    let (to_session, inbound) = mpsc::channel(INBOUND_MESSAGES);
+    let recorder = config.record.then(|| Recorder::create(&config.record_dir, &hello.session_id, &settings.turn));
+    let recorder = recorder.and_then(|made| {
+        made.inspect_err(|error| tracing::error!("this session is not recorded: {error}")).ok()
+    });
+    let greeting = persona.greeting_text().filter(|_| !hello.resumed);
+    let video_mode = ToClient::VideoMode { enabled: clips, reason: server.engines.video_fault.clone() };
+    for message in [ToClient::Hello(hello), video_mode] {
+        // The queue is empty: this cannot wait.
+        let _ = to_client.try_send(message);
+    }
+    let start = Start {
+        config: Arc::clone(config),
+        engines: Arc::clone(&server.engines),
+        journal: Journal::new(writer),
+        settings,
+        greeting,
+        recorder,
+        drain: server.drain.clone(),
+    };
+    let session = server.sessions.spawn(
+        async move {
+            session::run(start, inbound, to_client).await;
+            drop(admitted);
+        }
+        .in_current_span(),
+    );
+
+    let (sink, stream) = socket.split();
+    let (replies, direct) = mpsc::channel(INBOUND_MESSAGES);
+    let ping = Duration::from_secs(config.limits.ping_s);
+    let mut writer = tokio::spawn(write(sink, outbound, direct, ping).in_current_span());
+    let reader = read(stream, &server, &to_session, &replies);
+    tokio::select! {
+        farewell = reader => {
+            if let Some(farewell) = farewell {
+                let _ = replies.try_send(farewell);
+            }
+            drop((to_session, replies));
+            // The session ends, and with it the writer's queue. A client that does not read is not
+            // waited for.
+            let _ = session.await;
+            if tokio::time::timeout(Duration::from_secs(1), &mut writer).await.is_err() {
+                writer.abort();
+            }
+        }
+        _ = &mut writer => {}
+    }
+}
+
+/// What the reader has to say to the client itself.
+enum Direct {
+    Text(String),
+    Close(u16, &'static str),
+}
+
+/// Reads until the client is gone or has to go.
+async fn read(
+    mut stream: SplitStream<WebSocket>,
+    server: &Server,
+    to_session: &mpsc::Sender<FromClient>,
+    replies: &mpsc::Sender<Direct>,
+) -> Option<Direct> {
+    let limits = &server.config.limits;
+    let began = Instant::now();
+    let mut allowance = Allowance::new(limits);
+    let patience = Duration::from_secs(limits.ping_s) * MISSED_PINGS;
+    loop {
+        let message = match tokio::time::timeout(patience, stream.next()).await {
+            Ok(Some(Ok(message))) => message,
+            Ok(Some(Err(error))) => return is_too_big(error).then_some(Direct::Close(close::TOO_BIG, "too big")),
+            Ok(None) | Err(_) => return None,
+        };
+        let now = began.elapsed();
+        let handled = match allowance.message(now) {
+            Err(excess) => Err(excess),
+            Ok(()) => handle(message, &mut allowance, now, to_session, replies).await,
+        };
+        match handled {
+            Ok(true) => {}
+            Ok(false) => return None,
+            Err(excess) => {
+                tracing::warn!("the client is cut off: {excess}");
+                metrics::error("abuse");
+                let fault = Fault { code: "abuse".to_owned(), message: excess.to_string() };
+                let _ = replies.try_send(Direct::Text(wire::encode_error(&fault, true)));
+                return Some(Direct::Close(close::ABUSE, "too much"));
+            }
+        }
+    }
+}
+
+/// Whether the connection goes on.
+async fn handle(
+    message: Message,
+    allowance: &mut Allowance,
+    now: Duration,
+    to_session: &mpsc::Sender<FromClient>,
+    replies: &mpsc::Sender<Direct>,
+) -> Result<bool, Excess> {
+    let parsed = match message {
+        Message::Binary(bytes) => {
+            allowance.audio(bytes.len() / 2, now)?;
+            metrics::audio(Direction::In, bytes.len() / 2);
+            pcm::samples_from_bytes(&bytes)
+                .map(|samples| wire::ClientMessage::ToSession(FromClient::Audio(samples)))
+                .map_err(|error| Fault { code: "bad_audio".to_owned(), message: error.to_string() })
+        }
+        Message::Text(text) => wire::decode(&text),
+        Message::Ping(_) | Message::Pong(_) => return Ok(true),
+        Message::Close(_) => return Ok(false),
+    };
+    match parsed {
+        // A session that cannot keep up slows its client down here, by TCP.
+        Ok(wire::ClientMessage::ToSession(message)) => Ok(to_session.send(message).await.is_ok()),
+        Ok(wire::ClientMessage::Ping) => Ok(replies.send(Direct::Text(wire::encode_pong())).await.is_ok()),
+        Err(fault) => {
+            metrics::error(fault.code.clone());
+            allowance.bad_message()?;
+            Ok(replies.send(Direct::Text(wire::encode_error(&fault, false))).await.is_ok())
+        }
+    }
+}
+
+/// Writes until the session is over or the socket is gone.
+async fn write(
+    mut sink: SplitSink<WebSocket, Message>,
+    mut outbound: mpsc::Receiver<ToClient>,
+    mut direct: mpsc::Receiver<Direct>,
+    ping: Duration,
+) {
+    let mut pings = tokio::time::interval_at(Instant::now() + ping, ping);
+    let mut batch = Vec::with_capacity(WRITE_BATCH);
+    let mut closing = None;
+    loop {
+        let written = tokio::select! {
+            biased;
+            Some(message) = direct.recv() => match message {
+                Direct::Text(text) => sink.send(Message::Text(text.into())).await,
+                Direct::Close(code, reason) => {
+                    closing = Some((code, reason));
+                    break;
+                }
+            },
+            count = outbound.recv_many(&mut batch, WRITE_BATCH) => {
+                if count == 0 {
+                    break;
+                }
+                closing = batch.iter().find_map(|message| match message {
+                    ToClient::Close(reason) => Some(close_code(*reason)),
+                    _ => None,
+                });
+                write_batch(&mut sink, &mut batch).await
+            }
+            _ = pings.tick() => sink.send(Message::Ping(bytes::Bytes::new())).await,
+        };
+        if written.is_err() {
+            return;
+        }
+    }
+    let (code, reason) = closing.unwrap_or((close::DONE, "done"));
+    let _ = sink.send(Message::Close(Some(CloseFrame { code, reason: reason.into() }))).await;
+    let _ = sink.close().await;
+}
+
+async fn write_batch(
+    sink: &mut SplitSink<WebSocket, Message>,
+    batch: &mut Vec<ToClient>,
+) -> Result<(), axum::Error> {
+    for wire in batch.drain(..).filter_map(|message| wire::encode(&message)) {
+        sink.feed(Message::Text(wire.text.into())).await?;
+        if let Some(binary) = wire.binary {
+            sink.feed(Message::Binary(binary)).await?;
+        }
+    }
+    sink.flush().await
+}
+
+fn close_code(reason: CloseReason) -> (u16, &'static str) {
+    match reason {
+        CloseReason::Idle => (close::DONE, "idle"),
+        CloseReason::TooLong => (close::DONE, "session maximum"),
+        CloseReason::Restart => (close::RESTART, "restart"),
+        CloseReason::Fault => (close::FAULT, "fault"),
+    }
+}
+
+fn is_too_big(error: axum::Error) -> bool {
+    let inner = error.into_inner();
+    matches!(inner.downcast_ref::<tungstenite::Error>(), Some(tungstenite::Error::Capacity(_)))
+}
