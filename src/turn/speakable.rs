@@ -88,7 +88,7 @@ impl Default for Speakable {
     }
 }
 
-/// The rest of a step waits for more text.
+/// The step waits for more text, and has changed nothing.
 struct NeedMore;
 
 type Step = Result<(), NeedMore>;
@@ -379,9 +379,9 @@ impl<'a> Scan<'a> {
 
     /// A marker of `len` bytes that is not said.
     fn mark(&mut self, len: usize) -> Step {
-        let closes = !self.previous().is_none_or(char::is_whitespace);
+        let opens = self.previous().is_none_or(char::is_whitespace) || self.peek(len)?.is_some_and(char::is_alphanumeric);
         self.skip(len)?;
-        if closes && !self.rest().starts_with(char::is_alphanumeric) {
+        if !opens {
             self.absorb();
         }
         Ok(())
@@ -428,10 +428,11 @@ impl<'a> Scan<'a> {
             self.absorb();
             return Ok(());
         }
+        self.mark(run)?;
         if !blank_behind {
             self.state.stars_open |= bits;
         }
-        self.mark(run)
+        Ok(())
     }
 
     /// Within a word they belong to it.
@@ -450,15 +451,20 @@ impl<'a> Scan<'a> {
     fn backslash(&mut self) -> Step {
         match self.peek(1)? {
             Some(c @ ('(' | ')' | '[' | ']')) => {
+                self.mark(2)?;
                 self.state.in_math = matches!(c, '(' | '[');
-                self.mark(2)
+                Ok(())
             }
             Some('\n') => self.skip(1),
             Some(c) if c.is_ascii_punctuation() => {
                 self.say(c, 2, false);
                 Ok(())
             }
-            _ if self.state.in_math => self.skip(1),
+            _ if self.state.in_math => {
+                let at = self.state.position;
+                self.state.space.get_or_insert(at..at + 1);
+                self.skip(1)
+            }
             _ => self.literal('\\'),
         }
     }
@@ -468,12 +474,14 @@ impl<'a> Scan<'a> {
         let blank_before = self.previous().is_none_or(char::is_whitespace);
         match self.peek(1)? {
             Some('$') => {
+                self.mark(2)?;
                 self.state.in_math = !self.state.in_math;
-                self.mark(2)
+                Ok(())
             }
             _ if self.state.in_math && !blank_before => {
+                self.mark(1)?;
                 self.state.in_math = false;
-                self.mark(1)
+                Ok(())
             }
             Some(c) if !c.is_ascii_digit() && !c.is_whitespace() && blank_before => {
                 self.state.in_math = true;
@@ -598,11 +606,11 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// Not a control character, an emoji or another pictograph. Digits, `#` and `*` have the Emoji
+/// Not a control character, a backtick, an emoji or another pictograph. Digits, `#` and `*` have the Emoji
 /// property and are ordinary characters all the same.
 fn is_sayable(c: char, last: char) -> bool {
     if c.is_ascii() {
-        return !c.is_ascii_control();
+        return !c.is_ascii_control() && c != '`';
     }
     match c {
         '©' | '®' | '™' | '℗' | '‼' | '⁉' => return true,
