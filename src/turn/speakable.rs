@@ -12,7 +12,7 @@ mod lookahead;
 
 use std::ops::Range;
 
-use unicode_properties::{GeneralCategory, UnicodeEmoji, UnicodeGeneralCategory};
+use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeEmoji, UnicodeGeneralCategory};
 
 use lookahead::{Look, Tag};
 
@@ -180,11 +180,10 @@ impl<'a> Scan<'a> {
                 && let Some(tail) =
                     lookahead::blank_to_line_end(&rest[blank + len..], self.finished).known()?
             {
-                let start = fence.start;
+                let (start, line) = (fence.start, blank + len + tail);
                 self.state.fence = None;
-                self.state.position += blank + len + tail;
+                self.state.position += line + usize::from(rest[line..].starts_with('\n'));
                 self.note_code_block(start, self.state.position);
-                self.state.at_line_start = false;
                 return Ok(());
             }
             fence.mid_line = true;
@@ -379,7 +378,8 @@ impl<'a> Scan<'a> {
 
     /// A marker of `len` bytes that is not said.
     fn mark(&mut self, len: usize) -> Step {
-        let opens = self.previous().is_none_or(char::is_whitespace) || self.peek(len)?.is_some_and(char::is_alphanumeric);
+        let opens = self.previous().is_none_or(char::is_whitespace)
+            || self.peek(len)?.is_some_and(char::is_alphanumeric);
         self.skip(len)?;
         if !opens {
             self.absorb();
@@ -573,7 +573,8 @@ impl<'a> Scan<'a> {
         let at = self.state.position;
         let state = &mut *self.state;
         state.position += len;
-        if !is_sayable(c, state.last) {
+        let behind = if state.dropped { '\n' } else { state.last };
+        if !is_sayable(c, behind) {
             state.dropped = true;
             return;
         }
@@ -607,7 +608,7 @@ impl<'a> Scan<'a> {
 }
 
 /// Not a control character, a backtick, an emoji or another pictograph. Digits, `#` and `*` have the Emoji
-/// property and are ordinary characters all the same.
+/// property and are ordinary characters all the same. `last`: the character said before it.
 fn is_sayable(c: char, last: char) -> bool {
     if c.is_ascii() {
         return !c.is_ascii_control() && c != '`';
@@ -615,7 +616,11 @@ fn is_sayable(c: char, last: char) -> bool {
     match c {
         '©' | '®' | '™' | '℗' | '‼' | '⁉' => return true,
         // Joiners shape Persian and Indic words; elsewhere they glue emoji.
-        '\u{200c}' | '\u{200d}' => return last.is_alphabetic() && !last.is_ascii(),
+        '\u{200c}' | '\u{200d}' => {
+            let group = last.general_category_group();
+            return !last.is_ascii()
+                && matches!(group, GeneralCategoryGroup::Letter | GeneralCategoryGroup::Mark);
+        }
         '\u{20e3}' | '\u{fe00}'..='\u{fe0f}' | '\u{2500}'..='\u{27bf}' | '\u{1f000}'..='\u{1faff}' => {
             return false;
         }
