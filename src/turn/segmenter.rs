@@ -9,12 +9,16 @@
 //! would have to depend on what is already there, or wait.
 
 mod boundary;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::io::SegmentId;
-use super::speakable::{Glyph, Speakable};
+use super::speakable::{CODE_BLOCK_NOTE, Glyph, Speakable};
 use boundary::Joint;
 
 /// A shorter clause is no first segment, unless the first segment grows too long without it.
@@ -76,11 +80,11 @@ struct Candidates {
 impl Segmenter {
     /// Lengths are in characters of the spoken text. The first segment ends within
     /// `first_segment_chars` if there is a clause's or sentence's end; none is longer than
-    /// `max_segment_chars` (at least 1).
+    /// `max_segment_chars` (at least the length of [`CODE_BLOCK_NOTE`], which is never divided).
     pub fn new(first_segment_chars: usize, max_segment_chars: usize) -> Self {
         Segmenter {
             first_segment_chars,
-            max_segment_chars: max_segment_chars.max(1),
+            max_segment_chars: max_segment_chars.max(CODE_BLOCK_NOTE.len()),
             text: String::new(),
             speakable: Speakable::default(),
             glyphs: vec![],

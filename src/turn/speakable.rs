@@ -8,11 +8,12 @@
 //! Deliberately absent: a CommonMark parser. A voice must know what to leave out, not how things
 //! nest, and must not wait for the end of a paragraph to find out.
 
+mod lines;
 mod lookahead;
 
 use std::ops::Range;
 
-use unicode_properties::{GeneralCategory, UnicodeEmoji, UnicodeGeneralCategory};
+use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeEmoji, UnicodeGeneralCategory};
 
 use lookahead::{Look, Tag};
 
@@ -88,7 +89,7 @@ impl Default for Speakable {
     }
 }
 
-/// The rest of a step waits for more text.
+/// The step waits for more text, and has changed nothing.
 struct NeedMore;
 
 type Step = Result<(), NeedMore>;
@@ -166,128 +167,7 @@ impl<'a> Scan<'a> {
         self.text[..self.state.position].chars().next_back()
     }
 
-    // --- lines ---
-
-    fn fenced(&mut self) -> Step {
-        let rest = self.rest();
-        let Some(fence) = &mut self.state.fence else { return Ok(()) };
-        if !fence.mid_line {
-            let blank = rest.len() - rest.trim_start_matches([' ', '\t', '>']).len();
-            let Some(len) = lookahead::run(&rest[blank..], fence.mark, self.finished).known()? else {
-                return Ok(());
-            };
-            if len >= fence.len
-                && let Some(tail) =
-                    lookahead::blank_to_line_end(&rest[blank + len..], self.finished).known()?
-            {
-                let start = fence.start;
-                self.state.fence = None;
-                self.state.position += blank + len + tail;
-                self.note_code_block(start, self.state.position);
-                self.state.at_line_start = false;
-                return Ok(());
-            }
-            fence.mid_line = true;
-        }
-        match rest.find('\n') {
-            Some(at) => {
-                fence.mid_line = false;
-                self.skip(at + 1)
-            }
-            None => self.skip(rest.len()),
-        }
-    }
-
-    /// The words of the note stand for nothing, but its last one for the whole block.
-    fn note_code_block(&mut self, start: usize, end: usize) {
-        self.end_line(start..start);
-        for c in CODE_BLOCK_NOTE.chars() {
-            self.out.push(Glyph { ch: c, source: start..start, verbatim: false });
-        }
-        if let Some(last) = self.out.last_mut() {
-            last.source.end = end;
-        }
-        self.state.last = '.';
-        self.end_line(end..end);
-    }
-
-    fn line_start(&mut self) -> Step {
-        let rest = self.rest();
-        let Some(c) = rest.chars().next() else { return Ok(()) };
-        if c == ' ' || c == '\t' {
-            return self.skip(1);
-        }
-        let finished = self.finished;
-        if matches!(c, '`' | '~')
-            && let Some(len) = lookahead::fence(rest, c, finished).known()?
-        {
-            self.state.fence = Some(Fence { mark: c, len, start: self.state.position, mid_line: true });
-            return Ok(());
-        }
-        if matches!(c, '-' | '*' | '_' | '=' | '|' | ':')
-            && let Some(len) = lookahead::drawn_line(rest, finished).known()?
-        {
-            self.state.at_line_start = false;
-            return self.skip(len);
-        }
-        match c {
-            '>' => return self.skip(1),
-            '•' | '‣' | '◦' | '▪' => {
-                self.state.behind_bullet = true;
-                return self.skip(c.len_utf8());
-            }
-            '-' | '*' | '+' | '–' if matches!(self.peek(c.len_utf8())?, Some(' ' | '\t')) => {
-                self.state.behind_bullet = true;
-                return self.skip(c.len_utf8());
-            }
-            '#' => {
-                let hashes = lookahead::run(rest, '#', finished).known()?.unwrap_or(0);
-                if hashes <= 6 && self.peek(hashes)?.is_none_or(char::is_whitespace) {
-                    self.state.in_heading = true;
-                    self.state.at_line_start = false;
-                    return self.skip(hashes);
-                }
-            }
-            '|' => {
-                self.state.in_table_row = true;
-                self.state.at_line_start = false;
-                return self.skip(1);
-            }
-            '[' if self.state.behind_bullet => {
-                if let Some(len) = lookahead::checkbox(rest, finished).known()? {
-                    return self.skip(len);
-                }
-            }
-            '0'..='9' => {
-                if let Some(digits) = lookahead::list_number(rest, finished).known()? {
-                    for digit in rest[..digits].chars() {
-                        self.say(digit, 1, false);
-                    }
-                    self.say('.', 1, false);
-                }
-            }
-            _ => {}
-        }
-        self.state.at_line_start = false;
-        Ok(())
-    }
-
-    fn end_line(&mut self, source: Range<usize>) {
-        let state = &mut *self.state;
-        if state.last == '\n' {
-            state.stars_open = 0;
-        } else {
-            self.out.push(Glyph { ch: '\n', source, verbatim: false });
-        }
-        *state = Speakable {
-            position: state.position,
-            stars_open: state.stars_open,
-            fence: state.fence.take(),
-            ..Speakable::default()
-        };
-    }
-
-    // --- within a line ---
+    // --- within a line; its start and end are in `lines` ---
 
     fn inline(&mut self) -> Step {
         let rest = self.rest();
@@ -379,9 +259,10 @@ impl<'a> Scan<'a> {
 
     /// A marker of `len` bytes that is not said.
     fn mark(&mut self, len: usize) -> Step {
-        let closes = !self.previous().is_none_or(char::is_whitespace);
+        let opens = self.previous().is_none_or(char::is_whitespace)
+            || self.peek(len)?.is_some_and(char::is_alphanumeric);
         self.skip(len)?;
-        if closes && !self.rest().starts_with(char::is_alphanumeric) {
+        if !opens {
             self.absorb();
         }
         Ok(())
@@ -428,10 +309,11 @@ impl<'a> Scan<'a> {
             self.absorb();
             return Ok(());
         }
+        self.mark(run)?;
         if !blank_behind {
             self.state.stars_open |= bits;
         }
-        self.mark(run)
+        Ok(())
     }
 
     /// Within a word they belong to it.
@@ -450,15 +332,20 @@ impl<'a> Scan<'a> {
     fn backslash(&mut self) -> Step {
         match self.peek(1)? {
             Some(c @ ('(' | ')' | '[' | ']')) => {
+                self.mark(2)?;
                 self.state.in_math = matches!(c, '(' | '[');
-                self.mark(2)
+                Ok(())
             }
             Some('\n') => self.skip(1),
             Some(c) if c.is_ascii_punctuation() => {
                 self.say(c, 2, false);
                 Ok(())
             }
-            _ if self.state.in_math => self.skip(1),
+            _ if self.state.in_math => {
+                let at = self.state.position;
+                self.state.space.get_or_insert(at..at + 1);
+                self.skip(1)
+            }
             _ => self.literal('\\'),
         }
     }
@@ -468,12 +355,14 @@ impl<'a> Scan<'a> {
         let blank_before = self.previous().is_none_or(char::is_whitespace);
         match self.peek(1)? {
             Some('$') => {
+                self.mark(2)?;
                 self.state.in_math = !self.state.in_math;
-                self.mark(2)
+                Ok(())
             }
             _ if self.state.in_math && !blank_before => {
+                self.mark(1)?;
                 self.state.in_math = false;
-                self.mark(1)
+                Ok(())
             }
             Some(c) if !c.is_ascii_digit() && !c.is_whitespace() && blank_before => {
                 self.state.in_math = true;
@@ -565,7 +454,8 @@ impl<'a> Scan<'a> {
         let at = self.state.position;
         let state = &mut *self.state;
         state.position += len;
-        if !is_sayable(c, state.last) {
+        let behind = if state.dropped { '\n' } else { state.last };
+        if !is_sayable(c, behind) {
             state.dropped = true;
             return;
         }
@@ -598,16 +488,20 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// Not a control character, an emoji or another pictograph. Digits, `#` and `*` have the Emoji
-/// property and are ordinary characters all the same.
+/// Not a control character, a backtick, an emoji or another pictograph. Digits, `#` and `*` have the Emoji
+/// property and are ordinary characters all the same. `last`: the character said before it.
 fn is_sayable(c: char, last: char) -> bool {
     if c.is_ascii() {
-        return !c.is_ascii_control();
+        return !c.is_ascii_control() && c != '`';
     }
     match c {
         '©' | '®' | '™' | '℗' | '‼' | '⁉' => return true,
         // Joiners shape Persian and Indic words; elsewhere they glue emoji.
-        '\u{200c}' | '\u{200d}' => return last.is_alphabetic() && !last.is_ascii(),
+        '\u{200c}' | '\u{200d}' => {
+            let group = last.general_category_group();
+            return !last.is_ascii()
+                && matches!(group, GeneralCategoryGroup::Letter | GeneralCategoryGroup::Mark);
+        }
         '\u{20e3}' | '\u{fe00}'..='\u{fe0f}' | '\u{2500}'..='\u{27bf}' | '\u{1f000}'..='\u{1faff}' => {
             return false;
         }

@@ -93,8 +93,9 @@ pub fn joint(glyphs: &[Glyph], at: usize) -> Joint {
     if is_wide_clause_stop(stop.ch) {
         return Joint::Clauses;
     }
-    let between_digits =
-        next.is_ascii_digit() && glyphs[..stop_at].last().is_some_and(|g| g.ch.is_ascii_digit());
+    let digit_before =
+        || glyphs[..stop_at].iter().rfind(|g| g.ch != ' ').is_some_and(|g| g.ch.is_ascii_digit());
+    let between_digits = next.is_ascii_digit() && digit_before();
     if !spaced {
         let dash = stop.ch == '—' && stop_at + 1 == at && next.is_alphabetic();
         return if dash { Joint::Clauses } else { Joint::Within };

@@ -424,7 +424,9 @@ pub fn url(rest: &str, finished: bool) -> Look<usize> {
 /// What of a URL is said: host and path, as a byte range of it.
 pub fn spoken_part(url: &str) -> std::ops::Range<usize> {
     let start = url.find("://").map_or(0, |at| at + 3);
-    let start = if url[start..].to_ascii_lowercase().starts_with("www.") { start + 4 } else { start };
+    let host = &url[start..start + url[start..].find(['/', '?', '#']).unwrap_or(url.len() - start)];
+    let prefixed = host.to_ascii_lowercase().starts_with("www.") && host.matches('.').count() > 1;
+    let start = if prefixed { start + "www.".len() } else { start };
     let end = url[start..].find(['?', '#']).map_or(url.len(), |at| start + at);
     start..start + url[start..end].trim_end_matches('/').len()
 }
