@@ -21,7 +21,7 @@ export function formatMs(ms) {
 export class LatencyLog {
   #rows = [];
 
-  constructor(capacity = 6) {
+  constructor(capacity = 4) {
     this.capacity = capacity;
   }
 

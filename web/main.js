@@ -135,7 +135,9 @@ function onMessage(message) {
       break;
     case 'video_mode':
       clips.setMode(message);
-      if (message.reason) notices.show('video', 'Video is off; replies are audio.', { detail: message.reason });
+      if (message.reason) {
+        notices.show('video', `Video is off; replies are audio. (${message.reason})`);
+      }
       break;
     case 'speaking_clip':
       replyTurn = message.turn_id;
@@ -187,7 +189,10 @@ function onSession({ resumed, engines = {} }) {
     }),
   );
   if (engines.llm === 'echo') {
-    notices.show('echo', NO_LANGUAGE_MODEL.title, { tone: 'info', detail: NO_LANGUAGE_MODEL.remedy });
+    notices.show('echo', NO_LANGUAGE_MODEL.title, {
+      tone: 'info',
+      detail: [NO_LANGUAGE_MODEL.question, NO_LANGUAGE_MODEL.answer],
+    });
   } else {
     notices.clear('echo');
   }

@@ -11,9 +11,10 @@ export class Notices {
 
   /**
    * Shows or replaces the notice `key`. `tone`: info · warning · error. `actions`: elements.
+   * `detail`: [question, answer], unfolded on demand.
    * The same text again changes nothing, so that nobody hears it twice.
    */
-  show(key, text, { tone = 'warning', detail = '', actions = [], dismissable = true } = {}) {
+  show(key, text, { tone = 'warning', detail = null, actions = [], dismissable = true } = {}) {
     const before = this.#shown.get(key);
     if (before?.text === text) return;
     before?.element.remove();
@@ -22,12 +23,10 @@ export class Notices {
     element.dataset.tone = tone;
     element.dataset.notice = key;
     const words = document.createElement('p');
-    const strong = document.createElement('strong');
-    strong.append(text);
-    words.append(detail ? strong : text);
-    if (detail) words.append(' ', detail);
+    words.append(text);
     element.append(words, ...actions);
-    if (dismissable) element.append(button('Dismiss', () => this.clear(key), 'dismiss'));
+    if (detail) element.append(unfolding(...detail));
+    if (dismissable) element.append(dismissal(() => this.clear(key)));
     this.#container.append(element);
     this.#shown.set(key, { text, element });
   }
@@ -36,6 +35,22 @@ export class Notices {
     this.#shown.get(key)?.element.remove();
     this.#shown.delete(key);
   }
+}
+
+function unfolding(question, answer) {
+  const details = document.createElement('details');
+  const summary = document.createElement('summary');
+  summary.append(question);
+  const words = document.createElement('p');
+  words.append(answer);
+  details.append(summary, words);
+  return details;
+}
+
+function dismissal(onClick) {
+  const cross = button('×', onClick, 'dismiss');
+  cross.setAttribute('aria-label', 'Dismiss');
+  return cross;
 }
 
 export function button(label, onClick, className = '') {

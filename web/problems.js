@@ -37,7 +37,8 @@ export function connectionProblem(kind, reason) {
 
 export const NO_LANGUAGE_MODEL = {
   title: 'No language model is connected; replies just repeat what was heard.',
-  remedy:
-    'To connect one, start any OpenAI-compatible server (LM Studio, Ollama, llama.cpp, vLLM), put ' +
+  question: 'How to connect one',
+  answer:
+    'Start any OpenAI-compatible server (LM Studio, Ollama, llama.cpp, vLLM), put ' +
     'its address into llm.url in config.yml and restart this server.',
 };

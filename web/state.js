@@ -7,7 +7,7 @@ const TITLES = {
   transcribing: ['Understanding', 'Turning your words into text'],
   thinking: ['Thinking', 'The answer is on its way'],
   rendering: ['Preparing the video', 'The answer is on its way'],
-  speaking: ['Speaking', 'Talk over it, or press Stop'],
+  speaking: ['Speaking', 'Talk over it or stop it'],
 };
 
 /** Title, hint, look (for the style sheet) and whether there is a reply that can be stopped. */
@@ -21,7 +21,7 @@ export function describeState({ connection, state, microphone, held, sounding })
   const shown = sounding && state === 'listening' ? 'speaking' : state;
   if (shown in TITLES) return say(...TITLES[shown], shown, replying);
   if (microphone === 'starting') return say('Starting', 'Allow the microphone if the browser asks', 'ready', replying);
-  if (microphone === 'off') return say('Microphone off', 'Press the button and talk, or type', 'ready', replying);
+  if (microphone === 'off') return say('Ready', 'Press and talk, or type', 'ready', replying);
   return say('Listening', 'Say something', 'listening', replying);
 }
 

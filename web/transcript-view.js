@@ -8,16 +8,21 @@ export class TranscriptView {
   #list;
   #scroller;
   #items = new Map(); // entry key → <li>
+  #following = true;
 
   constructor(list, scroller) {
     this.#list = list;
     this.#scroller = scroller;
+    scroller.addEventListener('scroll', () => {
+      const below = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight;
+      this.#following = below < FOLLOW_PX;
+    });
+    // Keyboards of phones, notices and opened details change the room there is.
+    new ResizeObserver(() => this.#follow()).observe(scroller);
   }
 
   /** Shows an entry that is new or different; a new one stands before `before` or at the end. */
   show(entry, before) {
-    const box = this.#scroller;
-    const follow = box.scrollHeight - box.scrollTop - box.clientHeight < FOLLOW_PX;
     let item = this.#items.get(entry.key);
     if (!item) {
       item = document.createElement('li');
@@ -25,7 +30,11 @@ export class TranscriptView {
       this.#list.insertBefore(item, before ? this.#items.get(before.key) : null);
     }
     fill(item, entry);
-    if (follow) box.scrollTop = box.scrollHeight;
+    this.#follow();
+  }
+
+  #follow() {
+    if (this.#following) this.#scroller.scrollTop = this.#scroller.scrollHeight;
   }
 }
 
