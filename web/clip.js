@@ -8,15 +8,22 @@ export class ClipStage {
   #onPlaying;
   #onBlocked;
 
-  /** `stage`: element that holds both <video>s. `onBlocked()`: the browser wants a gesture first. */
-  constructor({ stage, idle, clip, onPlaying, onBlocked }) {
+  /**
+   * `stage`: element that holds both <video>s. `onBlocked()`: the browser wants a gesture first.
+   * `onFailed()`: the clip cannot be played.
+   */
+  constructor({ stage, idle, clip, onPlaying, onBlocked, onFailed }) {
     this.#stage = stage;
     this.#idle = idle;
     this.#clip = clip;
     this.#onPlaying = onPlaying;
     this.#onBlocked = onBlocked;
-    clip.addEventListener('ended', () => this.interrupt());
-    clip.addEventListener('error', () => clip.hasAttribute('src') && this.interrupt());
+    clip.addEventListener('ended', () => this.discard());
+    clip.addEventListener('error', () => {
+      if (!this.playing) return;
+      this.discard();
+      onFailed();
+    });
   }
 
   get playing() {
@@ -32,12 +39,12 @@ export class ClipStage {
     } else {
       this.#idle.removeAttribute('src');
     }
-    if (!enabled) this.interrupt();
+    if (!enabled) this.discard();
   }
 
   /** Takes a `speaking_clip` message. */
   play({ mime, url, data }) {
-    this.interrupt();
+    this.discard();
     if (data) this.#objectUrl = URL.createObjectURL(new Blob([bytesFromBase64(data)], { type: mime }));
     this.#stage.hidden = false;
     this.#clip.src = this.#objectUrl ?? url;
@@ -58,7 +65,7 @@ export class ClipStage {
   }
 
   /** Drops the clip; the idle one is seen again. */
-  interrupt() {
+  discard() {
     if (!this.playing) return;
     this.#clip.pause();
     this.#clip.removeAttribute('src');

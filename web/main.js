@@ -15,7 +15,7 @@ import { meterPosition } from './pcm.js';
 import { Player } from './player.js';
 import { connectionProblem, MICROPHONE_PROBLEMS, NO_LANGUAGE_MODEL } from './problems.js';
 import { Session } from './protocol.js';
-import { describeState, engineNames } from './state.js';
+import { describeState, engineNames, isReplying } from './state.js';
 import { TranscriptView } from './transcript-view.js';
 import { Transcript } from './transcript.js';
 
@@ -42,6 +42,7 @@ let replyTurn; // the turn whose audio or text came last
 let silencedTurn; // the turn that the person stopped: what is under way of it is not played
 let lastHeard = {}; // { turn, chunkId }
 let silenceTimer = null;
+let sendWhenOpen = false; // what is in the text box was to be sent while there was no connection
 const turnOfChunk = new Map();
 
 const player = new Player({
@@ -63,6 +64,7 @@ const clips = new ClipStage({
   clip: byId('clip'),
   onPlaying: () => showState(),
   onBlocked: () => askForGesture(),
+  onFailed: () => notices.show('video', 'A video reply could not be played.'),
 });
 
 const microphone = new Microphone({
@@ -111,6 +113,7 @@ function onConnection({ phase, kind, reason }) {
     const actions = [button('Try now', () => session.connect())];
     notices.show('connection', connectionProblem(kind, reason), { actions, dismissable: false });
   } else if (phase === 'closed') {
+    microphoneOff();
     const actions = kind === 'access' ? [tokenForm(useToken)] : [];
     const tone = kind === 'done' ? 'info' : 'error';
     notices.show('connection', connectionProblem(kind, reason), { tone, actions, dismissable: false });
@@ -132,6 +135,7 @@ function onMessage(message) {
       break;
     case 'status':
       page.state = message.state;
+      if (isReplying(message.state)) replyTurn = message.turn_id;
       break;
     case 'video_mode':
       clips.setMode(message);
@@ -165,6 +169,7 @@ function onMessage(message) {
       break;
     case 'turn_end':
       setHeld(false);
+      player.resume(); // should the server have forgotten that it held the queue
       break;
     case 'error':
       onError(message);
@@ -179,7 +184,7 @@ function onSession({ resumed, engines = {} }) {
   // Chunk ids and, in a new conversation, turn ids count from the start again.
   [replyTurn, silencedTurn, lastHeard] = [undefined, undefined, {}];
   turnOfChunk.clear();
-  if (!resumed) transcript.restart('A new conversation');
+  transcript.restart(resumed ? '' : 'A new conversation');
   byId('engines').replaceChildren(
     ...engineNames(engines).flatMap(([task, name]) => {
       const term = Object.assign(document.createElement('dt'), { textContent: task });
@@ -196,6 +201,7 @@ function onSession({ resumed, engines = {} }) {
   } else {
     notices.clear('echo');
   }
+  if (sendWhenOpen) byId('composer').requestSubmit();
 }
 
 function onError({ code = '', message, fatal }) {
@@ -241,9 +247,10 @@ byId('composer').addEventListener('submit', (event) => {
   if (session.sendText(text)) {
     transcript.typed(text);
     byId('text').value = '';
+    sendWhenOpen = false;
   } else {
+    sendWhenOpen = true;
     session.connect();
-    notices.show('error', 'Not sent: there is no connection yet. Send it again in a moment.');
   }
 });
 
@@ -350,7 +357,7 @@ async function chooseOutput(deviceId) {
 
 function dropReply() {
   player.interrupt();
-  clips.interrupt();
+  clips.discard();
 }
 
 function setHeld(held) {
@@ -374,7 +381,7 @@ function showState() {
   byId('stop').disabled = !replying;
   const on = page.microphone !== 'off';
   byId('talk').setAttribute('aria-pressed', String(on));
-  byId('talk').setAttribute('aria-label', on ? 'Stop the microphone' : 'Start the microphone');
+  byId('talk').title = on ? 'Turn the microphone off' : 'Turn the microphone on';
   byId('empty').hidden = transcript.entries.some(({ hidden }) => !hidden);
 }
 

@@ -2,6 +2,11 @@
 
 const REPLYING = new Set(['thinking', 'speaking', 'rendering']);
 
+/** Whether there is a reply, or one in the making. */
+export function isReplying(state) {
+  return REPLYING.has(state);
+}
+
 const TITLES = {
   user_speaking: ['Hearing you', 'Pause when you are done'],
   transcribing: ['Understanding', 'Turning your words into text'],
@@ -12,7 +17,7 @@ const TITLES = {
 
 /** Title, hint, look (for the style sheet) and whether there is a reply that can be stopped. */
 export function describeState({ connection, state, microphone, held, sounding }) {
-  const replying = connection === 'open' && (REPLYING.has(state) || sounding);
+  const replying = connection === 'open' && (isReplying(state) || sounding);
   if (connection === 'connecting') return say('Connecting', 'One moment', 'offline', replying);
   if (connection === 'waiting') return say('Not connected', 'Trying again by itself', 'offline', replying);
   if (connection === 'closed') return say('Not connected', 'Press the button to connect', 'offline', replying);

@@ -50,8 +50,12 @@ export class Transcript {
     this.#changed = changed;
   }
 
-  /** A new connection that does not take up the old session: turn ids start again. */
+  /** A new connection: turn ids may start again, and what was under way does not come any more. */
   restart(note) {
+    for (const entry of this.entries) {
+      if (!entry.partial) continue;
+      this.#set(entry, { partial: false, hidden: entry.role === 'user' });
+    }
     this.#user.clear();
     this.#assistant.clear();
     this.#typed = [];

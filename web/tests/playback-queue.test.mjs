@@ -68,6 +68,18 @@ test('the fade of a pause is heard but not counted as played', () => {
   assert.deepEqual(ended, [{ chunkId: 1, at: 300 - BLOCK }]);
 });
 
+test('a second pause fades over what follows then, not what followed before', () => {
+  const queue = new PlaybackQueue({ outputRateHz: 24_000, fadeMs: 5 });
+  queue.push(1, new Int16Array(300).fill(16_384));
+  queue.pause();
+  read(queue, 2);
+  queue.resume();
+  read(queue, 1);
+  queue.push(2, new Int16Array(20)); // behind 172 samples: the fade ends before it
+  queue.pause();
+  assert.ok(read(queue, 1).samples.slice(0, 119).every((x) => x > 0));
+});
+
 test('interrupt leaves a fade of 5 ms and nothing else, and reports nothing of it', () => {
   const queue = new PlaybackQueue({ outputRateHz: 24_000, fadeMs: 5 });
   for (let id = 0; id < 10; id += 1) queue.push(id, new Int16Array(960).fill(16_384));

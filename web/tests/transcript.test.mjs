@@ -112,6 +112,13 @@ test('typed words are there at once and get the turn that answers them', () => {
   );
 });
 
+test('two typed turns get their turns in order', () => {
+  assert.deepEqual(
+    told('One', 'Two', end(1, 'interrupted'), status('thinking', 2)),
+    ['user 1 interrupted One', 'user 2 Two'],
+  );
+});
+
 test('typed words during a reply do not become the words of the interrupted turn', () => {
   assert.deepEqual(
     told(heard(1, 'Go'), status('speaking', 1), segment(1, 0, 'One two.'), 'Stop', interrupt(1, 'One'), end(1, 'interrupted'), status('thinking', 2), segment(2, 0, 'Yes.')),
@@ -134,6 +141,13 @@ test('after a restart the same turn id is another turn', () => {
   transcript.restart('A new conversation');
   transcript.apply(heard(1, 'After'));
   assert.deepEqual(lines(transcript), ['user 1 Before', 'note - A new conversation', 'user 1 After']);
+});
+
+test('what was under way when the connection was lost is not waited for', () => {
+  const transcript = new Transcript(() => {});
+  for (const message of [segment(1, 0, 'One.'), partial(2, 'what')]) transcript.apply(message);
+  transcript.restart('');
+  assert.deepEqual(lines(transcript), ['assistant 1 One.']);
 });
 
 test('every change is shown, new entries with their place', () => {
