@@ -2,9 +2,9 @@
 // what the person does goes to the socket. Decides nothing about the conversation itself.
 //
 // What tests and style sheets may read: data attributes of <body>: connection (connecting · open ·
-// waiting · closed), state (the server's), microphone (off · starting · on), held (true while the
-// server holds a reply), sounding (true while audio is played), audio (state of the AudioContext),
-// played (the last chunk reported as heard).
+// waiting · closed), state (the server's), look (what is shown: state.js), microphone (unavailable ·
+// off · starting · on), held (true while the server holds a reply), sounding (true while audio is
+// played), audio (state of the AudioContext), played (the last chunk reported as heard).
 
 import { ClipStage } from './clip.js';
 import { DeviceChoice } from './devices.js';
@@ -30,7 +30,7 @@ const query = new URLSearchParams(location.search);
 const page = document.body.dataset;
 page.connection = 'closed';
 page.state = 'listening';
-page.microphone = 'off';
+page.microphone = microphoneObstacle() ? 'unavailable' : 'off';
 
 const notices = new Notices(byId('notices'));
 const transcriptView = new TranscriptView(byId('transcript'), byId('scroller'));
@@ -82,7 +82,7 @@ const devices = new DeviceChoice({
   input: byId('input-device'),
   output: byId('output-device'),
   outputRow: byId('output-row'),
-  onInput: () => page.microphone !== 'off' && microphoneOn(),
+  onInput: () => microphoneWanted() && microphoneOn(),
   onOutput: chooseOutput,
 });
 
@@ -227,8 +227,8 @@ function announce(message) {
 // --- From the person ---
 
 byId('talk').addEventListener('click', () => {
-  if (page.microphone === 'off') microphoneOn();
-  else microphoneOff();
+  if (microphoneWanted()) microphoneOff();
+  else microphoneOn();
 });
 
 byId('stop').addEventListener('click', stopReply);
@@ -292,7 +292,12 @@ async function microphoneOn() {
   showState();
 }
 
+function microphoneWanted() {
+  return page.microphone === 'starting' || page.microphone === 'on';
+}
+
 function microphoneOff() {
+  if (!microphoneWanted()) return;
   const wasOn = page.microphone === 'on';
   microphone.stop();
   page.microphone = 'off';
@@ -379,7 +384,7 @@ function showState() {
   byId('state').textContent = title;
   byId('state-hint').textContent = hint;
   byId('stop').disabled = !replying;
-  const on = page.microphone !== 'off';
+  const on = microphoneWanted();
   byId('talk').setAttribute('aria-pressed', String(on));
   byId('talk').title = on ? 'Turn the microphone off' : 'Turn the microphone on';
   byId('empty').hidden = transcript.entries.some(({ hidden }) => !hidden);

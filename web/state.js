@@ -26,6 +26,7 @@ export function describeState({ connection, state, microphone, held, sounding })
   const shown = sounding && state === 'listening' ? 'speaking' : state;
   if (shown in TITLES) return say(...TITLES[shown], shown, replying);
   if (microphone === 'starting') return say('Starting', 'Allow the microphone if the browser asks', 'ready', replying);
+  if (microphone === 'unavailable') return say('Ready', 'Type to talk with it', 'ready', replying);
   if (microphone === 'off') return say('Ready', 'Press and talk, or type', 'ready', replying);
   return say('Listening', 'Say something', 'listening', replying);
 }

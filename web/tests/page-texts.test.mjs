@@ -55,6 +55,7 @@ test('the state shown follows the server, the microphone and what is heard', () 
   const title = (change) => describeState({ ...open, ...change }).title;
   assert.equal(title({}), 'Listening');
   assert.equal(title({ microphone: 'off' }), 'Ready');
+  assert.match(describeState({ ...open, microphone: 'unavailable' }).hint, /Type/);
   assert.equal(title({ state: 'user_speaking' }), 'Hearing you');
   assert.equal(title({ state: 'thinking' }), 'Thinking');
   assert.equal(title({ sounding: true }), 'Speaking');
