@@ -16,7 +16,7 @@ impl Default for Framer {
 }
 
 impl Framer {
-    /// Adds samples and gives `sink` every frame that became complete: [512] samples in −1…1
+    /// Adds samples and gives `sink` every frame that became complete: `[512]` samples in −1…1
     /// (an i16 divided by 32768, so −1 occurs and 1 does not).
     pub fn push(&mut self, mut pcm: &[i16], mut sink: impl FnMut(&[f32; VAD_FRAME_SAMPLES])) {
         while !pcm.is_empty() {

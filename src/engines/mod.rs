@@ -76,7 +76,7 @@ pub const VAD_CONTEXT_SAMPLES: usize = 64;
 /// The recurrent state of one session's VAD stream: what `vad.stream()` is elsewhere.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VadState {
-    /// The last samples of the frame before, [64], in −1…1.
+    /// The last samples of the frame before, `[64]`, in −1…1.
     pub context: [f32; VAD_CONTEXT_SAMPLES],
     /// The network's recurrent state, [2, 128] (the batch dimension taken out).
     pub recurrent: Box<[f32; 256]>,
@@ -93,7 +93,7 @@ impl Default for VadState {
 pub struct VadFrame {
     /// State of the frame's stream; advanced by the call.
     pub state: VadState,
-    /// [512] samples in −1…1, 16 kHz.
+    /// `[512]` samples in −1…1, 16 kHz.
     pub pcm: Box<[f32; VAD_FRAME_SAMPLES]>,
     /// Out: the probability of speech, 0…1.
     pub probability: f32,

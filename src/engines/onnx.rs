@@ -4,9 +4,17 @@
 //! where the library is missing or too old; here that is an [`EngineError::Load`]. Every engine
 //! on `ort` gets its environment from here first.
 //!
+//! **Telemetry.** The official Linux builds since 1.31 report to their maker over HTTPS, and keep a
+//! device id in the user's cache folder for it, unless [`TELEMETRY_SWITCH`] is `1` in the process's
+//! environment before the library is loaded; `ort`'s own switch comes too late for the first event.
+//! What people say to this server is nobody else's business, so without the switch nothing is
+//! loaded. `main` sets it as its first act (this module cannot: changing the environment is only
+//! sound while there is one thread), `.cargo/config.toml` does for tests and benches.
+//!
 //! Deliberately absent: the sessions, which belong to their engines, and every execution provider
 //! but the CPU.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -18,6 +26,9 @@ use crate::config;
 /// Where `scripts/setup-models.sh` puts the library, below `models.dir`.
 pub const LIBRARY: &str = "vendor/onnxruntime/libonnxruntime.so.1.31.1";
 
+/// The environment variable that has to be `1` for [`environment`] to load the library.
+pub const TELEMETRY_SWITCH: &str = "ORT_DISABLE_TELEMETRY";
+
 /// The environment and the library it lives in. `ort` allows one per process, ever: it is kept
 /// until the process ends.
 static LOADED: Mutex<Option<(Environment, PathBuf)>> = Mutex::new(None);
@@ -26,6 +37,7 @@ static LOADED: Mutex<Option<(Environment, PathBuf)>> = Mutex::new(None);
 ///
 /// Errors name the library and the remedy. A failed call may be tried again.
 pub fn environment(models: &config::Models) -> Result<Environment, EngineError> {
+    require_telemetry_off(std::env::var_os(TELEMETRY_SWITCH).as_deref())?;
     let library = find_library(models, std::env::var_os("ORT_DYLIB_PATH").map(PathBuf::from))?;
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((environment, from)) = &*loaded {
@@ -50,6 +62,15 @@ pub fn environment(models: &config::Models) -> Result<Environment, EngineError> 
 
 const REMEDY: &str = "run scripts/setup-models.sh, or set models.onnxruntime in config.yml to an ONNX \
                       Runtime library of version 1.31 or later";
+
+fn require_telemetry_off(switch: Option<&OsStr>) -> Result<(), EngineError> {
+    if switch == Some(OsStr::new("1")) {
+        return Ok(());
+    }
+    Err(load_error(format!(
+        "not loaded, because it would report to its maker; set {TELEMETRY_SWITCH}=1 in the environment"
+    )))
+}
 
 /// An absolute path, because `ort` looks for relative ones beside the executable.
 fn find_library(models: &config::Models, from_environment: Option<PathBuf>) -> Result<PathBuf, EngineError> {
@@ -115,6 +136,15 @@ mod tests {
             let message = error.to_string();
             assert!(message.contains(named) && message.contains("scripts/setup-models.sh"), "{message}");
         }
+    }
+
+    #[test]
+    fn nothing_is_loaded_while_telemetry_is_on() {
+        for on in [None, Some(""), Some("0")] {
+            let error = require_telemetry_off(on.map(OsStr::new)).expect_err("telemetry is on");
+            assert!(error.to_string().contains("set ORT_DISABLE_TELEMETRY=1"), "{error}");
+        }
+        assert!(require_telemetry_off(Some(OsStr::new("1"))).is_ok());
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! only a frame at or above the threshold ends; the speech is over at the first silent frame whose
 //! end is the hangover later than the *end* of the pause's first frame. Frames between the two
 //! thresholds change nothing, so they neither end a pause nor let the hangover run out.
-//! [`DetectorConfig::negative_threshold`] is the official `threshold − 0.15`.
+//! [`DetectorConfig::negative_threshold`] is the official `threshold − 0.15` (to the precision of
+//! an `f32`; the package compares in 64 bits).
 //!
 //! On top of it: a minimum of speech, so that a click starts nothing; a maximum length; and where
 //! the audio of an utterance begins and ends. The official `end` is [`Edge::End`]'s `voice_end`

@@ -16,10 +16,13 @@ are sums of powers of two.)
 """
 import hashlib
 import json
+import os
 import pathlib
 import random
 import sys
 import wave
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded
 
 import numpy
 import silero_vad
