@@ -1,1 +1,2 @@
 //! The subcommands of the binary.
+pub mod db;
