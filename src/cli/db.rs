@@ -51,7 +51,7 @@ impl Db {
                 for problem in &report.problems {
                     writeln!(out, "{problem}")?;
                 }
-                writeln!(out, "{} sessions, {} events checked", report.sessions, report.events)?;
+                writeln!(out, "{} sessions, {} events verified", report.sessions, report.events)?;
                 match report.problems.len() {
                     0 => Ok(()),
                     problems => Err(DbError::Damaged { problems }),

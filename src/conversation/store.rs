@@ -150,7 +150,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 pub struct CheckReport {
     /// Sessions that were checked.
     pub sessions: u64,
-    /// Events that were checked.
+    /// Events that were found sound (a chain is not followed beyond damage).
     pub events: u64,
     /// All damage; at most one entry per session, its first.
     pub problems: Vec<Problem>,

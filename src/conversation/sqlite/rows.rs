@@ -58,15 +58,18 @@ fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get(column).map(i64::cast_unsigned)
 }
 
-/// The head in the columns `seq, hash` from `first` of this row.
-pub(super) fn head_of(row: &Row<'_>, first: usize) -> rusqlite::Result<Head> {
-    Ok(Head { seq: SeqNo(unsigned(row, first)?), hash: Hash(row.get(first + 1)?) })
+/// The head in the columns `seq, hash` from `first` of this row. Damage may have made anything of them.
+pub(super) fn head_of(row: &Row<'_>, first: usize) -> Result<Head, Damage> {
+    let seq = integer(row, first).and_then(|seq| u64::try_from(seq).ok()).map(SeqNo);
+    let hash = bytes(row, first + 1).and_then(|bytes| bytes.try_into().ok()).map(Hash);
+    let head = seq.zip(hash).map(|(seq, hash)| Head { seq, hash });
+    head.ok_or_else(|| Damage { seq: None, what: "its head is unreadable".into() })
 }
 
 /// Where a session's chain should end; `None` if there is no such session.
-pub(super) fn head(db: &Connection, session: SessionId) -> rusqlite::Result<Option<Head>> {
+pub(super) fn head(db: &Connection, session: SessionId) -> rusqlite::Result<Option<Result<Head, Damage>>> {
     db.prepare_cached("SELECT seq, hash FROM heads WHERE session_id = ?1")?
-        .query_row([session.to_string()], |row| head_of(row, 0))
+        .query_row([session.to_string()], |row| Ok(head_of(row, 0)))
         .optional()
 }
 

@@ -31,8 +31,7 @@ pub(super) fn damaged_heads(db: &Connection) -> rusqlite::Result<HashMap<Session
 
 /// Checks a head in the columns from 1 against the event in those from 3.
 fn verify_head(session: SessionId, row: &Row<'_>) -> Result<(), Damage> {
-    let unreadable = |_| Damage { seq: None, what: "its head is unreadable".into() };
-    let head = rows::head_of(row, 1).map_err(unreadable)?;
+    let head = rows::head_of(row, 1)?;
     let here = |what| Damage { seq: Some(head.seq), what };
     let last = rows::event_of(session, row, 3).map_err(|damage| here(damage.what))?;
     last.verify()?;
@@ -47,7 +46,10 @@ pub(super) fn walk(
     until: Option<Hash>,
     mut show: impl FnMut(StoredEvent),
 ) -> rusqlite::Result<Result<u64, Damage>> {
-    let end = rows::head(db, session)?;
+    let end = match rows::head(db, session)?.transpose() {
+        Ok(end) => end,
+        Err(damage) => return Ok(Err(damage)),
+    };
     let mut statement = db.prepare_cached(&format!(
         "SELECT {} FROM events WHERE session_id = ?1 ORDER BY seq",
         rows::EVENT_COLUMNS

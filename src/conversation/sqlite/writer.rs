@@ -155,7 +155,8 @@ fn append(
 /// a new session that is forked from it.
 fn ensure_head_or_fork(db: &Connection, place: Place, events: &[NewEvent]) -> Result<(Place, bool), Refusal> {
     let Place { session, head } = place;
-    match rows::head(db, session)? {
+    let damaged = |damage| Refusal::Append(StoreError::Damaged { session, damage });
+    match rows::head(db, session)?.transpose().map_err(damaged)? {
         Some(found) if found == head => Ok((place, false)),
         None if head == Head::EMPTY => match events.first() {
             Some(first) if first.kind == "session_start" => Ok((place, false)),
