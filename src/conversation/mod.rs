@@ -1,1 +1,35 @@
-//! MEMORY. The event log and what is projected from it.
+//! MEMORY. The append-only event log and what is projected from it.
+//!
+//! The log is the truth: every session is a chain of events ([`events`], [`chain`]). Everything else
+//! (the history that a model is shown, the tables that list sessions) is a pure function of it
+//! ([`history`], [`projections`]) and can be made again. A [`store::Store`] keeps the log; [`sqlite`]
+//! is the embedded one, and the trait is what a PostgreSQL one implements later.
+//!
+//! ```text
+//! session actor → SessionWriter ─ Append ─→ Store: one writer thread ─→ events, heads  ┐ one
+//!                  (history)   ←─ on_durable ─┘  (group commit)        └→ conversations, messages ┘ transaction
+//! HTTP, CLI → ConversationLog ─ read-only connections ─→ the same file, never blocking the writer
+//! ```
+//!
+//! Nothing here knows an engine, a turn machine, a socket or a frontend. Deliberately absent:
+//! compaction, memory, tasks and deletion. They are further events and projections; the chain is
+//! already laid out so that a deletion can drop a payload and still verify.
+
+pub mod chain;
+pub mod error;
+pub mod events;
+pub mod history;
+pub mod ids;
+pub mod log;
+pub mod projections;
+pub mod sqlite;
+pub mod store;
+pub mod tokens;
+
+pub use error::StoreError;
+pub use events::Event;
+pub use history::{HistoryMessage, Role};
+pub use ids::{Hash, Head, SeqNo, SessionId};
+pub use log::{ConversationLog, NewSession, SessionWriter, StartedSession, StoredSession};
+pub use store::{Appended, OnDurable, Store};
+pub use tokens::TokenStore;

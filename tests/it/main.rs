@@ -2,3 +2,4 @@
 
 mod packaging;
 mod silero;
+mod store;

@@ -1,0 +1,235 @@
+//! The hash chain of a session.
+//!
+//! ```text
+//! digest = SHA-256(salt ‖ payload)                      salt: 16 random bytes, payload: the stored bytes
+//! hash   = SHA-256("vivavoce event 1\n"                 so that no other hash of ours can be mistaken for it
+//!                  ‖ prev_hash                          32 bytes; zeros in front of the first event
+//!                  ‖ len(session_id) ‖ session_id       as text
+//!                  ‖ seq                                from 1, without gaps
+//!                  ‖ len(kind) ‖ kind
+//!                  ‖ at                                 µs since 1970 UTC, signed
+//!                  ‖ digest)                            32 bytes
+//! ```
+//! Every number (lengths too) is 8 bytes, big-endian; with the lengths in front of the two texts, no
+//! two different events make the same bytes. The hash runs over the digest, not over the payload:
+//! payload and salt together can be dropped, and the chain still verifies. Without its salt, a digest
+//! tells nothing about a short or guessable payload.
+//!
+//! Deliberately absent: signatures. The chain finds damage and forks; whoever can write the file can
+//! write another chain.
+
+use sha2::{Digest as _, Sha256};
+
+use super::events::Event;
+use super::ids::{Hash, Head, SeqNo, SessionId, random_bytes};
+
+/// Length of a salt in bytes.
+pub const SALT_BYTES: usize = 16;
+
+/// One event as it lies in a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// Its session.
+    pub session: SessionId,
+    /// Its place there.
+    pub seq: SeqNo,
+    /// Its kind, see [`Event::kind`].
+    pub kind: String,
+    /// When it was written, µs since 1970 UTC.
+    pub at_unix_us: i64,
+    /// Its bytes; `None` once deleted.
+    pub payload: Option<Vec<u8>>,
+    /// What is hashed in front of them; `None` once deleted.
+    pub salt: Option<Vec<u8>>,
+    /// Hash of both.
+    pub digest: Hash,
+    /// Hash of the event before.
+    pub prev_hash: Hash,
+    /// Its own hash.
+    pub hash: Hash,
+}
+
+/// What is wrong with an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// Where; `None`: the session as a whole.
+    pub seq: Option<SeqNo>,
+    /// What, for people.
+    pub what: String,
+}
+
+impl StoredEvent {
+    /// The event that follows `head`.
+    pub fn seal(session: SessionId, head: Head, kind: &str, payload: &str, at_unix_us: i64) -> StoredEvent {
+        let salt = random_bytes::<SALT_BYTES>().to_vec();
+        let mut event = StoredEvent {
+            session,
+            seq: head.seq.next(),
+            kind: kind.into(),
+            at_unix_us,
+            digest: digest(&salt, payload.as_bytes()),
+            payload: Some(payload.into()),
+            salt: Some(salt),
+            prev_hash: head.hash,
+            hash: Hash::ZERO,
+        };
+        event.hash = event.computed_hash();
+        event
+    }
+
+    /// The head of a session that ends with this event.
+    pub fn head(&self) -> Head {
+        Head { seq: self.seq, hash: self.hash }
+    }
+
+    /// The event itself; `None` once deleted.
+    pub fn event(&self) -> Option<Event> {
+        self.payload.as_deref().map(|payload| Event::read(&self.kind, payload))
+    }
+
+    /// The hash that its fields make, whatever [`StoredEvent::hash`] says.
+    fn computed_hash(&self) -> Hash {
+        let session = self.session.to_string();
+        let mut sha = Sha256::new();
+        sha.update(b"vivavoce event 1\n");
+        sha.update(self.prev_hash.0);
+        update_text(&mut sha, &session);
+        sha.update(self.seq.0.to_be_bytes());
+        update_text(&mut sha, &self.kind);
+        sha.update(self.at_unix_us.to_be_bytes());
+        sha.update(self.digest.0);
+        Hash(sha.finalize().into())
+    }
+
+    /// Checks the event by itself: its payload against its digest, its fields against its hash.
+    pub fn verify(&self) -> Result<(), Damage> {
+        match (&self.salt, &self.payload) {
+            (Some(salt), Some(payload)) if salt.len() == SALT_BYTES => {
+                if digest(salt, payload) != self.digest {
+                    return Err(self.damage("its payload is not the one that was written"));
+                }
+            }
+            (None, None) => {}
+            _ => return Err(self.damage("its payload and its salt do not belong together")),
+        }
+        if self.computed_hash() != self.hash {
+            return Err(self.damage("its kind, time or place is not the one that was written"));
+        }
+        Ok(())
+    }
+
+    /// Checks the event by itself and as the one that follows `head`.
+    pub fn verify_after(&self, head: Head) -> Result<(), Damage> {
+        if self.seq != head.seq.next() {
+            return Err(Damage {
+                seq: Some(head.seq.next()),
+                what: format!("it is missing; the next one is {}", self.seq),
+            });
+        }
+        if self.prev_hash != head.hash {
+            return Err(self.damage("it does not follow the event before it"));
+        }
+        self.verify()
+    }
+
+    fn damage(&self, what: &str) -> Damage {
+        Damage { seq: Some(self.seq), what: what.into() }
+    }
+}
+
+/// Checks a whole chain, from its first event; returns its head.
+pub fn verify_chain<'a>(events: impl IntoIterator<Item = &'a StoredEvent>) -> Result<Head, Damage> {
+    events.into_iter().try_fold(Head::EMPTY, |head, event| event.verify_after(head).map(|()| event.head()))
+}
+
+/// SHA-256 of `salt ‖ payload`.
+fn digest(salt: &[u8], payload: &[u8]) -> Hash {
+    Hash(Sha256::new().chain_update(salt).chain_update(payload).finalize().into())
+}
+
+fn update_text(sha: &mut Sha256, text: &str) {
+    sha.update((text.len() as u64).to_be_bytes());
+    sha.update(text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SESSION: SessionId = SessionId::from_bytes([7; 16]);
+
+    fn chain(len: usize) -> Vec<StoredEvent> {
+        let mut head = Head::EMPTY;
+        (0..len)
+            .map(|n| {
+                let event = StoredEvent::seal(SESSION, head, "user_message", &format!("{{\"turn\":{n}}}"), 5);
+                head = event.head();
+                event
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_format_is_what_it_was() {
+        // Computed once with Python's hashlib from the layout in the head of this file.
+        let event = StoredEvent {
+            session: SESSION,
+            seq: SeqNo(2),
+            kind: "amend".into(),
+            at_unix_us: -1,
+            payload: Some(b"{}".to_vec()),
+            salt: Some(vec![1; SALT_BYTES]),
+            digest: "d355d911d2f26a54dc0366196d99e2ffef085bb9edf7a495a342ea52c2a4c2f3".parse().unwrap(),
+            prev_hash: Hash([9; 32]),
+            hash: "7f5d5d4fddbd222a7df92800c6b8d2312710c91f67b687c943699d57ecbf1ccd".parse().unwrap(),
+        };
+        assert_eq!(event.verify(), Ok(()));
+    }
+
+    #[test]
+    fn a_deleted_payload_still_verifies() {
+        let mut events = chain(3);
+        (events[1].payload, events[1].salt) = (None, None);
+        assert_eq!(verify_chain(&events), Ok(events[2].head()));
+        assert_eq!(events[1].event(), None);
+    }
+
+    #[test]
+    fn every_change_is_found_where_it_is() {
+        type Change = fn(&mut StoredEvent);
+        let changes: [(&str, Change); 8] = [
+            ("payload", |e| e.payload.as_mut().unwrap()[0] ^= 1),
+            ("salt", |e| e.salt.as_mut().unwrap()[0] ^= 1),
+            ("salt dropped", |e| e.salt = None),
+            ("byte moved from the payload to the salt", |e| {
+                let byte = e.payload.as_mut().unwrap().remove(0);
+                e.salt.as_mut().unwrap().push(byte);
+            }),
+            ("kind", |e| e.kind.push('s')),
+            ("time", |e| e.at_unix_us += 1),
+            ("digest", |e| e.digest.0[31] ^= 1),
+            ("previous", |e| e.prev_hash.0[0] ^= 1),
+        ];
+        for (name, change) in changes {
+            let mut events = chain(4);
+            change(&mut events[2]);
+            let damage = verify_chain(&events).expect_err(name);
+            assert_eq!(damage.seq, Some(SeqNo(3)), "{name}: {damage:?}");
+        }
+    }
+
+    #[test]
+    fn a_missing_swapped_or_foreign_event_is_found() {
+        let mut events = chain(4);
+        events.remove(1);
+        assert_eq!(verify_chain(&events).unwrap_err().seq, Some(SeqNo(2)));
+
+        let mut events = chain(4);
+        events.swap(1, 2);
+        assert_eq!(verify_chain(&events).unwrap_err().seq, Some(SeqNo(2)));
+
+        let mut events = chain(4);
+        events[2] = chain(4).remove(2); // the same place of another chain: only the salts differ
+        assert_eq!(verify_chain(&events).unwrap_err().seq, Some(SeqNo(3)));
+    }
+}

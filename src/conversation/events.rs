@@ -1,0 +1,246 @@
+//! What happens in a conversation, as the log keeps it.
+//!
+//! An event is a `kind` and a JSON `payload`. Payloads are read with forgiveness, since the log
+//! outlives the version that wrote it: fields that this version does not know are left out, and a
+//! kind that it does not know, or a payload that it cannot read, becomes [`Event::Unknown`], which
+//! stays in the log and which projections skip.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{Hash, SessionId};
+
+/// One event of a session.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// The first event of every session, and only that.
+    SessionStart(SessionStart),
+    /// The user said or typed something.
+    UserMessage(UserMessage),
+    /// What the user heard of a reply.
+    AssistantMessage(AssistantMessage),
+    /// The turn is over; written in one transaction with its messages.
+    TurnEnd(TurnEnd),
+    /// The user turned out to have heard something else of a turn's reply.
+    Amend(Amend),
+    /// The session is over.
+    SessionEnd(SessionEnd),
+    /// Written by a newer version.
+    Unknown(UnknownEvent),
+}
+
+/// A place in another session, from which this one goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The other session.
+    pub session: SessionId,
+    /// Hash of the last event that counts.
+    pub hash: Hash,
+}
+
+/// `session_start`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SessionStart {
+    /// Name of the agent (a set of configured prompts and voices) that the user talks with.
+    #[serde(default)]
+    pub agent: String,
+    /// Which wire: `voice`, `realtime`, …
+    #[serde(default)]
+    pub frontend: String,
+    /// Engine names by task: `vad`, `asr`, `llm`, `tts`, `video`; one that is off is absent.
+    #[serde(default)]
+    pub engines: BTreeMap<String, String>,
+    /// Another writer moved the head of that session: what came before is its history up to there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forked_from: Option<Origin>,
+    /// This session is the compaction of that one, whose messages it does not inherit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compacted_from: Option<Origin>,
+    /// SHA-256 of the token with which a client may resume; the token itself is nowhere.
+    pub resume_token_hash: Hash,
+    /// SHA-256 of the access token that made the session; `None` in open mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Hash>,
+}
+
+/// `user_message`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UserMessage {
+    /// Turn of the session, from 1.
+    pub turn: u64,
+    /// The words.
+    pub text: String,
+    /// Typed, not spoken.
+    #[serde(default)]
+    pub typed: bool,
+}
+
+/// `assistant_message`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AssistantMessage {
+    /// Turn of the session, from 1.
+    pub turn: u64,
+    /// What the user heard; empty if nothing.
+    pub text: String,
+    /// The reply as the model wrote it, where that is more than was heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole_reply: Option<String>,
+    /// `text` was cut by estimate, not by the times of words.
+    #[serde(default)]
+    pub estimated: bool,
+    /// How the turn ended.
+    pub outcome: TurnOutcome,
+}
+
+/// How a turn ended. (The same words as on the wire.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TurnOutcome {
+    /// The reply was heard to its end.
+    Completed,
+    /// It was stopped.
+    Interrupted,
+    /// There were no words to answer.
+    Empty,
+    /// The user went on speaking; the words moved to the next turn.
+    Superseded,
+    /// A stage failed.
+    Failed,
+}
+
+/// `turn_end`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TurnEnd {
+    /// Turn of the session, from 1.
+    pub turn: u64,
+    /// How it ended.
+    pub outcome: TurnOutcome,
+    /// Stage times in ms, by stage; `None` where the stage did not happen.
+    #[serde(default)]
+    pub metrics: BTreeMap<String, Option<f64>>,
+}
+
+/// `amend`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Amend {
+    /// Turn whose reply is meant.
+    pub turn: u64,
+    /// What the user heard of it.
+    pub heard_text: String,
+    /// `heard_text` was cut by estimate, not by the times of words.
+    #[serde(default)]
+    pub estimated: bool,
+}
+
+/// `session_end`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SessionEnd {
+    /// Stable, snake_case: `client_left`, `idle`, `drain`, …
+    pub reason: String,
+}
+
+/// An event that this version cannot read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UnknownEvent {
+    /// Its kind.
+    pub kind: String,
+    /// Its stored JSON.
+    pub payload: String,
+}
+
+impl Event {
+    /// Its stable name in the log.
+    pub fn kind(&self) -> &str {
+        match self {
+            Event::SessionStart(_) => "session_start",
+            Event::UserMessage(_) => "user_message",
+            Event::AssistantMessage(_) => "assistant_message",
+            Event::TurnEnd(_) => "turn_end",
+            Event::Amend(_) => "amend",
+            Event::SessionEnd(_) => "session_end",
+            Event::Unknown(unknown) => &unknown.kind,
+        }
+    }
+
+    /// The JSON to store.
+    pub fn payload(&self) -> String {
+        match self {
+            Event::SessionStart(payload) => json(payload),
+            Event::UserMessage(payload) => json(payload),
+            Event::AssistantMessage(payload) => json(payload),
+            Event::TurnEnd(payload) => json(payload),
+            Event::Amend(payload) => json(payload),
+            Event::SessionEnd(payload) => json(payload),
+            Event::Unknown(unknown) => unknown.payload.clone(),
+        }
+    }
+
+    /// The event that these stored bytes are.
+    pub fn read(kind: &str, payload: &[u8]) -> Event {
+        let known = match kind {
+            "session_start" => serde_json::from_slice(payload).map(Event::SessionStart),
+            "user_message" => serde_json::from_slice(payload).map(Event::UserMessage),
+            "assistant_message" => serde_json::from_slice(payload).map(Event::AssistantMessage),
+            "turn_end" => serde_json::from_slice(payload).map(Event::TurnEnd),
+            "amend" => serde_json::from_slice(payload).map(Event::Amend),
+            "session_end" => serde_json::from_slice(payload).map(Event::SessionEnd),
+            _ => return Event::unknown(kind, payload),
+        };
+        known.unwrap_or_else(|_| Event::unknown(kind, payload))
+    }
+
+    fn unknown(kind: &str, payload: &[u8]) -> Event {
+        let payload = String::from_utf8_lossy(payload).into();
+        Event::Unknown(UnknownEvent { kind: kind.into(), payload })
+    }
+}
+
+/// Payloads are plain structs with text keys: making JSON of them cannot fail.
+fn json(payload: &impl Serialize) -> String {
+    serde_json::to_string(payload).expect("a payload is JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stored_bytes_are_stable() {
+        // These bytes are hashed and kept for years: a change here is a change of the format.
+        let event = Event::AssistantMessage(AssistantMessage {
+            turn: 3,
+            text: "Two plus".into(),
+            whole_reply: Some("Two plus two is four.".into()),
+            estimated: true,
+            outcome: TurnOutcome::Interrupted,
+        });
+        let bytes = r#"{"turn":3,"text":"Two plus","whole_reply":"Two plus two is four.","estimated":true,"outcome":"interrupted"}"#;
+        assert_eq!(event.payload(), bytes);
+        assert_eq!(Event::read("assistant_message", bytes.as_bytes()), event);
+    }
+
+    #[test]
+    fn a_number_that_json_cannot_write_becomes_absent() {
+        let metrics = BTreeMap::from([("total".to_string(), Some(f64::NAN))]);
+        let end = Event::TurnEnd(TurnEnd { turn: 1, outcome: TurnOutcome::Completed, metrics });
+        let Event::TurnEnd(read) = Event::read("turn_end", end.payload().as_bytes()) else {
+            panic!("unreadable")
+        };
+        assert_eq!(read.metrics["total"], None);
+    }
+
+    #[test]
+    fn what_a_newer_version_wrote_is_kept() {
+        let newer_field = br#"{"turn":1,"text":"hi","typed":true,"mood":"good"}"#;
+        let read = Event::read("user_message", newer_field);
+        assert_eq!(read, Event::UserMessage(UserMessage { turn: 1, text: "hi".into(), typed: true }));
+
+        let newer_value = r#"{"turn":1,"outcome":"transcended"}"#;
+        for kind in ["turn_end", "dream"] {
+            let read = Event::read(kind, newer_value.as_bytes());
+            assert_eq!(read, Event::Unknown(UnknownEvent { kind: kind.into(), payload: newer_value.into() }));
+            assert_eq!((read.kind(), read.payload()), (kind, newer_value.to_string()));
+        }
+    }
+}

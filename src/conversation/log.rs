@@ -1,0 +1,357 @@
+//! What the rest of the house uses: the log as a whole, and one session's pen.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::chain::{Damage, StoredEvent};
+use super::error::StoreError;
+use super::events::{Event, Origin, SessionEnd, SessionStart, TurnOutcome};
+use super::history::{self, HistoryMessage};
+use super::ids::{Hash, Head, SessionId};
+use super::projections::{ConversationRow, Ended};
+use super::sqlite::{Access, SqliteOptions, SqliteStore};
+use super::store::{CheckReport, NewEvent, OnDurable, Place, RebuildReport, SharedHead, Store, now_unix_us};
+use super::tokens::{new_resume_token, token_hash, token_matches};
+
+/// Forks of forks of forks … that are followed back for a history.
+const MAX_ANCESTORS: usize = 64;
+
+/// The file that `sqlite://path` names. A relative path is the caller's to resolve, beforehand.
+///
+/// # Errors
+/// [`StoreError::BadUrl`].
+pub fn sqlite_path(url: &str) -> Result<PathBuf, StoreError> {
+    match url.strip_prefix("sqlite://") {
+        Some(path) if !path.is_empty() => Ok(path.into()),
+        _ => Err(StoreError::BadUrl { url: url.into() }),
+    }
+}
+
+/// The event log of the server.
+#[derive(Debug)]
+pub struct ConversationLog {
+    store: Arc<dyn Store>,
+}
+
+impl ConversationLog {
+    /// Opens the store that `store.url` names, and makes it where it is missing. Blocking.
+    ///
+    /// # Errors
+    /// Where it cannot be used at all. Sessions found damaged are logged and left alone.
+    pub fn open(url: &str) -> Result<Arc<ConversationLog>, StoreError> {
+        ConversationLog::open_as(url, Access::Create)
+    }
+
+    /// Opens the store that `store.url` names, as `access` says. Blocking.
+    ///
+    /// # Errors
+    /// As [`ConversationLog::open`].
+    pub fn open_as(url: &str, access: Access) -> Result<Arc<ConversationLog>, StoreError> {
+        let options = SqliteOptions { access, ..SqliteOptions::default() };
+        let store = SqliteStore::open(&sqlite_path(url)?, options)?;
+        for problem in store.damaged_on_open() {
+            tracing::warn!("event log: {problem}; nothing is appended to it (see `vivavoce db check`)");
+        }
+        Ok(ConversationLog::with_store(Arc::new(store)))
+    }
+
+    /// Over a store that is already open.
+    pub fn with_store(store: Arc<dyn Store>) -> Arc<ConversationLog> {
+        Arc::new(ConversationLog { store })
+    }
+
+    /// Starts a session. Never blocks; `on_durable` hears how it went. What is appended in the
+    /// meantime is queued behind it.
+    pub fn start_session(&self, new: NewSession, on_durable: OnDurable) -> StartedSession {
+        let resume_token = new_resume_token();
+        let start = Event::SessionStart(SessionStart {
+            agent: new.agent,
+            frontend: new.frontend,
+            engines: new.engines,
+            forked_from: None,
+            compacted_from: new.compacted_from,
+            resume_token_hash: token_hash(&resume_token),
+            owner: new.owner,
+        });
+        let place = Place { session: SessionId::random(), head: Head::EMPTY };
+        let head = SharedHead::new(place);
+        let mut writer = SessionWriter { store: Arc::clone(&self.store), head, history: vec![], turns: 0 };
+        writer.append_turn(&[start], on_durable);
+        StartedSession { writer, resume_token }
+    }
+
+    /// A pen for a session that is in the log, with its history. Two pens of one session are two
+    /// writers: the second to write forks. Blocking.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownSession`], [`StoreError::Damaged`], or what the store says.
+    pub fn continue_session(&self, session: SessionId) -> Result<SessionWriter, StoreError> {
+        let lineage = self.lineage(session)?;
+        let head = lineage.last().map_or(Head::EMPTY, StoredEvent::head);
+        let head = SharedHead::new(Place { session, head });
+        let mut writer = SessionWriter { store: Arc::clone(&self.store), head, history: vec![], turns: 0 };
+        for stored in &lineage {
+            if let Some(event) = stored.event() {
+                writer.remember(&event, stored.at_unix_us);
+            }
+        }
+        Ok(writer)
+    }
+
+    /// A session as readers see it; `None` if there is none. Blocking.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], or what the store says.
+    pub fn read_session(&self, session: SessionId) -> Result<Option<StoredSession>, StoreError> {
+        match self.lineage(session) {
+            Ok(lineage) => Ok(StoredSession::of(session, &lineage)),
+            Err(StoreError::UnknownSession { session: unknown }) if unknown == session => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether `token` is the one that `session` was given; `false` if there is no such session.
+    /// Blocking.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], or what the store says.
+    pub fn check_resume_token(&self, session: SessionId, token: &str) -> Result<bool, StoreError> {
+        let start = self.store.session_start(session)?;
+        Ok(start.is_some_and(|start| token_matches(token, &start.resume_token_hash)))
+    }
+
+    /// Up to `limit` conversations, the last updated first. Blocking.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn conversations(&self, limit: usize) -> Result<Vec<ConversationRow>, StoreError> {
+        self.store.conversations(limit)
+    }
+
+    /// Verifies every chain. Blocking.
+    ///
+    /// # Errors
+    /// As [`Store::check`].
+    pub fn check(&self) -> Result<CheckReport, StoreError> {
+        self.store.check()
+    }
+
+    /// Makes the projections again from the log. Blocking.
+    ///
+    /// # Errors
+    /// As [`Store::rebuild`].
+    pub fn rebuild(&self) -> Result<RebuildReport, StoreError> {
+        self.store.rebuild()
+    }
+
+    /// The events of a session, after those of the sessions that it was forked from.
+    fn lineage(&self, session: SessionId) -> Result<Vec<StoredEvent>, StoreError> {
+        let mut newest_first = vec![self.store.load(session, None)?];
+        while let Some(origin) = newest_first.last().and_then(|events| forked_from(events)) {
+            if newest_first.len() > MAX_ANCESTORS {
+                let what = format!("it is a fork of more than {MAX_ANCESTORS} sessions");
+                return Err(StoreError::Damaged { session, damage: Damage { seq: None, what } });
+            }
+            match self.store.load(origin.session, Some(origin.hash)) {
+                Ok(events) => newest_first.push(events),
+                // An ancestor that was deleted leaves the fork with its own words.
+                Err(StoreError::UnknownSession { .. }) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(newest_first.into_iter().rev().flatten().collect())
+    }
+}
+
+fn forked_from(events: &[StoredEvent]) -> Option<Origin> {
+    match events.first()?.event()? {
+        Event::SessionStart(start) => start.forked_from,
+        _ => None,
+    }
+}
+
+/// What is known of a session before it starts.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct NewSession {
+    /// See [`SessionStart::agent`].
+    pub agent: String,
+    /// See [`SessionStart::frontend`].
+    pub frontend: String,
+    /// See [`SessionStart::engines`].
+    pub engines: BTreeMap<String, String>,
+    /// See [`SessionStart::compacted_from`].
+    pub compacted_from: Option<Origin>,
+    /// See [`SessionStart::owner`].
+    pub owner: Option<Hash>,
+}
+
+/// A session that was just started.
+#[derive(Debug)]
+pub struct StartedSession {
+    /// Its pen.
+    pub writer: SessionWriter,
+    /// For the client; it is nowhere else.
+    pub resume_token: String,
+}
+
+/// One session's pen, owned by its actor, with the session's history.
+#[derive(Debug)]
+pub struct SessionWriter {
+    store: Arc<dyn Store>,
+    head: SharedHead,
+    history: Vec<HistoryMessage>,
+    turns: u64,
+}
+
+impl SessionWriter {
+    /// The session that is written. After a fork ([`super::Appended::forked`]) it is another one.
+    pub fn session_id(&self) -> SessionId {
+        self.head.place().session
+    }
+
+    /// What was said and heard, those appends included that are still on their way to the disk.
+    pub fn history(&self) -> &[HistoryMessage] {
+        &self.history
+    }
+
+    /// The highest turn number so far; 0 if there was none. The next turn's is higher.
+    pub fn last_turn(&self) -> u64 {
+        self.turns
+    }
+
+    /// Writes `events` (a turn: its messages and its end) all together or not at all. Never blocks;
+    /// `on_durable` hears how it went, and if badly, [`SessionWriter::retract_turn`] makes the history
+    /// what the log is. Appends are written in the order of the calls, without waiting for each other.
+    pub fn append_turn(&mut self, events: &[Event], on_durable: OnDurable) {
+        let at_unix_us = now_unix_us();
+        events.iter().for_each(|event| self.remember(event, at_unix_us));
+        let events = events.iter().map(|event| NewEvent::new(event, at_unix_us)).collect();
+        self.store.append(self.head.clone(), events, on_durable);
+    }
+
+    /// Writes that the session is over.
+    pub fn end(&mut self, reason: &str, on_durable: OnDurable) {
+        self.append_turn(&[Event::SessionEnd(SessionEnd { reason: reason.into() })], on_durable);
+    }
+
+    /// Takes the messages of a turn that could not be stored out of the history.
+    pub fn retract_turn(&mut self, turn: u64) {
+        self.history.retain(|message| message.turn != turn);
+    }
+
+    /// A pen for the session's background jobs. It shares the head, so that neither forks from the
+    /// other; it has no history.
+    pub fn background(&self) -> BackgroundWriter {
+        BackgroundWriter { store: Arc::clone(&self.store), head: self.head.clone() }
+    }
+
+    fn remember(&mut self, event: &Event, at_unix_us: i64) {
+        history::apply(&mut self.history, event, at_unix_us);
+        if let Event::UserMessage(super::events::UserMessage { turn, .. })
+        | Event::AssistantMessage(super::events::AssistantMessage { turn, .. })
+        | Event::TurnEnd(super::events::TurnEnd { turn, .. }) = event
+        {
+            self.turns = self.turns.max(*turn);
+        }
+    }
+}
+
+/// See [`SessionWriter::background`].
+#[derive(Debug, Clone)]
+pub struct BackgroundWriter {
+    store: Arc<dyn Store>,
+    head: SharedHead,
+}
+
+impl BackgroundWriter {
+    /// As [`SessionWriter::append_turn`].
+    pub fn append(&self, events: &[Event], on_durable: OnDurable) {
+        let at_unix_us = now_unix_us();
+        let events = events.iter().map(|event| NewEvent::new(event, at_unix_us)).collect();
+        self.store.append(self.head.clone(), events, on_durable);
+    }
+}
+
+/// A session as readers see it. Its JSON has no secrets.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StoredSession {
+    /// Its name.
+    pub session_id: SessionId,
+    /// See [`SessionStart::agent`].
+    pub agent: String,
+    /// See [`SessionStart::frontend`].
+    pub frontend: String,
+    /// See [`SessionStart::engines`].
+    pub engines: BTreeMap<String, String>,
+    /// See [`SessionStart::forked_from`].
+    pub forked_from: Option<Origin>,
+    /// See [`SessionStart::compacted_from`].
+    pub compacted_from: Option<Origin>,
+    /// To whom it belongs; `None` in open mode.
+    #[serde(skip)]
+    pub owner: Option<Hash>,
+    /// µs since 1970 UTC.
+    pub started_at_unix_us: i64,
+    /// What was said and heard, what was inherited from before a fork included.
+    pub messages: Vec<HistoryMessage>,
+    /// All turns that ended, likewise.
+    pub turns: Vec<StoredTurn>,
+    /// When and why it ended, if it did.
+    pub ended: Option<Ended>,
+}
+
+/// A turn as readers see it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StoredTurn {
+    /// Turn of the session, from 1.
+    pub turn: u64,
+    /// How it ended.
+    pub outcome: TurnOutcome,
+    /// See [`super::events::TurnEnd::metrics`].
+    pub metrics: BTreeMap<String, Option<f64>>,
+    /// µs since 1970 UTC.
+    pub at_unix_us: i64,
+}
+
+impl StoredSession {
+    /// Of a session's events and those of its ancestors; `None` if its start has been deleted.
+    fn of(session: SessionId, lineage: &[StoredEvent]) -> Option<StoredSession> {
+        let own = |stored: &&StoredEvent| stored.session == session;
+        let first = lineage.iter().find(own)?;
+        let Event::SessionStart(start) = first.event()? else { return None };
+        let mut stored_session = StoredSession {
+            session_id: session,
+            agent: start.agent,
+            frontend: start.frontend,
+            engines: start.engines,
+            forked_from: start.forked_from,
+            compacted_from: start.compacted_from,
+            owner: start.owner,
+            started_at_unix_us: first.at_unix_us,
+            messages: vec![],
+            turns: vec![],
+            ended: None,
+        };
+        for stored in lineage {
+            let StoredEvent { at_unix_us, .. } = *stored;
+            let Some(event) = stored.event() else { continue };
+            history::apply(&mut stored_session.messages, &event, at_unix_us);
+            match event {
+                Event::TurnEnd(end) => stored_session.turns.push(StoredTurn {
+                    turn: end.turn,
+                    outcome: end.outcome,
+                    metrics: end.metrics,
+                    at_unix_us,
+                }),
+                Event::SessionEnd(end) if own(&stored) => {
+                    stored_session.ended = Some(Ended { at_unix_us, reason: end.reason });
+                }
+                _ => {}
+            }
+        }
+        Some(stored_session)
+    }
+}

@@ -1,0 +1,209 @@
+//! The embedded store: one SQLite file.
+//!
+//! Write-ahead log and `synchronous=FULL`: what was acknowledged is on the disk. One thread writes
+//! ([`writer`]); readers have connections of their own, see the last commit and never block it.
+//! Another process may hold the same file open (`vivavoce db check` beside a running server).
+
+mod rows;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod verify;
+mod writer;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use crossbeam_channel::{Sender, TrySendError, bounded};
+use rusqlite::Connection;
+
+use super::chain::{Damage, StoredEvent};
+use super::error::StoreError;
+use super::events::{Event, SessionStart};
+use super::ids::{Hash, Head, SeqNo, SessionId};
+use super::projections::{ConversationRow, MessageRow};
+use super::store::{CheckReport, NewEvent, OnDurable, Problem, RebuildReport, SharedHead, Store};
+pub use schema::Access;
+pub(super) use schema::open as open_connection;
+use writer::{Job, Pending, Writer};
+
+/// Reading connections that are kept for the next reader.
+const IDLE_READERS: usize = 4;
+
+/// What can be set apart from the path.
+#[derive(Debug, Clone, Copy)]
+pub struct SqliteOptions {
+    /// How the file may be opened.
+    pub access: Access,
+    /// Appends that may wait for the writer; more are refused at once.
+    pub queue_len: usize,
+    /// Size limit of the file in pages of 4 KiB; `None`: the disk's.
+    pub max_pages: Option<u32>,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> SqliteOptions {
+        SqliteOptions { access: Access::Create, queue_len: 1_024, max_pages: None }
+    }
+}
+
+/// A SQLite file with the log and its projections. Dropping it writes what is queued.
+#[derive(Debug)]
+pub struct SqliteStore {
+    path: PathBuf,
+    queue_len: usize,
+    /// `None` only while dropping.
+    jobs: Option<Sender<Job>>,
+    writer: Option<std::thread::JoinHandle<()>>,
+    idle_readers: Mutex<Vec<Connection>>,
+    damaged: HashMap<SessionId, Damage>,
+}
+
+impl SqliteStore {
+    /// Opens the file, brings its schema up to date, checks all heads, and starts the writer. Blocking.
+    ///
+    /// # Errors
+    /// Where the file cannot be used at all. A damaged session is not such a case: see
+    /// [`Store::damaged_on_open`].
+    pub fn open(path: &Path, options: SqliteOptions) -> Result<SqliteStore, StoreError> {
+        let connection = schema::open(path, options.access)?;
+        let in_words = |e: rusqlite::Error| StoreError::sqlite(path, &e);
+        prepare_for_writing(&connection, &options).map_err(in_words)?;
+        let damaged = verify::damaged_heads(&connection).map_err(in_words)?;
+
+        let (jobs, queue) = bounded(options.queue_len);
+        let writer = Writer::new(path.into(), connection, damaged.clone());
+        let writer = std::thread::Builder::new()
+            .name("event-log".into())
+            .spawn(move || writer.run(&queue))
+            .map_err(|e| StoreError::Open { path: path.into(), cause: e.to_string() })?;
+        Ok(SqliteStore {
+            path: path.into(),
+            queue_len: options.queue_len,
+            jobs: Some(jobs),
+            writer: Some(writer),
+            idle_readers: Mutex::default(),
+            damaged,
+        })
+    }
+
+    /// Runs `read` on one snapshot of the file.
+    fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        let in_words = |e: rusqlite::Error| StoreError::sqlite(&self.path, &e);
+        let idle = self.idle_readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => schema::connect(&self.path, Access::ReadOnly).map_err(in_words)?,
+        };
+        let snapshot = connection.unchecked_transaction().map_err(in_words)?;
+        let result = read(&snapshot).map_err(in_words)?;
+        snapshot.finish().map_err(in_words)?;
+        let mut idle = self.idle_readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_READERS {
+            idle.push(connection);
+        }
+        Ok(result)
+    }
+
+    fn closed(&self) -> StoreError {
+        StoreError::Closed { path: self.path.clone() }
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        drop(self.jobs.take()); // the writer ends when its queue is empty
+        if let Some(writer) = self.writer.take() {
+            // The last owner may be a callback, which runs on the writer itself.
+            if writer.thread().id() != std::thread::current().id() {
+                let _ = writer.join(); // it has nothing to tell but a panic, which was printed
+            }
+        }
+    }
+}
+
+impl Store for SqliteStore {
+    fn append(&self, head: SharedHead, events: Vec<NewEvent>, on_durable: OnDurable) {
+        let job = Job::Append(Pending { head, events, on_durable });
+        let sent = match &self.jobs {
+            Some(jobs) => jobs.try_send(job),
+            None => Err(TrySendError::Disconnected(job)),
+        };
+        let (error, job) = match sent {
+            Ok(()) => return,
+            Err(TrySendError::Full(job)) => {
+                (StoreError::QueueFull { path: self.path.clone(), waiting: self.queue_len }, job)
+            }
+            Err(TrySendError::Disconnected(job)) => (self.closed(), job),
+        };
+        if let Job::Append(pending) = job {
+            (pending.on_durable)(Err(error));
+        }
+    }
+
+    fn load(&self, session: SessionId, until: Option<Hash>) -> Result<Vec<StoredEvent>, StoreError> {
+        let mut events = vec![];
+        let outcome = self.read(|db| verify::walk(db, session, until, |event| events.push(event)))?;
+        match outcome {
+            Ok(0) => Err(StoreError::UnknownSession { session }),
+            Ok(_) => Ok(events),
+            Err(damage) => Err(StoreError::Damaged { session, damage }),
+        }
+    }
+
+    fn session_start(&self, session: SessionId) -> Result<Option<SessionStart>, StoreError> {
+        let first = self.read(|db| rows::event(db, session, SeqNo(1)))?;
+        let Some(first) = first else { return Ok(None) };
+        let first = first.and_then(|event| event.verify_after(Head::EMPTY).map(|()| event));
+        let first = first.map_err(|damage| StoreError::Damaged { session, damage })?;
+        Ok(match first.event() {
+            Some(Event::SessionStart(start)) => Some(start),
+            _ => None,
+        })
+    }
+
+    fn conversations(&self, limit: usize) -> Result<Vec<ConversationRow>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.read(|db| {
+            let newest = "SELECT * FROM conversations ORDER BY updated_at_unix_us DESC, session_id LIMIT ?1";
+            rows::collect(db.prepare_cached(newest)?.query([limit])?, rows::conversation_of)
+        })
+    }
+
+    fn messages(&self, session: SessionId) -> Result<Vec<MessageRow>, StoreError> {
+        self.read(|db| {
+            let in_order = "SELECT * FROM messages WHERE session_id = ?1 ORDER BY seq";
+            rows::collect(db.prepare_cached(in_order)?.query([session.to_string()])?, rows::message_of)
+        })
+    }
+
+    fn damaged_on_open(&self) -> Vec<Problem> {
+        let problem = |(session, damage): (&SessionId, &Damage)| Problem {
+            session: Some(session.to_string()),
+            damage: damage.clone(),
+        };
+        self.damaged.iter().map(problem).collect()
+    }
+
+    fn check(&self) -> Result<CheckReport, StoreError> {
+        self.read(verify::check)
+    }
+
+    fn rebuild(&self) -> Result<RebuildReport, StoreError> {
+        let (answer, answered) = bounded(1);
+        let jobs = self.jobs.as_ref().ok_or_else(|| self.closed())?;
+        jobs.send(Job::Rebuild(answer)).map_err(|_| self.closed())?;
+        answered.recv().map_err(|_| self.closed())?
+    }
+}
+
+fn prepare_for_writing(connection: &Connection, options: &SqliteOptions) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // After a checkpoint the write-ahead log shrinks to this again.
+    connection.pragma_update(None, "journal_size_limit", 16 << 20)?;
+    if let Some(pages) = options.max_pages {
+        connection.pragma_update(None, "max_page_count", pages)?;
+    }
+    Ok(())
+}

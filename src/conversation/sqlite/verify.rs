@@ -1,0 +1,111 @@
+//! Finding damage: one event per session when the file is opened, a whole chain when a session is
+//! loaded, everything by `db check`. Deliberately absent: repair.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, Row};
+
+use super::rows;
+use crate::conversation::chain::{Damage, StoredEvent};
+use crate::conversation::ids::{Hash, Head, SessionId};
+use crate::conversation::store::{CheckReport, Problem};
+
+/// Checks each session's head: one event per session, whatever their length.
+pub(super) fn damaged_heads(db: &Connection) -> rusqlite::Result<HashMap<SessionId, Damage>> {
+    let mut statement = db.prepare(&format!(
+        "SELECT heads.session_id, heads.seq, heads.hash, {} FROM heads
+         LEFT JOIN events ON events.session_id = heads.session_id AND events.seq = heads.seq",
+        rows::EVENT_COLUMNS
+    ))?;
+    let mut rows = statement.query([])?;
+    let mut damaged = HashMap::new();
+    while let Some(row) = rows.next()? {
+        // A damaged name is nobody's session: nothing is ever appended to it. `check` reports it.
+        let Ok(session) = row.get::<_, String>(0)?.parse() else { continue };
+        if let Err(damage) = verify_head(session, row) {
+            damaged.insert(session, damage);
+        }
+    }
+    Ok(damaged)
+}
+
+/// Checks a head in the columns from 1 against the event in those from 3.
+fn verify_head(session: SessionId, row: &Row<'_>) -> Result<(), Damage> {
+    let head = rows::head_of(row, 1)?;
+    let here = |what| Damage { seq: Some(head.seq), what };
+    let last = rows::event_of(session, row, 3).map_err(|damage| here(damage.what))?;
+    last.verify()?;
+    if last.head() == head { Ok(()) } else { Err(here("it is not the last one that was written".into())) }
+}
+
+/// Verifies a session's chain, to its head or to the event with the hash `until`, and shows each
+/// event on the way. Returns their number; 0 if there is no such session.
+pub(super) fn walk(
+    db: &Connection,
+    session: SessionId,
+    until: Option<Hash>,
+    mut show: impl FnMut(StoredEvent),
+) -> rusqlite::Result<Result<u64, Damage>> {
+    let end = match rows::head(db, session)?.transpose() {
+        Ok(end) => end,
+        Err(damage) => return Ok(Err(damage)),
+    };
+    let mut statement = db.prepare_cached(&format!(
+        "SELECT {} FROM events WHERE session_id = ?1 ORDER BY seq",
+        rows::EVENT_COLUMNS
+    ))?;
+    let mut rows = statement.query([session.to_string()])?;
+    let mut head = Head::EMPTY;
+    let mut events = 0;
+    while let Some(row) = rows.next()? {
+        events += 1;
+        let event = rows::event_of(session, row, 0);
+        match event.and_then(|event| event.verify_after(head).map(|()| event)) {
+            Ok(event) => {
+                head = event.head();
+                show(event);
+            }
+            Err(damage) => return Ok(Err(damage)),
+        }
+        if until == Some(head.hash) {
+            return Ok(Ok(events));
+        }
+    }
+    let whole = |what: &str| Ok(Err(Damage { seq: None, what: what.into() }));
+    match end {
+        _ if until.is_some() && events > 0 => whole("the event from which a fork goes on is missing"),
+        None if events == 0 => Ok(Ok(0)),
+        None => whole("its head is missing"),
+        Some(end) if end == head => Ok(Ok(events)),
+        Some(end) => Ok(Err(Damage {
+            seq: Some(end.seq.max(head.seq)),
+            what: format!("its chain ends at event {}, its head is event {}", head.seq, end.seq),
+        })),
+    }
+}
+
+/// Verifies the file's own structure and every chain.
+pub(super) fn check(db: &Connection) -> rusqlite::Result<CheckReport> {
+    let mut report = CheckReport::default();
+    let mut statement = db.prepare("PRAGMA integrity_check(20)")?;
+    for what in rows::collect(statement.query([])?, |row| row.get::<_, String>(0))? {
+        if what != "ok" {
+            report.problems.push(Problem { session: None, damage: Damage { seq: None, what } });
+        }
+    }
+    let mut statement = db.prepare("SELECT session_id FROM heads UNION SELECT session_id FROM events")?;
+    let names = rows::collect(statement.query([])?, |row| {
+        Ok(String::from_utf8_lossy(row.get_ref(0)?.as_bytes().unwrap_or_default()).into_owned())
+    })?;
+    for name in names {
+        report.sessions += 1;
+        let damage = match name.parse() {
+            Ok(session) => walk(db, session, None, |_| report.events += 1)?.map_or_else(Some, |_| None),
+            Err(e) => Some(Damage { seq: None, what: format!("{e}") }),
+        };
+        if let Some(damage) = damage {
+            report.problems.push(Problem { session: Some(name), damage });
+        }
+    }
+    Ok(report)
+}
