@@ -1,1 +1,4 @@
+//! One binary of integration tests: real sockets, real engines.
 
+mod openai;
+mod stub_llm;
