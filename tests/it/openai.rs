@@ -1,11 +1,12 @@
 //! The engine `openai` against a chat server on a real socket, called as a worker thread would.
 
 use std::ops::ControlFlow;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tokio::sync::Notify;
 use vivavoce::config;
 use vivavoce::engines::llm_choice::choose_llm;
 use vivavoce::engines::openai_http::{OpenAi, probe};
@@ -176,13 +177,20 @@ fn a_server_that_dawdles_after_the_reply_takes_nothing_away() {
 
 #[test]
 fn connections_are_used_again() {
-    let stub = StubLlm::saying(&["x"]);
-    let engine = OpenAi::new(&config(&stub.url)).unwrap();
-    // A connection comes free a moment after its reply has ended, so one reuse may be missed; all of
-    // them are only if connections are never kept.
     let requests = 50;
+    // An answer ends only when the next one has been read to its `[DONE]`: its connection is to be
+    // kept although it was busy when nothing more was wanted from it.
+    let ends: Vec<_> = (0..=requests).map(|_| Arc::new(Notify::new())).collect();
+    let ends_of_answers = ends.clone();
+    let stub = StubLlm::start(move |asked| {
+        Answer::reply(&["x"]).then(Step::Await(Arc::clone(&ends_of_answers[asked.number])))
+    });
+    let engine = OpenAi::new(&config(&stub.url)).unwrap();
+    // It comes free a moment after its end, so some reuses may be missed; all of them are only if
+    // connections are never kept.
     let reused = (1..=requests).any(|request| {
         ask(&engine, &hello()).1.unwrap();
+        ends[request - 1].notify_one();
         stub.connections() < request
     });
     assert!(reused, "{requests} requests took {} connections", stub.connections());
@@ -422,6 +430,18 @@ fn a_server_that_is_not_there_is_named() {
     for words in [url.as_str(), "refused", "llm.url"] {
         assert!(error.to_string().contains(words), "{error}");
     }
+}
+
+/// The stub speaks no TLS, so the handshake fails; without a crypto provider there would be none.
+#[test]
+fn https_is_spoken() {
+    let stub = StubLlm::saying(&["x"]);
+    let url = stub.url.replace("http://", "https://");
+    let error =
+        ask(&OpenAi::new(&config::Llm { retries: 0, ..config(&url) }).unwrap(), &hello()).1.unwrap_err();
+    assert_eq!(error.code(), "llm_unreachable");
+    assert!(error.to_string().contains("corrupt message"), "{error}");
+    assert!(stub.take_asked().is_empty());
 }
 
 #[test]

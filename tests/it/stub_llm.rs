@@ -15,6 +15,7 @@ use axum::http::{HeaderMap, Response, StatusCode};
 use axum::serve::ListenerExt;
 use futures_util::stream;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 /// A request as the server got it.
 #[derive(Debug, Clone)]
@@ -31,6 +32,8 @@ pub struct Asked {
 #[derive(Debug, Clone)]
 pub enum Step {
     Send(Bytes),
+    /// Nothing comes before the test says so.
+    Await(Arc<Notify>),
     /// Nothing more comes; the client has to leave.
     Stall,
     /// The connection breaks.
@@ -227,6 +230,10 @@ async fn respond(script: Arc<Script>, request: Request) -> Response<Body> {
         async move {
             match step? {
                 Step::Send(bytes) => Some((Ok(bytes), ())),
+                Step::Await(signal) => {
+                    signal.notified().await;
+                    Some((Ok(Bytes::new()), ()))
+                }
                 Step::Break => {
                     // What was sent before is written out while this waits; an error would discard it.
                     tokio::task::yield_now().await;
