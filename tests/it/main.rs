@@ -3,3 +3,7 @@
 mod packaging;
 mod silero;
 mod store;
+//! One binary of integration tests: real sockets, real engines.
+
+mod openai;
+mod stub_llm;

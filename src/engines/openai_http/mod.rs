@@ -26,7 +26,7 @@ use tokio::time::Instant;
 pub use self::server::ServerInfo;
 
 use self::reply::{Progress, ReplyReader, quote};
-use self::server::{Patience, Server, Stop, root_cause};
+use self::server::{Limit, Patience, Server, Stop, root_cause};
 use self::sse::SseParser;
 use super::{CancelToken, EngineError, Llm, LlmEvent, LlmRequest, LlmState, Usage, forbid_executor_thread};
 use crate::config;
@@ -70,9 +70,8 @@ impl OpenAi {
     /// as `llm.first_token_timeout_ms`.
     pub fn info(&self) -> Result<ServerInfo, EngineError> {
         forbid_executor_thread("openai info");
-        let timeout = self.0.server.first_token_timeout();
-        let patience = Patience { cancel: &CancelToken::new(), deadline: Instant::now() + timeout };
-        self.0.runtime.block_on(self.0.server.info(&patience))
+        let Shared { server, runtime } = &*self.0;
+        runtime.block_on(server.info(&server.patience(Limit::FirstToken, &CancelToken::new())))
     }
 }
 
@@ -100,8 +99,7 @@ impl Llm for OpenAiLlm {
     ) -> Result<Usage, EngineError> {
         forbid_executor_thread("openai llm");
         let Shared { server, runtime } = &*self.0;
-        let deadline = Instant::now() + server.first_token_timeout();
-        let patience = Patience { cancel, deadline };
+        let patience = server.patience(Limit::FirstToken, cancel);
         let response = runtime.block_on(server.open(request, &patience))?;
         Reading {
             server,
@@ -168,10 +166,10 @@ impl Reading<'_> {
         // What the model said is complete: a server that dawdles or breaks off now takes nothing away.
         let complete = self.reply.progress() >= Progress::Stopped;
         match self.runtime.block_on(self.patience.wait(self.response.chunk())) {
-            Err(Stop::Late) if complete => return Ok(Next::End),
-            Err(stop) => return Err(self.server.stopped(stop, &self.patience)),
-            Ok(Err(_)) if complete => return Ok(Next::End),
-            Ok(Err(error)) => return Err(self.server.broken(root_cause(&error))),
+            Err(Stop::Late) if complete => Ok(Next::End),
+            Err(stop) => Err(self.server.stopped(stop, &self.patience)),
+            Ok(Err(_)) if complete => Ok(Next::End),
+            Ok(Err(error)) => Err(self.server.broken(root_cause(&error))),
             Ok(Ok(Some(bytes))) => {
                 if !self.is_stream {
                     let room = QUOTED_BYTES - self.beginning.len();
@@ -201,12 +199,15 @@ impl Reading<'_> {
         if event.is_some_and(|event| sink(event).is_break()) {
             return Ok(Next::Unwanted);
         }
-        let now = Instant::now();
         match self.reply.progress() {
             // The first token's deadline stands: thinking is not heard.
             Progress::Silent => {}
-            Progress::Begun => self.patience.deadline = now + self.server.token_timeout(),
-            Progress::Stopped if before < Progress::Stopped => self.patience.deadline = now + COUNTS_TIMEOUT,
+            Progress::Begun => {
+                self.patience = self.server.patience(Limit::NextToken, self.patience.cancel);
+            }
+            Progress::Stopped if before < Progress::Stopped => {
+                self.patience.deadline = Instant::now() + COUNTS_TIMEOUT;
+            }
             Progress::Stopped => {}
             Progress::Done => return Ok(Next::End),
         }

@@ -51,6 +51,16 @@ impl ServerInfo {
 pub(super) struct Patience<'a> {
     pub cancel: &'a CancelToken,
     pub deadline: Instant,
+    /// The key that sets the deadline.
+    pub limit: Limit,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Limit {
+    /// From the request to the first token, everything included.
+    FirstToken,
+    /// From one token to the next.
+    NextToken,
 }
 
 /// Why waiting ended before the answer.
@@ -102,14 +112,17 @@ impl Server {
         Ok(Server { client, base, authorization, config, discovered_model: Mutex::new(None) })
     }
 
-    /// From the request to the first token, everything included.
-    pub fn first_token_timeout(&self) -> Duration {
-        Duration::from_millis(self.config.first_token_timeout_ms.into())
+    /// Patience that begins now.
+    pub fn patience<'a>(&self, limit: Limit, cancel: &'a CancelToken) -> Patience<'a> {
+        let (_, timeout_ms) = self.limit(limit);
+        Patience { cancel, deadline: Instant::now() + Duration::from_millis(timeout_ms.into()), limit }
     }
 
-    /// From one token to the next.
-    pub fn token_timeout(&self) -> Duration {
-        Duration::from_millis(self.config.token_timeout_ms.into())
+    fn limit(&self, limit: Limit) -> (&'static str, u32) {
+        match limit {
+            Limit::FirstToken => ("llm.first_token_timeout_ms", self.config.first_token_timeout_ms),
+            Limit::NextToken => ("llm.token_timeout_ms", self.config.token_timeout_ms),
+        }
     }
 
     /// The address as it can be shown: without credentials.
@@ -163,14 +176,15 @@ impl Server {
         match stop {
             Stop::Cancelled => EngineError::Cancelled,
             Stop::Late if patience.cancel.is_cancelled() => EngineError::Cancelled,
-            Stop::Late => failed(
-                "llm_timeout",
-                format!(
-                    "{} gave no answer in time; it may still be loading its model: try again, or raise \
-                     llm.first_token_timeout_ms or llm.token_timeout_ms",
+            Stop::Late => {
+                let (key, timeout_ms) = self.limit(patience.limit);
+                let message = format!(
+                    "nothing to hear from {} within {timeout_ms} ms ({key}); it may still be loading its \
+                     model: try again, or raise that limit",
                     self.shown()
-                ),
-            ),
+                );
+                failed("llm_timeout", message)
+            }
         }
     }
 
