@@ -1,5 +1,5 @@
 //! The subcommands of the binary.
 
 pub mod config_check;
-pub mod logging;
 pub mod db;
+pub mod logging;

@@ -167,10 +167,7 @@ pub fn load_tts(config: &Config, scripted: &Scripted) -> Result<(&'static str, B
     Ok(("flite", Box::new(tts)))
 }
 
-fn load_llms(
-    config: &Config,
-    scripted: &Scripted,
-) -> Result<(&'static str, Vec<Box<dyn Llm>>), EngineError> {
+fn load_llms(config: &Config, scripted: &Scripted) -> Result<(&'static str, Vec<Box<dyn Llm>>), EngineError> {
     let choice = choose_llm(&config.llm)?;
     tracing::info!("{}", choice.reason);
     // A worker waits for its server most of the time: as many as there can be replies.

@@ -203,9 +203,7 @@ pub fn llm_pool(engines: Vec<Box<dyn Llm>>, queue_length: usize) -> Result<Pool<
 pub fn tts_pool(engines: Vec<Box<dyn Tts>>, queue_length: usize) -> Result<Pool<TtsWork>, EngineError> {
     Pool::start("tts", engines, queue_length, |tts, queue| {
         for TtsWork { text, voice, cancel, mut sink, done } in queue {
-            done(unless_cancelled(&cancel, || {
-                tts.synthesize(&text, voice.as_deref(), &cancel, &mut *sink)
-            }));
+            done(unless_cancelled(&cancel, || tts.synthesize(&text, voice.as_deref(), &cancel, &mut *sink)));
         }
     })
 }

@@ -98,7 +98,11 @@ enum Over {
 
 /// Runs a conversation until its client is gone or it has to end. Dropping `from_client`'s sender
 /// ends it; the frontend ends when `to_client` is dropped.
-pub async fn run(start: Start, mut from_client: mpsc::Receiver<FromClient>, to_client: mpsc::Sender<ToClient>) {
+pub async fn run(
+    start: Start,
+    mut from_client: mpsc::Receiver<FromClient>,
+    to_client: mpsc::Sender<ToClient>,
+) {
     let (inbox, mut arrivals) = mpsc::channel(INBOX_LENGTH);
     let began = Instant::now();
     let (drain, limits) = (start.drain.clone(), start.config.limits.clone());

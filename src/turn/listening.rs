@@ -297,9 +297,7 @@ impl Turn {
         let silence_ms = self.detector.silence_samples() / SAMPLES_PER_MS;
         let speculate_after = u64::from(self.config.speculate_after_ms);
         if silence_ms > 0 {
-            if speculate_after > 0
-                && silence_ms >= speculate_after
-                && !self.has_job_for(Purpose::Speculative)
+            if speculate_after > 0 && silence_ms >= speculate_after && !self.has_job_for(Purpose::Speculative)
             {
                 self.cancel_jobs_for(Purpose::Interim);
                 self.start_job(Purpose::Speculative, range);
@@ -342,7 +340,8 @@ impl Turn {
         let Some(barge_in) = &mut self.barge_in else { return };
         barge_in.recognised_at = position;
         let first = barge_in.ended.first().map_or(speech_from, |range| range.start);
-        let end = if barge_in.sounding { position } else { barge_in.ended.last().map_or(position, |r| r.end) };
+        let end =
+            if barge_in.sounding { position } else { barge_in.ended.last().map_or(position, |r| r.end) };
         self.start_job(Purpose::BargeIn, first..end);
     }
 

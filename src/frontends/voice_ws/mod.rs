@@ -5,14 +5,14 @@
 
 pub mod wire;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{ConnectInfo, Query, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use serde::Deserialize;
@@ -22,8 +22,9 @@ use tokio_tungstenite::tungstenite;
 use tracing::Instrument;
 
 use super::admission::{Admitted, Refused};
-use super::auth::{SUBPROTOCOL, Visitor};
+use super::auth::{self, SUBPROTOCOL, Visitor};
 use super::limits::{Allowance, Excess};
+use super::listener::Peer;
 use super::server::{self, Server};
 use crate::audio::pcm;
 use crate::conversation::ids::SessionId;
@@ -66,11 +67,12 @@ pub struct ChatQuery {
 /// `GET /ws/chat?agent=NAME&session=ID&resume_token=TOKEN`
 pub async fn upgrade(
     State(server): State<Arc<Server>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
     Query(query): Query<ChatQuery>,
     headers: HeaderMap,
-    socket: WebSocketUpgrade,
+    socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
+    let resume_token = auth::resume_token(&headers).map(str::to_owned);
     let visitor = {
         let server = Arc::clone(&server);
         match tokio::task::spawn_blocking(move || server.door.admit(&headers)).await {
@@ -96,7 +98,14 @@ pub async fn upgrade(
             return server::error(status, "busy", &refused.to_string());
         }
     };
-    let (writer, hello) = match open_history(&server, query, visitor).await {
+    // A browser's script cannot see why a socket was refused. It asks again without an upgrade, and
+    // gets one of the answers above, or this one.
+    let socket = match socket {
+        Ok(socket) => socket,
+        Err(rejection) => return rejection.into_response(),
+    };
+    let resume_token = query.resume_token.or(resume_token);
+    let (writer, hello) = match open_history(&server, query.session, resume_token, visitor).await {
         Ok(opened) => opened,
         Err(response) => return *response,
     };
@@ -116,7 +125,8 @@ pub async fn upgrade(
 /// A new place in the log, or that of a conversation that goes on.
 async fn open_history(
     server: &Arc<Server>,
-    query: ChatQuery,
+    session: Option<String>,
+    resume_token: Option<String>,
     visitor: Visitor,
 ) -> Result<(SessionWriter, Hello), Box<Response>> {
     let names = &server.engines.names;
@@ -127,7 +137,7 @@ async fn open_history(
         agent: DEFAULT_AGENT.to_owned(),
         engines: names.clone(),
     };
-    let Some(id) = query.session else {
+    let Some(id) = session else {
         let known = [("vad", &names.vad), ("asr", &names.asr), ("llm", &names.llm), ("tts", &names.tts)];
         let mut engines: std::collections::BTreeMap<String, String> =
             known.map(|(task, name)| (task.to_owned(), name.clone())).into();
@@ -150,7 +160,7 @@ async fn open_history(
         let id = started.writer.session_id();
         return Ok((started.writer, hello(id, started.resume_token, false)));
     };
-    let token = query.resume_token.unwrap_or_default();
+    let token = resume_token.unwrap_or_default();
     let server = Arc::clone(server);
     let resumed = tokio::task::spawn_blocking(move || {
         let id = id.parse::<SessionId>().ok()?;
@@ -169,14 +179,21 @@ async fn open_history(
     }
 }
 
-async fn serve(server: Arc<Server>, admitted: Admitted, writer: SessionWriter, hello: Hello, socket: WebSocket) {
+async fn serve(
+    server: Arc<Server>,
+    admitted: Admitted,
+    writer: SessionWriter,
+    hello: Hello,
+    socket: WebSocket,
+) {
     let config = &server.config;
     let clips = server.engines.clip.is_some();
     let persona = server.persona();
     let settings = Settings::new(config, &persona, clips);
     let (to_client, outbound) = mpsc::channel(config.limits.outbound_messages);
     let (to_session, inbound) = mpsc::channel(INBOUND_MESSAGES);
-    let recorder = config.record.then(|| Recorder::create(&config.record_dir, &hello.session_id, &settings.turn));
+    let recorder =
+        config.record.then(|| Recorder::create(&config.record_dir, &hello.session_id, &settings.turn));
     let recorder = recorder.and_then(|made| {
         made.inspect_err(|error| tracing::error!("this session is not recorded: {error}")).ok()
     });
@@ -245,7 +262,9 @@ async fn read(
     loop {
         let message = match tokio::time::timeout(patience, stream.next()).await {
             Ok(Some(Ok(message))) => message,
-            Ok(Some(Err(error))) => return is_too_big(error).then_some(Direct::Close(close::TOO_BIG, "too big")),
+            Ok(Some(Err(error))) => {
+                return is_too_big(error).then_some(Direct::Close(close::TOO_BIG, "too big"));
+            }
             Ok(None) | Err(_) => return None,
         };
         let now = began.elapsed();
