@@ -198,12 +198,8 @@ async fn serve(
         made.inspect_err(|error| tracing::error!("this session is not recorded: {error}")).ok()
     });
     let greeting = persona.greeting_text().filter(|_| !hello.resumed);
-    let video_mode = ToClient::VideoMode { enabled: clips, reason: server.engines.video_fault.clone() };
-    for message in [ToClient::Hello(hello), video_mode] {
-        // The queue is empty: this cannot wait.
-        let _ = to_client.try_send(message);
-    }
     let start = Start {
+        hello,
         config: Arc::clone(config),
         engines: Arc::clone(&server.engines),
         journal: Journal::new(writer),
