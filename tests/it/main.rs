@@ -1,5 +1,7 @@
 //! One binary with all integration tests: real sockets, real engines, real files.
 
+mod client;
+mod harness;
 mod openai;
 mod packaging;
 mod silero;
