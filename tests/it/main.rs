@@ -1,6 +1,7 @@
 //! One binary with all integration tests: real sockets, real engines, real files.
 
 mod client;
+mod e2e;
 mod harness;
 mod openai;
 mod packaging;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use vivavoce::client::{ClientMessage, ServerMessage};
+use vivavoce::client::{ClientMessage, ServerMessage, wire};
 use vivavoce::config::Config;
 use vivavoce::engines::pocketsphinx::PocketSphinx;
 use vivavoce::engines::{Asr, CancelToken};
@@ -36,7 +36,7 @@ async fn spoken_questions_are_understood_answered_and_heard() {
     let server = TestServer::start(|config| {
         real_speech(config);
         config.llm.engine = "openai".into();
-        config.llm.url = llm.url();
+        config.llm.url = llm.url.clone();
     });
     let mut person = Person::new(server.connect().await);
     for (turn, question) in [(1, "what are your opening hours"), (2, "where can I find the station")] {
@@ -82,68 +82,156 @@ async fn human_speech_is_understood() {
 const LONG_REPLY: &str = "One is the first number. Two comes after it. Three is a crowd, they say. \
      Four wheels has a car. Five fingers has a hand. Six is half a dozen. Seven days has a week.";
 
-/// The text of a turn that was announced, joined.
-fn announced(person: &Person, turn: u64) -> String {
-    let texts = person.messages.iter().filter_map(|message| match message {
-        ServerMessage::ResponseText { text, turn_id, last: false, .. } if *turn_id == turn => Some(text.clone()),
-        _ => None,
-    });
-    texts.collect::<Vec<_>>().join(" ")
+/// Small, seeded, and good enough to choose moments.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
 }
 
 #[tokio::test]
 async fn ten_interruptions_at_random_moments_leave_exactly_what_was_heard() {
-    let seed: u64 = std::env::var("PROPTEST_RNG_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(20_261_120);
+    let seed = std::env::var("PROPTEST_RNG_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_120);
     println!("seed {seed}");
-    let mut random = seed;
-    let mut next = move |below: u64| {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (random >> 33) % below
-    };
+    let mut random = Random(seed);
     let llm = StubLlm::saying(&[LONG_REPLY]);
     let server = TestServer::start(|config| {
         config.tts.engine = "flite".into();
         config.llm.engine = "openai".into();
-        config.llm.url = llm.url();
+        config.llm.url = llm.url.clone();
     });
     let mut person = Person::new(server.connect().await);
-    let noise = spoken("stop please that is enough now thank you");
-    for turn in 1..=10 {
-        let by_voice = turn % 3 == 0;
-        person.type_text("count").await;
-        person.until(|m| matches!(m, ServerMessage::Audio(a) if a.turn_id == turn)).await;
-        person.wait(next(2_500) as u32).await;
+    let voice = spoken("stop please that is enough now");
+    let mut heard = Vec::new();
+    for interruption in 0..10 {
+        // A voice makes a turn of its own, whose reply is the next to be stopped.
+        let voice_asked = interruption > 0 && interruption % 3 == 0;
+        if !voice_asked {
+            person.type_text("count").await;
+        }
+        let turn = next_reply(&mut person).await;
+        person.wait(random.below(2_500) as u32).await;
+        let by_voice = interruption % 3 == 2;
+        let reason = if by_voice { InterruptReason::Speech } else { InterruptReason::Client };
         if by_voice {
-            person.say(&noise);
+            person.say(&voice);
         } else {
             person.send(&ClientMessage::Interrupt { last_chunk_id: None }).await;
         }
         let interrupt = person.until(|m| matches!(m, ServerMessage::Interrupt { .. })).await;
-        let ServerMessage::Interrupt { turn_id, heard_text, reason } = interrupt else { unreachable!() };
-        assert_eq!(turn_id, turn);
-        assert_eq!(reason, if by_voice { InterruptReason::Speech } else { InterruptReason::Client });
+        let ServerMessage::Interrupt { turn_id, heard_text, reason: found } = interrupt else { unreachable!() };
+        assert_eq!((turn_id, found), (turn, reason));
         assert!(LONG_REPLY.starts_with(&heard_text), "{heard_text:?}");
-        assert!(announced(&person, turn).starts_with(&heard_text), "{heard_text:?} was never said");
-        let came = person.messages.len();
+        heard.push((turn, heard_text));
         assert_eq!(person.until_turn_end().await, (turn, Outcome::Interrupted));
-        if by_voice {
-            // What was said becomes a turn of its own; it is stopped too.
-            person.until(|m| matches!(m, ServerMessage::Audio(a) if a.turn_id > turn)).await;
-            break_off(&mut person).await;
-        }
-        let late = person.messages[came..].iter().filter(|message| match message {
-            ServerMessage::Audio(audio) => audio.turn_id == turn,
-            ServerMessage::ResponseText { turn_id, .. } | ServerMessage::Resume { turn_id, .. } => *turn_id == turn,
-            _ => false,
-        });
-        assert_eq!(late.count(), 0, "turn {turn} went on after it was interrupted");
-        if by_voice {
-            return check_history(&server, &mut person, &heard_text, turn).await;
-        }
+    }
+    person.wait(500).await;
+    for (turn, _) in &heard {
+        assert_nothing_after_interrupt(&person, *turn);
+    }
+    check_prompts(&llm, &heard);
+    server.stop();
+}
+
+/// The turn whose audio begins next.
+async fn next_reply(person: &mut Person) -> u64 {
+    match person.until(|message| matches!(message, ServerMessage::Audio(_))).await {
+        ServerMessage::Audio(audio) => audio.turn_id,
+        other => panic!("{other:?}"),
     }
 }
 
-async fn break_off(person: &mut Person) {
-    person.send(&ClientMessage::Interrupt { last_chunk_id: None }).await;
-    person.until_turn_end().await;
+fn assert_nothing_after_interrupt(person: &Person, turn: u64) {
+    let interrupted = |m: &ServerMessage| matches!(m, ServerMessage::Interrupt { turn_id, .. } if *turn_id == turn);
+    let at = person.messages.iter().position(interrupted).unwrap();
+    let late = person.messages[at..].iter().filter(|message| match message {
+        ServerMessage::Audio(audio) => audio.turn_id == turn,
+        ServerMessage::ResponseText { turn_id, .. }
+        | ServerMessage::SpeakingClip { turn_id, .. }
+        | ServerMessage::Resume { turn_id, .. } => *turn_id == turn,
+        _ => false,
+    });
+    assert_eq!(late.count(), 0, "turn {turn} went on after it was interrupted");
+}
+
+/// Every prompt holds of the replies before it what was heard of them, and nothing else.
+fn check_prompts(llm: &StubLlm, heard: &[(u64, String)]) {
+    let mut prompts = 0;
+    while let Ok(asked) = llm.asked.try_recv() {
+        let Some(messages) = asked.body["messages"].as_array() else { continue };
+        let said = messages.iter().filter(|m| m["role"] == "assistant").map(|m| m["content"].as_str().unwrap());
+        let expected = heard.iter().map(|(_, text)| text.as_str()).filter(|text| !text.is_empty());
+        let said: Vec<&str> = said.collect();
+        let expected: Vec<&str> = expected.take(said.len()).collect();
+        assert_eq!(said, expected);
+        prompts += 1;
+    }
+    assert!(prompts >= 10, "{prompts}");
+}
+
+#[tokio::test]
+async fn a_cough_only_pauses_the_reply() {
+    let server = TestServer::start(|config| {
+        config.llm.engine = "scripted".into();
+        config.tts.engine = "flite".into();
+        config.scripted.replies = vec![LONG_REPLY.into()];
+        config.turn.min_interrupt_ms = 2_000;
+    });
+    let mut person = Person::new(server.connect().await);
+    person.type_text("count").await;
+    next_reply(&mut person).await;
+    person.say(&spoken("oh dear"));
+    let paused = person.until(|m| matches!(m, ServerMessage::Pause { .. })).await;
+    assert_eq!(paused, ServerMessage::Pause { turn_id: 1 });
+    let audio_at_pause = person.audio(1).len();
+    person.until(|m| matches!(m, ServerMessage::Resume { .. })).await;
+    assert_eq!(person.audio(1).len(), audio_at_pause, "audio was sent while the reply was held");
+    assert_eq!(person.until_turn_end().await, (1, Outcome::Completed));
+    // Nothing is missing and nothing is said twice: the same reply without a cough is as long.
+    let mut calm = Person::new(server.connect().await);
+    calm.type_text("count").await;
+    calm.until_turn_end().await;
+    assert_eq!(person.audio(1), calm.audio(1));
+    server.stop();
+}
+
+#[tokio::test]
+async fn going_on_before_the_reply_is_heard_joins_the_words() {
+    let server = TestServer::start(|config| {
+        config.scripted.transcripts = vec!["first".into(), "second".into()];
+        config.scripted.llm_first_token_ms = 2_500;
+        config.asr.speculate_after_ms = 0;
+    });
+    let mut person = Person::new(server.connect().await);
+    person.say(&spoken("tell me about the garden"));
+    person.until(|m| matches!(m, ServerMessage::Status { state: State::Thinking, .. })).await;
+    person.say(&spoken("and about the house"));
+    assert_eq!(person.until_turn_end().await, (1, Outcome::Superseded));
+    assert_eq!(person.until_turn_end().await, (2, Outcome::Completed));
+    assert_eq!(person.transcript(2), "first second");
+    server.stop();
+}
+
+#[tokio::test]
+async fn push_to_talk_answers_on_commit() {
+    let server = TestServer::start(|config| config.scripted.transcripts = vec!["pushed".into()]);
+    let mut person = Person::new(server.connect().await);
+    let detection = wire::Detection { mode: Some("manual".into()), ..Default::default() };
+    let configure =
+        wire::Configure { turn_detection: Some(detection), ..wire::Configure::default() };
+    person.send(&ClientMessage::Configure(configure)).await;
+    person.until(|m| matches!(m, ServerMessage::Configured(_))).await;
+    person.say(&spoken("this is a question"));
+    while !person.has_spoken() {
+        person.wait(100).await;
+    }
+    person.wait(1_000).await;
+    assert!(!person.messages.iter().any(|m| matches!(m, ServerMessage::Transcript { .. })));
+    person.send(&ClientMessage::Commit).await;
+    assert_eq!(person.until_turn_end().await, (1, Outcome::Completed));
+    assert_eq!(person.transcript(1), "pushed");
+    server.stop();
 }
