@@ -1,1 +1,4 @@
 //! The subcommands of the binary.
+
+pub mod say;
+pub mod transcribe;

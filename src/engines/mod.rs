@@ -6,6 +6,8 @@
 //! language model's KV cache) travels *by value* with the work and comes back with the result.
 
 pub mod flite;
+pub mod load;
+pub mod pocketsphinx;
 
 use std::ops::{ControlFlow, Range};
 
