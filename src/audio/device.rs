@@ -1,4 +1,7 @@
 //! The loudspeaker of this machine, by cpal.
+//!
+//! On a machine without a sound card ALSA itself writes some lines to standard error before cpal
+//! reports the error.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -18,6 +21,13 @@ const STALLED: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("cannot play audio here: {0}")]
 pub struct DeviceError(String);
+
+impl From<cpal::Error> for DeviceError {
+    /// cpal ends its messages with a full stop; ours go on.
+    fn from(error: cpal::Error) -> DeviceError {
+        DeviceError(error.to_string().trim_end_matches('.').to_owned())
+    }
+}
 
 /// The default output device, playing one mono stream.
 pub struct Loudspeaker {
@@ -53,7 +63,7 @@ impl Loudspeaker {
         let device = cpal::default_host()
             .default_output_device()
             .ok_or_else(|| DeviceError("there is no output device".into()))?;
-        let supported = device.default_output_config().map_err(|e| DeviceError(e.to_string()))?;
+        let supported = device.default_output_config()?;
         let format = supported.sample_format();
         let config: cpal::StreamConfig = supported.into();
         let device_rate_hz = config.sample_rate;
@@ -115,26 +125,24 @@ fn start<T: SizedSample + FromSample<f32>>(
 ) -> Result<cpal::Stream, DeviceError> {
     let channels = usize::from(config.channels).max(1);
     let (source, fault) = (Arc::clone(waiting), Arc::clone(waiting));
-    let stream = device
-        .build_output_stream(
-            config,
-            move |data: &mut [T], _: &cpal::OutputCallbackInfo| {
-                let mut state = source.lock();
-                for frame in data.chunks_mut(channels) {
-                    frame.fill(T::from_sample(state.samples.pop_front().unwrap_or(0.0)));
-                }
-                source.changed.notify_all();
-            },
-            move |error: cpal::Error| {
-                // An underrun is silence for a moment; what else is reported ends the stream.
-                if !matches!(error.kind(), cpal::ErrorKind::Xrun | cpal::ErrorKind::RealtimeDenied) {
-                    fault.lock().fault = Some(error.to_string());
-                    fault.changed.notify_all();
-                }
-            },
-            None,
-        )
-        .map_err(|e| DeviceError(e.to_string()))?;
-    stream.play().map_err(|e| DeviceError(e.to_string()))?;
+    let stream = device.build_output_stream(
+        config,
+        move |data: &mut [T], _: &cpal::OutputCallbackInfo| {
+            let mut state = source.lock();
+            for frame in data.chunks_mut(channels) {
+                frame.fill(T::from_sample(state.samples.pop_front().unwrap_or(0.0)));
+            }
+            source.changed.notify_all();
+        },
+        move |error: cpal::Error| {
+            // An underrun is silence for a moment; what else is reported ends the stream.
+            if !matches!(error.kind(), cpal::ErrorKind::Xrun | cpal::ErrorKind::RealtimeDenied) {
+                fault.lock().fault = Some(error.to_string());
+                fault.changed.notify_all();
+            }
+        },
+        None,
+    )?;
+    stream.play()?;
     Ok(stream)
 }
