@@ -38,6 +38,7 @@ fn an_utterance_is_heard_the_same_whatever_came_before() {
     let mut engine = engine();
     let (question, other) =
         (speech("What is the capital of France?"), speech("Tell me a joke about computers."));
+    let frames = engine.front_end.cepstra(&question);
     let first = hear(&mut engine, &question);
     assert_eq!(first, "what is the capital of france");
     assert_eq!(hear(&mut engine, &question), first);
@@ -45,6 +46,7 @@ fn an_utterance_is_heard_the_same_whatever_came_before() {
     // Ten times louder, and much noise: either would move a mean or a noise estimate that is carried over.
     hear(&mut engine, &other.iter().map(|s| s.saturating_mul(10)).collect::<Vec<_>>());
     hear(&mut engine, &warm_up_noise().repeat(6));
+    assert!(engine.front_end.cepstra(&question) == frames, "the front end remembers");
     assert_eq!(hear(&mut engine, &question), first);
     assert_eq!(hear(&mut self::engine(), &question), first);
 }
