@@ -213,11 +213,6 @@ pub enum Output {
         /// Which.
         job: AsrJob,
     },
-    /// Microphone samples before this one are no longer needed.
-    ForgetBefore {
-        /// Input sample position.
-        sample: u64,
-    },
     /// Let the LLM answer.
     Generate {
         /// Answer with [`Input::Token`]… and [`Input::Generated`].

@@ -141,7 +141,10 @@ impl Turn {
     /// The earliest microphone sample that may still be asked for.
     pub fn audio_needed_from(&self) -> u64 {
         match self.config.detection {
-            TurnDetection::Vad => self.detector.keep_from(),
+            TurnDetection::Vad => {
+                let barge_in = self.barge_in.as_ref().and_then(BargeIn::needed_from);
+                barge_in.into_iter().chain([self.detector.keep_from()]).fold(u64::MAX, u64::min)
+            }
             TurnDetection::Manual => self.manual_from,
         }
     }
@@ -159,7 +162,7 @@ impl Turn {
     fn on_open(&mut self, last_turn: TurnId, greeting: Option<String>) {
         self.last_turn = self.last_turn.max(last_turn);
         self.tell(Event::Status { state: State::Listening, turn: None });
-        if let Some(text) = greeting.filter(|text| !text.trim().is_empty()) {
+        if let Some(text) = greeting.filter(|text| !text.trim().is_empty() && self.is_idle()) {
             let turn = self.new_turn();
             self.start_fixed_reply(turn, &text);
         }
@@ -167,9 +170,7 @@ impl Turn {
 
     fn on_configure(&mut self, config: TurnConfig) {
         if config.detection != self.config.detection {
-            if self.user.as_ref().is_some_and(|user| user.decided.is_none()) {
-                self.drop_user_turn(Outcome::Empty);
-            }
+            self.cut_user_turn();
             if self.barge_in.is_some() {
                 self.resume_reply();
             }
