@@ -134,6 +134,9 @@ impl Ledger {
     /// What has been heard when the samples before `through` have been.
     pub fn heard(&self, text: &str, through: u64) -> HeardThrough {
         let mut heard = HeardThrough::default();
+        if through == 0 {
+            return heard; // not even a segment without a sound
+        }
         for entry in &self.entries {
             let played = through.saturating_sub(entry.start).min(entry.samples);
             if entry.speech == Speech::Complete && played == entry.samples {

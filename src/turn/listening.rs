@@ -324,7 +324,8 @@ impl Turn {
         if silence > 0 {
             // Once in a silence, even if it fails: the silence is only so many frames long.
             let newly = silence >= speculate_after && silence < speculate_after + VAD_FRAME_SAMPLES as u64;
-            if speculate_after > 0 && newly && !self.has_job_for(Purpose::Speculative) {
+            let wanted = speculate_after > 0 && newly && !range.is_empty();
+            if wanted && !self.has_job_for(Purpose::Speculative) {
                 self.cancel_jobs_for(Purpose::Interim);
                 self.start_job(Purpose::Speculative, range);
             }

@@ -68,6 +68,7 @@ pub struct Turn {
     last_reply: ReplyId,
     last_job: AsrJob,
     next_chunk: ChunkId,
+    opened: bool,
     closed: bool,
 }
 
@@ -91,6 +92,7 @@ impl Turn {
             last_reply: ReplyId(0),
             last_job: AsrJob(0),
             next_chunk: ChunkId(0),
+            opened: false,
             closed: false,
         }
     }
@@ -160,9 +162,12 @@ impl Turn {
     }
 
     fn on_open(&mut self, last_turn: TurnId, greeting: Option<String>) {
+        if std::mem::replace(&mut self.opened, true) {
+            return;
+        }
         self.last_turn = self.last_turn.max(last_turn);
         self.tell(Event::Status { state: State::Listening, turn: None });
-        if let Some(text) = greeting.filter(|text| !text.trim().is_empty() && self.is_idle()) {
+        if let Some(text) = greeting.filter(|text| !text.trim().is_empty()) {
             let turn = self.new_turn();
             self.start_fixed_reply(turn, &text);
         }
