@@ -379,7 +379,7 @@ impl Turn {
         barge_in.words = heard;
         match (sounding, enough) {
             (true, _) => self.judge_barge_in(),
-            (false, true) => self.confirm_barge_in(),
+            (false, true) => self.confirm_recognised_barge_in(),
             (false, false) => self.resume_reply(),
         }
     }
@@ -388,6 +388,20 @@ impl Turn {
         let barge_in = self.barge_in.take();
         self.interrupt_reply(InterruptReason::Speech);
         self.answer_barge_in(barge_in);
+    }
+
+    /// The sound has ended, and recognition has found the words in all of it: they are the user's.
+    fn confirm_recognised_barge_in(&mut self) {
+        let Some(barge_in) = self.barge_in.take() else { return };
+        self.interrupt_reply(InterruptReason::Speech);
+        self.cancel_jobs_for(Purpose::BargeIn);
+        self.open_user_turn();
+        let (first, last) = (barge_in.ended.first(), barge_in.ended.last());
+        if let (Some(user), Some(first), Some(last)) = (&mut self.user, first, last) {
+            let words = Words::Known(barge_in.words);
+            user.utterances.push(Utterance { range: first.start..last.end, words });
+        }
+        self.decide(barge_in.voice_end);
     }
 
     /// What was said during the reply becomes the user's next contribution.

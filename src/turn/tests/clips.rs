@@ -2,9 +2,7 @@
 
 use expect_test::expect;
 
-use super::timeline::{Llm, NEVER, Script, check};
-
-const ASKED: &str = "0 ms speech; 640 ms silence";
+use super::timeline::{Llm, NEVER, Script, check_answer};
 
 fn clips() -> Script {
     let mut script = Script::default();
@@ -14,13 +12,7 @@ fn clips() -> Script {
 
 #[test]
 fn one_clip_and_nothing_else() {
-    check(&clips(), ASKED, expect![[r#"
-        0 ms      status listening
-        128 ms    speech from 0 ms
-        128 ms    status user_speaking #1
-        1184 ms   speech to 640 ms
-        1184 ms   → transcribe 1: 0–1184 ms
-        1184 ms   status transcribing #1
+    check_answer(&clips(), "", 1_185, expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -40,13 +32,7 @@ fn one_clip_and_nothing_else() {
 #[test]
 fn interrupted_while_the_speech_is_collected() {
     let script = Script { llm: vec![vec![(50, Llm::Says("So far. ")), (NEVER, Llm::Ends)]], ..clips() };
-    check(&script, &format!("{ASKED}; 1500 ms interrupt"), expect![[r#"
-        0 ms      status listening
-        128 ms    speech from 0 ms
-        128 ms    status user_speaking #1
-        1184 ms   speech to 640 ms
-        1184 ms   → transcribe 1: 0–1184 ms
-        1184 ms   status transcribing #1
+    check_answer(&script, "1500 ms interrupt", 1_185, expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -60,13 +46,7 @@ fn interrupted_while_the_speech_is_collected() {
 
 #[test]
 fn interrupted_while_the_clip_is_rendered() {
-    check(&clips(), &format!("{ASKED}; 1800 ms interrupt"), expect![[r#"
-        0 ms      status listening
-        128 ms    speech from 0 ms
-        128 ms    status user_speaking #1
-        1184 ms   speech to 640 ms
-        1184 ms   → transcribe 1: 0–1184 ms
-        1184 ms   status transcribing #1
+    check_answer(&clips(), "1800 ms interrupt", 1_185, expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -85,13 +65,7 @@ fn interrupted_while_the_clip_is_rendered() {
 #[test]
 fn going_on_before_the_clip_is_there_joins_both() {
     let script = Script { asr: vec![(10, Ok("I would like")), (10, Ok("tea"))], ..clips() };
-    check(&script, &format!("{ASKED}; 1600 ms speech; 2240 ms silence; 2800 ms close"), expect![[r#"
-        0 ms      status listening
-        128 ms    speech from 0 ms
-        128 ms    status user_speaking #1
-        1184 ms   speech to 640 ms
-        1184 ms   → transcribe 1: 0–1184 ms
-        1184 ms   status transcribing #1
+    check_answer(&script, "1600 ms speech; 2240 ms silence; 2800 ms close", 1_185, expect![[r#"
         1194 ms   transcript #1 "I would like" (1184 ms)
         1194 ms   → generate for "I would like"
         1194 ms   status thinking #1
@@ -118,13 +92,7 @@ fn going_on_before_the_clip_is_there_joins_both() {
 
 #[test]
 fn a_clip_is_held_goes_on_and_is_interrupted() {
-    check(&clips(), &format!("{ASKED}; 2304 ms speech; 2496 ms silence; 3520 ms speech; 4000 ms close"), expect![[r#"
-        0 ms      status listening
-        128 ms    speech from 0 ms
-        128 ms    status user_speaking #1
-        1184 ms   speech to 640 ms
-        1184 ms   → transcribe 1: 0–1184 ms
-        1184 ms   status transcribing #1
+    check_answer(&clips(), "2304 ms speech; 2496 ms silence; 3520 ms speech; 4000 ms close", 1_185, expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -152,13 +120,7 @@ fn a_clip_is_held_goes_on_and_is_interrupted() {
 
 #[test]
 fn the_client_interrupts_a_clip() {
-    check(&clips(), &format!("{ASKED}; 2600 ms played 0; 2700 ms interrupt"), expect![[r#"
-        0 ms      status listening
-        128 ms    speech from 0 ms
-        128 ms    status user_speaking #1
-        1184 ms   speech to 640 ms
-        1184 ms   → transcribe 1: 0–1184 ms
-        1184 ms   status transcribing #1
+    check_answer(&clips(), "2600 ms played 0; 2700 ms interrupt", 1_185, expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -179,13 +141,7 @@ fn the_client_interrupts_a_clip() {
 
 #[test]
 fn a_failed_rendering_falls_back_to_audio() {
-    check(&Script { clip: (200, Err("clip_failed")), ..clips() }, ASKED, expect![[r#"
-        0 ms      status listening
-        128 ms    speech from 0 ms
-        128 ms    status user_speaking #1
-        1184 ms   speech to 640 ms
-        1184 ms   → transcribe 1: 0–1184 ms
-        1184 ms   status transcribing #1
+    check_answer(&Script { clip: (200, Err("clip_failed")), ..clips() }, "", 1_185, expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -212,13 +168,7 @@ fn a_failed_rendering_falls_back_to_audio() {
 fn a_rendering_that_does_not_end_falls_back_to_audio() {
     let mut script = Script { clip: (3_000, Ok(1_320)), ..clips() };
     script.config.render_timeout_ms = 1_000;
-    check(&script, ASKED, expect![[r#"
-        0 ms      status listening
-        128 ms    speech from 0 ms
-        128 ms    status user_speaking #1
-        1184 ms   speech to 640 ms
-        1184 ms   → transcribe 1: 0–1184 ms
-        1184 ms   status transcribing #1
+    check_answer(&script, "", 1_185, expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -243,13 +193,7 @@ fn a_rendering_that_does_not_end_falls_back_to_audio() {
 
 #[test]
 fn a_failed_synthesis_makes_no_clip() {
-    check(&Script { tts_fails: Some((1, 1, Some("tts_failed"))), ..clips() }, ASKED, expect![[r#"
-        0 ms      status listening
-        128 ms    speech from 0 ms
-        128 ms    status user_speaking #1
-        1184 ms   speech to 640 ms
-        1184 ms   → transcribe 1: 0–1184 ms
-        1184 ms   status transcribing #1
+    check_answer(&Script { tts_fails: Some((1, 1, Some("tts_failed"))), ..clips() }, "", 1_185, expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -273,13 +217,7 @@ fn a_failed_synthesis_makes_no_clip() {
 #[test]
 fn a_failed_llm_apologises_in_the_clip() {
     let llm = vec![vec![(50, Llm::Says("So far. ")), (50, Llm::Fails("llm_failed"))]];
-    check(&Script { llm, ..clips() }, ASKED, expect![[r#"
-        0 ms      status listening
-        128 ms    speech from 0 ms
-        128 ms    status user_speaking #1
-        1184 ms   speech to 640 ms
-        1184 ms   → transcribe 1: 0–1184 ms
-        1184 ms   status transcribing #1
+    check_answer(&Script { llm, ..clips() }, "", 1_185, expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -299,13 +237,7 @@ fn a_failed_llm_apologises_in_the_clip() {
 
 #[test]
 fn a_reply_without_sound_makes_no_clip() {
-    check(&Script { tts_ms_per_char: 0, ..clips() }, ASKED, expect![[r#"
-        0 ms      status listening
-        128 ms    speech from 0 ms
-        128 ms    status user_speaking #1
-        1184 ms   speech to 640 ms
-        1184 ms   → transcribe 1: 0–1184 ms
-        1184 ms   status transcribing #1
+    check_answer(&Script { tts_ms_per_char: 0, ..clips() }, "", 1_185, expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1

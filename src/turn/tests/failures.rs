@@ -2,20 +2,12 @@
 
 use expect_test::expect;
 
-use super::timeline::{Llm, NEVER, Script, check, says};
-
-const ASKED: &str = "0 ms speech; 640 ms silence";
+use super::timeline::{Llm, NEVER, Script, check, check_answer, says};
 
 #[test]
 fn recognition_fails() {
     let script = Script { asr: vec![(50, Err("asr_failed"))], ..Script::default() };
-    check(&script, ASKED, expect![[r#"
-        0 ms      status listening
-        128 ms    speech from 0 ms
-        128 ms    status user_speaking #1
-        1184 ms   speech to 640 ms
-        1184 ms   → transcribe 1: 0–1184 ms
-        1184 ms   status transcribing #1
+    check_answer(&script, "", 1_185, expect![[r#"
         1234 ms   error #1 asr_failed
         1234 ms   → speak s0 "Sorry."
         1264 ms   status speaking #1
@@ -34,13 +26,7 @@ fn recognition_fails() {
 fn recognition_fails_and_nothing_is_to_be_said() {
     let mut script = Script { asr: vec![(50, Err("asr_failed"))], ..Script::default() };
     script.config.apology = String::new();
-    check(&script, ASKED, expect![[r#"
-        0 ms      status listening
-        128 ms    speech from 0 ms
-        128 ms    status user_speaking #1
-        1184 ms   speech to 640 ms
-        1184 ms   → transcribe 1: 0–1184 ms
-        1184 ms   status transcribing #1
+    check_answer(&script, "", 1_185, expect![[r#"
         1234 ms   error #1 asr_failed
         1234 ms   → commit #1: Failed, heard ""
         1239 ms   end #1 Failed
@@ -52,13 +38,7 @@ fn recognition_fails_and_nothing_is_to_be_said() {
 fn recognition_does_not_answer() {
     let mut script = Script { asr: vec![(NEVER, Ok(""))], ..Script::default() };
     script.config.asr_timeout_ms = 1_000;
-    check(&script, ASKED, expect![[r#"
-        0 ms      status listening
-        128 ms    speech from 0 ms
-        128 ms    status user_speaking #1
-        1184 ms   speech to 640 ms
-        1184 ms   → transcribe 1: 0–1184 ms
-        1184 ms   status transcribing #1
+    check_answer(&script, "", 1_185, expect![[r#"
         2184 ms   → forget transcribe 1
         2184 ms   error #1 asr_timeout
         2184 ms   → speak s0 "Sorry."
@@ -78,14 +58,7 @@ fn recognition_does_not_answer() {
 fn one_part_of_a_long_utterance_fails() {
     let mut script = Script { asr: vec![(50, Ok("one")), (50, Err("asr_failed"))], ..Script::default() };
     script.config.max_utterance_s = 1;
-    check(&script, ASKED, expect![[r#"
-        0 ms      status listening
-        128 ms    speech from 0 ms
-        128 ms    status user_speaking #1
-        992 ms    → transcribe 1: 0–992 ms
-        1184 ms   speech to 640 ms
-        1184 ms   → transcribe 2: 992–1184 ms
-        1184 ms   status transcribing #1
+    check_answer(&script, "", 1_185, expect![[r#"
         1234 ms   error #1 asr_failed
         1234 ms   → speak s0 "Sorry."
         1264 ms   status speaking #1
@@ -103,13 +76,7 @@ fn one_part_of_a_long_utterance_fails() {
 #[test]
 fn the_llm_fails_before_its_first_token() {
     let script = Script { llm: vec![vec![(100, Llm::Fails("llm_unreachable"))]], ..Script::default() };
-    check(&script, ASKED, expect![[r#"
-        0 ms      status listening
-        128 ms    speech from 0 ms
-        128 ms    status user_speaking #1
-        1184 ms   speech to 640 ms
-        1184 ms   → transcribe 1: 0–1184 ms
-        1184 ms   status transcribing #1
+    check_answer(&script, "", 1_185, expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -130,13 +97,7 @@ fn the_llm_fails_before_its_first_token() {
 #[test]
 fn the_llm_fails_in_the_middle() {
     let llm = vec![(100, Llm::Says("So far. And th")), (300, Llm::Fails("llm_failed"))];
-    check(&Script { llm: vec![llm], ..Script::default() }, ASKED, expect![[r#"
-        0 ms      status listening
-        128 ms    speech from 0 ms
-        128 ms    status user_speaking #1
-        1184 ms   speech to 640 ms
-        1184 ms   → transcribe 1: 0–1184 ms
-        1184 ms   status transcribing #1
+    check_answer(&Script { llm: vec![llm], ..Script::default() }, "", 1_185, expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -165,13 +126,7 @@ fn the_llm_fails_in_the_middle() {
 fn the_llm_does_not_answer() {
     let mut script = Script { llm: vec![vec![(NEVER, Llm::Ends)]], ..Script::default() };
     script.config.llm_first_token_timeout_ms = 500;
-    check(&script, ASKED, expect![[r#"
-        0 ms      status listening
-        128 ms    speech from 0 ms
-        128 ms    status user_speaking #1
-        1184 ms   speech to 640 ms
-        1184 ms   → transcribe 1: 0–1184 ms
-        1184 ms   status transcribing #1
+    check_answer(&script, "", 1_185, expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -194,13 +149,7 @@ fn the_llm_does_not_answer() {
 fn the_llm_stops_answering() {
     let mut script = Script { llm: vec![vec![(100, Llm::Says("So far.")), (NEVER, Llm::Ends)]], ..Script::default() };
     script.config.llm_token_timeout_ms = 500;
-    check(&script, ASKED, expect![[r#"
-        0 ms      status listening
-        128 ms    speech from 0 ms
-        128 ms    status user_speaking #1
-        1184 ms   speech to 640 ms
-        1184 ms   → transcribe 1: 0–1184 ms
-        1184 ms   status transcribing #1
+    check_answer(&script, "", 1_185, expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -226,13 +175,7 @@ fn the_llm_stops_answering() {
 #[test]
 fn synthesis_fails_at_once() {
     let script = Script { tts_fails: Some((0, 0, Some("tts_failed"))), ..Script::default() };
-    check(&script, ASKED, expect![[r#"
-        0 ms      status listening
-        128 ms    speech from 0 ms
-        128 ms    status user_speaking #1
-        1184 ms   speech to 640 ms
-        1184 ms   → transcribe 1: 0–1184 ms
-        1184 ms   status transcribing #1
+    check_answer(&script, "", 1_185, expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -250,13 +193,7 @@ fn synthesis_fails_at_once() {
 fn synthesis_fails_in_the_middle_and_only_what_was_made_is_heard() {
     let llm = vec![(100, Llm::Says("One two three four. Five.")), (5_000, Llm::Ends)];
     let script = Script { llm: vec![llm], tts_fails: Some((0, 5, Some("tts_failed"))), ..Script::default() };
-    check(&script, ASKED, expect![[r#"
-        0 ms      status listening
-        128 ms    speech from 0 ms
-        128 ms    status user_speaking #1
-        1184 ms   speech to 640 ms
-        1184 ms   → transcribe 1: 0–1184 ms
-        1184 ms   status transcribing #1
+    check_answer(&script, "", 1_185, expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -274,13 +211,7 @@ fn synthesis_fails_in_the_middle_and_only_what_was_made_is_heard() {
         1869 ms   status listening
     "#]]);
     let script = Script { tts_times_words: false, ..script };
-    check(&script, ASKED, expect![[r#"
-        0 ms      status listening
-        128 ms    speech from 0 ms
-        128 ms    status user_speaking #1
-        1184 ms   speech to 640 ms
-        1184 ms   → transcribe 1: 0–1184 ms
-        1184 ms   status transcribing #1
+    check_answer(&script, "", 1_185, expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -303,13 +234,7 @@ fn synthesis_fails_in_the_middle_and_only_what_was_made_is_heard() {
 fn synthesis_of_the_second_segment_stops_answering() {
     let mut script = Script { tts_fails: Some((1, 2, None)), ..Script::default() };
     script.config.tts_timeout_ms = 1_000;
-    check(&script, ASKED, expect![[r#"
-        0 ms      status listening
-        128 ms    speech from 0 ms
-        128 ms    status user_speaking #1
-        1184 ms   speech to 640 ms
-        1184 ms   → transcribe 1: 0–1184 ms
-        1184 ms   status transcribing #1
+    check_answer(&script, "", 1_185, expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -338,13 +263,7 @@ fn the_apology_cannot_be_spoken() {
         tts_fails: Some((0, 0, Some("tts_failed"))),
         ..Script::default()
     };
-    check(&script, ASKED, expect![[r#"
-        0 ms      status listening
-        128 ms    speech from 0 ms
-        128 ms    status user_speaking #1
-        1184 ms   speech to 640 ms
-        1184 ms   → transcribe 1: 0–1184 ms
-        1184 ms   status transcribing #1
+    check_answer(&script, "", 1_185, expect![[r#"
         1234 ms   error #1 asr_failed
         1234 ms   → speak s0 "Sorry."
         1264 ms   error #1 tts_failed
@@ -359,13 +278,7 @@ fn the_apology_cannot_be_spoken() {
 #[test]
 fn the_store_fails() {
     let script = Script { llm: vec![says("Yes.")], store: vec![(5, Err("store_failed"))], ..Script::default() };
-    check(&script, ASKED, expect![[r#"
-        0 ms      status listening
-        128 ms    speech from 0 ms
-        128 ms    status user_speaking #1
-        1184 ms   speech to 640 ms
-        1184 ms   → transcribe 1: 0–1184 ms
-        1184 ms   status transcribing #1
+    check_answer(&script, "", 1_185, expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -386,13 +299,7 @@ fn the_store_fails() {
 #[test]
 fn a_failed_reply_can_be_interrupted() {
     let llm = vec![(100, Llm::Says("So far. And th")), (300, Llm::Fails("llm_failed"))];
-    check(&Script { llm: vec![llm], ..Script::default() }, &format!("{ASKED}; 1900 ms interrupt"), expect![[r#"
-        0 ms      status listening
-        128 ms    speech from 0 ms
-        128 ms    status user_speaking #1
-        1184 ms   speech to 640 ms
-        1184 ms   → transcribe 1: 0–1184 ms
-        1184 ms   status transcribing #1
+    check_answer(&Script { llm: vec![llm], ..Script::default() }, "1900 ms interrupt", 1_185, expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1

@@ -2,9 +2,7 @@
 
 use expect_test::expect;
 
-use super::timeline::{Llm, NEVER, Script, check, says};
-
-const ASKED: &str = "0 ms speech; 640 ms silence";
+use super::timeline::{Llm, NEVER, Script, check, check_answer, says};
 
 #[test]
 fn a_greeting_is_spoken_first() {
@@ -74,13 +72,7 @@ fn speech_starts_with_the_first_segment_while_the_llm_goes_on() {
         (100, Llm::Ends),
     ];
     let script = Script { llm: vec![llm], tts_ms_per_char: 20, ..Script::default() };
-    check(&script, ASKED, expect![[r#"
-        0 ms      status listening
-        128 ms    speech from 0 ms
-        128 ms    status user_speaking #1
-        1184 ms   speech to 640 ms
-        1184 ms   → transcribe 1: 0–1184 ms
-        1184 ms   status transcribing #1
+    check_answer(&script, "", 1_185, expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -107,13 +99,7 @@ fn speech_starts_with_the_first_segment_while_the_llm_goes_on() {
 fn synthesis_keeps_no_more_than_so_much_ahead() {
     let mut script = Script { llm: vec![says("One one one one. Two two two two. Three three. Four.")], ..Script::default() };
     script.config.tts_ahead_ms = 500;
-    check(&script, ASKED, expect![[r#"
-        0 ms      status listening
-        128 ms    speech from 0 ms
-        128 ms    status user_speaking #1
-        1184 ms   speech to 640 ms
-        1184 ms   → transcribe 1: 0–1184 ms
-        1184 ms   status transcribing #1
+    check_answer(&script, "", 1_185, expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -144,13 +130,7 @@ fn synthesis_keeps_no_more_than_so_much_ahead() {
 
 #[test]
 fn an_empty_reply_ends_at_once() {
-    check(&Script { llm: vec![vec![(100, Llm::Ends)]], ..Script::default() }, ASKED, expect![[r#"
-        0 ms      status listening
-        128 ms    speech from 0 ms
-        128 ms    status user_speaking #1
-        1184 ms   speech to 640 ms
-        1184 ms   → transcribe 1: 0–1184 ms
-        1184 ms   status transcribing #1
+    check_answer(&Script { llm: vec![vec![(100, Llm::Ends)]], ..Script::default() }, "", 1_185, expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -163,13 +143,7 @@ fn an_empty_reply_ends_at_once() {
 
 #[test]
 fn a_reply_of_which_nothing_can_be_spoken_is_shown() {
-    check(&Script { llm: vec![says("👍\n")], ..Script::default() }, ASKED, expect![[r#"
-        0 ms      status listening
-        128 ms    speech from 0 ms
-        128 ms    status user_speaking #1
-        1184 ms   speech to 640 ms
-        1184 ms   → transcribe 1: 0–1184 ms
-        1184 ms   status transcribing #1
+    check_answer(&Script { llm: vec![says("👍\n")], ..Script::default() }, "", 1_185, expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -183,13 +157,7 @@ fn a_reply_of_which_nothing_can_be_spoken_is_shown() {
 
 #[test]
 fn a_reply_without_sound_is_shown() {
-    check(&Script { tts_ms_per_char: 0, ..Script::default() }, ASKED, expect![[r#"
-        0 ms      status listening
-        128 ms    speech from 0 ms
-        128 ms    status user_speaking #1
-        1184 ms   speech to 640 ms
-        1184 ms   → transcribe 1: 0–1184 ms
-        1184 ms   status transcribing #1
+    check_answer(&Script { tts_ms_per_char: 0, ..Script::default() }, "", 1_185, expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -210,13 +178,7 @@ fn a_reply_that_grows_too_long_is_ended() {
         ..Script::default()
     };
     script.config.max_reply_chars = 20;
-    check(&script, ASKED, expect![[r#"
-        0 ms      status listening
-        128 ms    speech from 0 ms
-        128 ms    status user_speaking #1
-        1184 ms   speech to 640 ms
-        1184 ms   → transcribe 1: 0–1184 ms
-        1184 ms   status transcribing #1
+    check_answer(&script, "", 1_185, expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -246,13 +208,7 @@ fn tool_calls_are_told_and_keep_the_llm_alive() {
     };
     script.config.llm_first_token_timeout_ms = 200;
     script.config.llm_token_timeout_ms = 1_000;
-    check(&script, ASKED, expect![[r#"
-        0 ms      status listening
-        128 ms    speech from 0 ms
-        128 ms    status user_speaking #1
-        1184 ms   speech to 640 ms
-        1184 ms   → transcribe 1: 0–1184 ms
-        1184 ms   status transcribing #1
+    check_answer(&script, "", 1_185, expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -313,13 +269,7 @@ fn the_next_turn_may_begin_before_the_last_one_is_durable() {
 
 #[test]
 fn closing_commits_what_was_heard() {
-    check(&Script::default(), &format!("{ASKED}; 2300 ms close"), expect![[r#"
-        0 ms      status listening
-        128 ms    speech from 0 ms
-        128 ms    status user_speaking #1
-        1184 ms   speech to 640 ms
-        1184 ms   → transcribe 1: 0–1184 ms
-        1184 ms   status transcribing #1
+    check_answer(&Script::default(), "2300 ms close", 1_185, expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -344,13 +294,7 @@ fn closing_commits_what_was_heard() {
         640 ms    → commit #1: Interrupted, heard ""
         645 ms    end #1 Interrupted
     "#]]);
-    check(&Script { asr: vec![(NEVER, Ok(""))], ..Script::default() }, &format!("{ASKED}; 1300 ms close"), expect![[r#"
-        0 ms      status listening
-        128 ms    speech from 0 ms
-        128 ms    status user_speaking #1
-        1184 ms   speech to 640 ms
-        1184 ms   → transcribe 1: 0–1184 ms
-        1184 ms   status transcribing #1
+    check_answer(&Script { asr: vec![(NEVER, Ok(""))], ..Script::default() }, "1300 ms close", 1_185, expect![[r#"
         1300 ms   → forget transcribe 1
         1300 ms   → commit #1: Interrupted, heard ""
         1305 ms   end #1 Interrupted

@@ -93,9 +93,13 @@ pub(super) fn check(script: &Script, steps: &str, expected: Expect) {
     expected.assert_eq(&World::new(script.clone()).play(steps));
 }
 
-/// The timeline of `steps`.
-pub(super) fn play(script: &Script, steps: &str) -> String {
-    World::new(script.clone()).play(steps)
+/// The same behind a question that was asked until 640 ms and ended at 1184 ms; `from_ms` on is shown.
+pub(super) fn check_answer(script: &Script, steps: &str, from_ms: u64, expected: Expect) {
+    let asked = ["0 ms speech; 640 ms silence", steps].join(if steps.is_empty() { "" } else { ";" });
+    let timeline = World::new(script.clone()).play(&asked);
+    let at = |line: &str| line.split(' ').next().and_then(|ms| ms.parse::<u64>().ok());
+    let shown = timeline.lines().filter(|line| at(line).is_none_or(|ms| ms >= from_ms));
+    expected.assert_eq(&shown.map(|line| format!("{line}\n")).collect::<String>());
 }
 
 struct World {
@@ -108,6 +112,8 @@ struct World {
     scheduled: u64,
     calls: BTreeMap<&'static str, usize>,
     lines: Vec<String>,
+    /// When the reporting client will have played what it has; it never pauses.
+    played_ms: u64,
     /// The run of chunks that the last line shows: its segment and range.
     run: Option<(TurnId, SegmentId, ChunkId, u64, u64)>,
 }
@@ -123,6 +129,7 @@ impl World {
             scheduled: 0,
             calls: BTreeMap::new(),
             lines: Vec::new(),
+            played_ms: 0,
             run: None,
         }
     }
@@ -308,8 +315,9 @@ impl World {
             }
             Event::Audio { turn, segment, chunk, range, .. } => {
                 if let Some(delay) = self.script.reports {
-                    let played = (range.end - range.start) / SAMPLES_PER_MS;
-                    self.after(played + delay, Input::Played { chunk });
+                    let lasts_ms = (range.end - range.start) / SAMPLES_PER_MS;
+                    self.played_ms = self.played_ms.max(self.now_ms) + lasts_ms;
+                    self.after(self.played_ms - self.now_ms + delay, Input::Played { chunk });
                 }
                 return self.show_chunk(turn, segment, chunk, range);
             }
