@@ -81,9 +81,10 @@ impl Ledger {
         entry.samples += samples;
         for time in times {
             // An engine may cut words finer than we do: a word is heard with its last part.
-            let word = entry.words.iter_mut().find(|(spoken, _, _)| {
-                spoken.start < time.text.end && time.text.start < spoken.end
-            });
+            let word = entry
+                .words
+                .iter_mut()
+                .find(|(spoken, _, _)| spoken.start < time.text.end && time.text.start < spoken.end);
             if let Some((_, _, end)) = word {
                 *end = Some(end.unwrap_or(0).max(time.end_sample));
             }

@@ -368,7 +368,8 @@ impl Turn {
         let Some(barge_in) = &mut self.barge_in else { return };
         barge_in.recognised_at = position;
         let first = barge_in.ended.first().map_or(speech_from, |range| range.start);
-        let end = if barge_in.sounding { position } else { barge_in.ended.last().map_or(position, |r| r.end) };
+        let end =
+            if barge_in.sounding { position } else { barge_in.ended.last().map_or(position, |r| r.end) };
         self.start_job(Purpose::BargeIn, first..end);
     }
 

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use super::Turn;
 use super::config::TurnConfig;
 use super::io::{
     ChunkId, Commit, Event, Fault, InterruptReason, Metrics, Outcome, Output, ReplyId, SegmentId, State,
@@ -13,7 +14,6 @@ use super::io::{
 use super::ledger::{Ledger, Piece};
 use super::playout::{Playout, SAMPLES_PER_MS};
 use super::segmenter::{Segment, Segmenter};
-use super::Turn;
 
 /// The engine keeps its own time-outs and gives better errors; the machine's come a little later.
 const ENGINE_GRACE_MS: u64 = 1_000;
@@ -211,9 +211,11 @@ impl Reply {
     /// When something is due for this reply.
     pub fn deadline(&self, config: &TurnConfig) -> Option<Time> {
         let chunk = match &self.delivery {
-            Delivery::Voice(voice) => voice.next_piece(&self.ledger, chunk_samples(config)).and_then(|piece| {
-                voice.playout.may_send_at(piece.range.end - piece.range.start, config.lead_ms.into())
-            }),
+            Delivery::Voice(voice) => {
+                voice.next_piece(&self.ledger, chunk_samples(config)).and_then(|piece| {
+                    voice.playout.may_send_at(piece.range.end - piece.range.start, config.lead_ms.into())
+                })
+            }
             Delivery::Clip(_) => None,
         };
         let late = [self.llm_deadline(config), self.tts_deadline(config), self.render_deadline(config)];
@@ -412,7 +414,10 @@ impl Turn {
         }
         let late = |reply: &Reply| reply.tts_deadline(&self.config).is_some_and(|at| at <= now);
         if self.reply.as_ref().is_some_and(late) {
-            self.fail_speaking(timeout("tts_timeout", "speech synthesis gave no audio within tts.timeout_ms"));
+            self.fail_speaking(timeout(
+                "tts_timeout",
+                "speech synthesis gave no audio within tts.timeout_ms",
+            ));
         }
         let late = |reply: &Reply| reply.render_deadline(&self.config).is_some_and(|at| at <= now);
         if self.reply.as_ref().is_some_and(late) {
@@ -498,12 +503,9 @@ impl Turn {
         let Some(reply) = &mut self.reply else { return };
         let Delivery::Voice(voice) = &mut reply.delivery else { return };
         let sent = voice.playout.sent();
-        let last_begun = sent > reply.ledger.last_start()
-            || (reply.synthesis.is_none() && sent == reply.ledger.samples());
-        if voice.announced_whole
-            || reply.writing != Writing::Done
-            || !reply.waiting.is_empty()
-            || !last_begun
+        let last_begun =
+            sent > reply.ledger.last_start() || (reply.synthesis.is_none() && sent == reply.ledger.samples());
+        if voice.announced_whole || reply.writing != Writing::Done || !reply.waiting.is_empty() || !last_begun
         {
             return;
         }

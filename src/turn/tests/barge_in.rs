@@ -18,7 +18,10 @@ fn check(script: &Script, steps: &str, expected: Expect) {
 #[test]
 fn speech_interrupts_once_it_is_long_enough_and_becomes_the_next_turn() {
     let script = Script { llm: vec![long_reply().llm[0].clone(), says("All right.")], ..long_reply() };
-    check(&script, "2048 ms speech; 2688 ms silence", expect![[r#"
+    check(
+        &script,
+        "2048 ms speech; 2688 ms silence",
+        expect![[r#"
         1534 ms   → speak s1 "Eight nine ten eleven twelve thirteen."
         1564 ms   audio #1 s0 chunks 15–30 (600–1240 ms) until 2164 ms
         2176 ms   speech from 1748 ms
@@ -44,12 +47,16 @@ fn speech_interrupts_once_it_is_long_enough_and_becomes_the_next_turn() {
         4012 ms   → commit #2: Completed, said "stop it", heard "All right."
         4017 ms   end #2 Completed
         4017 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_cough_pauses_and_the_reply_goes_on_from_the_same_sample() {
-    check(&long_reply(), "2048 ms speech; 2272 ms silence", expect![[r#"
+    check(
+        &long_reply(),
+        "2048 ms speech; 2272 ms silence",
+        expect![[r#"
         1534 ms   → speak s1 "Eight nine ten eleven twelve thirteen."
         1564 ms   audio #1 s0 chunks 15–30 (600–1240 ms) until 2164 ms
         2176 ms   speech from 1748 ms
@@ -65,12 +72,16 @@ fn a_cough_pauses_and_the_reply_goes_on_from_the_same_sample() {
         6284 ms   → commit #1: Completed, said "count", heard "One two three four five six seven. Eight nine ten eleven twelve thirteen."
         6289 ms   end #1 Completed
         6289 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_click_does_not_even_pause() {
-    check(&long_reply(), "2048 ms speech; 2112 ms silence; 2300 ms interrupt", expect![[r#"
+    check(
+        &long_reply(),
+        "2048 ms speech; 2112 ms silence; 2300 ms interrupt",
+        expect![[r#"
         1534 ms   → speak s1 "Eight nine ten eleven twelve thirteen."
         1564 ms   audio #1 s0 chunks 15–33 (600–1360 ms) until 2284 ms
         2300 ms   → cancel reply
@@ -78,7 +89,8 @@ fn a_click_does_not_even_pause() {
         2300 ms   → commit #1: Interrupted, said "count", heard "One two three" of "One two three four five six seven. Eight nine ten eleven twelve thirteen."
         2305 ms   end #1 Interrupted
         2305 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -86,7 +98,10 @@ fn without_resuming_speech_interrupts_at_once() {
     let mut script = long_reply();
     script.config.resume_false_interruption = false;
     script.asr = vec![(10, Ok("count")), (50, Ok(""))];
-    check(&script, "2048 ms speech; 2272 ms silence", expect![[r#"
+    check(
+        &script,
+        "2048 ms speech; 2272 ms silence",
+        expect![[r#"
         1534 ms   → speak s1 "Eight nine ten eleven twelve thirteen."
         1564 ms   audio #1 s0 chunks 15–30 (600–1240 ms) until 2164 ms
         2176 ms   speech from 1748 ms
@@ -102,14 +117,18 @@ fn without_resuming_speech_interrupts_at_once() {
         2866 ms   → commit #2: Empty, heard ""
         2871 ms   end #2 Empty
         2871 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn words_are_asked_for_and_found_while_the_user_speaks() {
     let mut script = long_reply();
     script.config.min_interrupt_words = 2;
-    check(&script, "2048 ms speech; 3072 ms silence; 3800 ms interrupt", expect![[r#"
+    check(
+        &script,
+        "2048 ms speech; 3072 ms silence; 3800 ms interrupt",
+        expect![[r#"
         1534 ms   → speak s1 "Eight nine ten eleven twelve thirteen."
         1564 ms   audio #1 s0 chunks 15–30 (600–1240 ms) until 2164 ms
         2176 ms   speech from 1748 ms
@@ -135,7 +154,8 @@ fn words_are_asked_for_and_found_while_the_user_speaks() {
         3800 ms   → commit #2: Interrupted, said "stop it", heard "" of "One two three four five six seven. Eight nine ten eleven twelve thirteen."
         3805 ms   end #2 Interrupted
         3805 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -143,7 +163,10 @@ fn words_are_asked_for_and_found_when_the_sound_has_ended() {
     let mut script = long_reply();
     script.config.min_interrupt_words = 2;
     script.asr = vec![(10, Ok("count")), (1_000, Ok("stop it"))];
-    check(&script, "2048 ms speech; 2432 ms silence; 6000 ms interrupt", expect![[r#"
+    check(
+        &script,
+        "2048 ms speech; 2432 ms silence; 6000 ms interrupt",
+        expect![[r#"
         1534 ms   → speak s1 "Eight nine ten eleven twelve thirteen."
         1564 ms   audio #1 s0 chunks 15–30 (600–1240 ms) until 2164 ms
         2176 ms   speech from 1748 ms
@@ -176,7 +199,8 @@ fn words_are_asked_for_and_found_when_the_sound_has_ended() {
         6000 ms   → commit #2: Interrupted, said "stop it", heard "One two three four five six" of "One two three four five six seven. Eight nine ten eleven twelve thirteen."
         6005 ms   end #2 Interrupted
         6005 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -184,7 +208,10 @@ fn too_few_words_do_not_interrupt() {
     let mut script = long_reply();
     script.config.min_interrupt_words = 2;
     script.asr = vec![(10, Ok("count")), (50, Ok("mhm"))];
-    check(&script, "2048 ms speech; 2560 ms silence; 4000 ms interrupt", expect![[r#"
+    check(
+        &script,
+        "2048 ms speech; 2560 ms silence; 4000 ms interrupt",
+        expect![[r#"
         1534 ms   → speak s1 "Eight nine ten eleven twelve thirteen."
         1564 ms   audio #1 s0 chunks 15–30 (600–1240 ms) until 2164 ms
         2176 ms   speech from 1748 ms
@@ -203,14 +230,18 @@ fn too_few_words_do_not_interrupt() {
         4000 ms   → commit #1: Interrupted, said "count", heard "One two three four five six" of "One two three four five six seven. Eight nine ten eleven twelve thirteen."
         4005 ms   end #1 Interrupted
         4005 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_short_sound_is_not_asked_for_words() {
     let mut script = long_reply();
     script.config.min_interrupt_words = 1;
-    check(&script, "2048 ms speech; 2272 ms silence; 3000 ms interrupt", expect![[r#"
+    check(
+        &script,
+        "2048 ms speech; 2272 ms silence; 3000 ms interrupt",
+        expect![[r#"
         1534 ms   → speak s1 "Eight nine ten eleven twelve thirteen."
         1564 ms   audio #1 s0 chunks 15–30 (600–1240 ms) until 2164 ms
         2176 ms   speech from 1748 ms
@@ -223,7 +254,8 @@ fn a_short_sound_is_not_asked_for_words() {
         3000 ms   → commit #1: Interrupted, said "count", heard "One two three" of "One two three four five six seven. Eight nine ten eleven twelve thirteen."
         3005 ms   end #1 Interrupted
         3005 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -232,7 +264,10 @@ fn a_second_sound_before_the_words_of_the_first_are_known_is_heard_with_it() {
     script.config.min_interrupt_words = 2;
     script.asr = vec![(10, Ok("count")), (1_500, Ok("")), (1_500, Ok("please")), (20, Ok("please stop"))];
     let steps = "2048 ms speech; 2432 ms silence; 3200 ms speech; 3520 ms silence; 5000 ms interrupt";
-    check(&script, steps, expect![[r#"
+    check(
+        &script,
+        steps,
+        expect![[r#"
         1534 ms   → speak s1 "Eight nine ten eleven twelve thirteen."
         1564 ms   audio #1 s0 chunks 15–30 (600–1240 ms) until 2164 ms
         2176 ms   speech from 1748 ms
@@ -265,7 +300,8 @@ fn a_second_sound_before_the_words_of_the_first_are_known_is_heard_with_it() {
         5000 ms   → commit #2: Interrupted, said "please stop", heard "One two three" of "One two three four five six seven. Eight nine ten eleven twelve thirteen."
         5005 ms   end #2 Interrupted
         5005 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -273,7 +309,10 @@ fn recognition_that_fails_is_no_word() {
     let mut script = long_reply();
     script.config.min_interrupt_words = 1;
     script.asr = vec![(10, Ok("count")), (50, Err("asr_failed"))];
-    check(&script, "2048 ms speech; 2432 ms silence; 3500 ms interrupt", expect![[r#"
+    check(
+        &script,
+        "2048 ms speech; 2432 ms silence; 3500 ms interrupt",
+        expect![[r#"
         1534 ms   → speak s1 "Eight nine ten eleven twelve thirteen."
         1564 ms   audio #1 s0 chunks 15–30 (600–1240 ms) until 2164 ms
         2176 ms   speech from 1748 ms
@@ -292,7 +331,8 @@ fn recognition_that_fails_is_no_word() {
         3500 ms   → commit #1: Interrupted, said "count", heard "One two three four" of "One two three four five six seven. Eight nine ten eleven twelve thirteen."
         3505 ms   end #1 Interrupted
         3505 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -301,7 +341,10 @@ fn so_long_a_sound_interrupts_without_words() {
     script.config.max_utterance_s = 1;
     script.config.min_interrupt_words = 1;
     script.asr = vec![(10, Ok("count")), (10, Ok(""))];
-    check(&script, "2048 ms speech; 3200 ms silence", expect![[r#"
+    check(
+        &script,
+        "2048 ms speech; 3200 ms silence",
+        expect![[r#"
         1534 ms   → speak s1 "Eight nine ten eleven twelve thirteen."
         1564 ms   audio #1 s0 chunks 15–30 (600–1240 ms) until 2164 ms
         2176 ms   speech from 1748 ms
@@ -321,12 +364,16 @@ fn so_long_a_sound_interrupts_without_words() {
         3754 ms   → commit #2: Empty, heard ""
         3759 ms   end #2 Empty
         3759 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn the_client_interrupts_with_the_last_chunk_that_was_heard() {
-    check(&long_reply(), "2500 ms interrupt 20", expect![[r#"
+    check(
+        &long_reply(),
+        "2500 ms interrupt 20",
+        expect![[r#"
         1534 ms   → speak s1 "Eight nine ten eleven twelve thirteen."
         1564 ms   audio #1 s0 chunks 15–38 (600–1560 ms) until 2484 ms
         2500 ms   → cancel reply
@@ -334,14 +381,18 @@ fn the_client_interrupts_with_the_last_chunk_that_was_heard() {
         2500 ms   → commit #1: Interrupted, said "count", heard "One two three" of "One two three four five six seven. Eight nine ten eleven twelve thirteen."
         2505 ms   end #1 Interrupted
         2505 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn ids_of_chunks_that_mean_nothing_are_ignored_with_an_error() {
     let script = Script { llm: vec![says("Yes."), long_reply().llm[0].clone()], ..long_reply() };
     let steps = "2500 ms text go on; 3200 ms played 2; 3210 ms played 900; 3300 ms interrupt 900";
-    check(&script, steps, expect![[r#"
+    check(
+        &script,
+        steps,
+        expect![[r#"
         1564 ms   → forget reply
         1564 ms   → commit #1: Completed, said "count", heard "Yes."
         1569 ms   end #1 Completed
@@ -363,13 +414,17 @@ fn ids_of_chunks_that_mean_nothing_are_ignored_with_an_error() {
         3300 ms   → commit #2: Interrupted, typed "go on", heard "One two" of "One two three four five six seven. Eight nine ten eleven twelve thirteen."
         3305 ms   end #2 Interrupted
         3305 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn what_the_client_reports_counts_and_not_real_time() {
     let script = Script { reports: Some(300), ..long_reply() };
-    check(&script, "2500 ms interrupt", expect![[r#"
+    check(
+        &script,
+        "2500 ms interrupt",
+        expect![[r#"
         1534 ms   → speak s1 "Eight nine ten eleven twelve thirteen."
         1564 ms   audio #1 s0 chunks 15–38 (600–1560 ms) until 2484 ms
         2500 ms   → cancel reply
@@ -385,22 +440,16 @@ fn what_the_client_reports_counts_and_not_real_time() {
         2704 ms   error  stale_chunk
         2744 ms   error  stale_chunk
         2784 ms   error  stale_chunk
-        2824 ms   error  stale_chunk
-        2864 ms   error  stale_chunk
-        2904 ms   error  stale_chunk
-        2944 ms   error  stale_chunk
-        2984 ms   error  stale_chunk
-        3024 ms   error  stale_chunk
-        3064 ms   error  stale_chunk
-        3104 ms   error  stale_chunk
-        3144 ms   error  stale_chunk
-        3184 ms   error  stale_chunk
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn the_later_of_last_chunk_and_played_counts() {
-    check(&long_reply(), "2400 ms played 21; 2500 ms interrupt 3", expect![[r#"
+    check(
+        &long_reply(),
+        "2400 ms played 21; 2500 ms interrupt 3",
+        expect![[r#"
         1534 ms   → speak s1 "Eight nine ten eleven twelve thirteen."
         1564 ms   audio #1 s0 chunks 15–38 (600–1560 ms) until 2484 ms
         2500 ms   → cancel reply
@@ -408,36 +457,48 @@ fn the_later_of_last_chunk_and_played_counts() {
         2500 ms   → commit #1: Interrupted, said "count", heard "One two three" of "One two three four five six seven. Eight nine ten eleven twelve thirteen."
         2505 ms   end #1 Interrupted
         2505 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_reply_waits_a_little_for_the_report_of_its_end() {
     let script = Script { reports: Some(200), llm: vec![says("Yes.")], ..Script::default() };
-    check(&script, "5000 ms played 0", expect![[r#"
+    check(
+        &script,
+        "5000 ms played 0",
+        expect![[r#"
         1804 ms   → forget reply
         1804 ms   → commit #1: Completed, said "hello", heard "Yes."
         1809 ms   end #1 Completed
         1809 ms   status listening
         5000 ms   error  stale_chunk
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_client_that_stops_reporting_holds_nothing_up() {
     let script = Script { llm: vec![says("Yes.")], ..Script::default() };
-    check(&script, "1400 ms played 0", expect![[r#"
+    check(
+        &script,
+        "1400 ms played 0",
+        expect![[r#"
         2604 ms   → forget reply
         2604 ms   → commit #1: Completed, said "hello", heard "Yes."
         2609 ms   end #1 Completed
         2609 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn without_times_of_words_the_cut_is_an_estimate() {
     let script = Script { tts_times_words: false, ..long_reply() };
-    check(&script, "2500 ms interrupt", expect![[r#"
+    check(
+        &script,
+        "2500 ms interrupt",
+        expect![[r#"
         1534 ms   → speak s1 "Eight nine ten eleven twelve thirteen."
         1564 ms   audio #1 s0 chunks 15–38 (600–1560 ms) until 2484 ms
         2500 ms   → cancel reply
@@ -445,12 +506,16 @@ fn without_times_of_words_the_cut_is_an_estimate() {
         2500 ms   → commit #1: Interrupted, said "count", heard "One two three four" of "One two three four five six seven. Eight nine ten eleven twelve thirteen." (estimated)
         2505 ms   end #1 Interrupted
         2505 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_interrupt_while_a_sound_is_judged_is_the_clients() {
-    check(&long_reply(), "2048 ms speech; 2240 ms interrupt; 2400 ms silence; 4000 ms interrupt", expect![[r#"
+    check(
+        &long_reply(),
+        "2048 ms speech; 2240 ms interrupt; 2400 ms silence; 4000 ms interrupt",
+        expect![[r#"
         1534 ms   → speak s1 "Eight nine ten eleven twelve thirteen."
         1564 ms   audio #1 s0 chunks 15–30 (600–1240 ms) until 2164 ms
         2176 ms   speech from 1748 ms
@@ -477,20 +542,26 @@ fn an_interrupt_while_a_sound_is_judged_is_the_clients() {
         4000 ms   → commit #2: Interrupted, said "stop it", heard "One two three" of "One two three four five six seven. Eight nine ten eleven twelve thirteen."
         4005 ms   end #2 Interrupted
         4005 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn interrupts_before_anything_was_heard() {
-    let script = Script { asr: vec![(400, Ok("count"))], llm: vec![vec![(NEVER, Llm::Ends)]], ..long_reply() };
+    let script =
+        Script { asr: vec![(400, Ok("count"))], llm: vec![vec![(NEVER, Llm::Ends)]], ..long_reply() };
     let steps = "600 ms interrupt; 1300 ms interrupt; 1400 ms interrupt; 1500 ms text now; 1600 ms interrupt";
-    check(&script, steps, expect![[r#"
+    check(
+        &script,
+        steps,
+        expect![[r#"
         1600 ms   → cancel reply
         1600 ms   interrupt #2 by Client, heard ""
         1600 ms   → commit #2: Interrupted, typed "now", heard ""
         1605 ms   end #2 Interrupted
         1605 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -500,7 +571,10 @@ fn typed_words_interrupt_a_reply_and_a_sound_goes_with_them() {
         asr: vec![(10, Ok("count")), (50, Ok("said"))],
         ..long_reply()
     };
-    check(&script, "1900 ms text typed; 2100 ms interrupt", expect![[r#"
+    check(
+        &script,
+        "1900 ms text typed; 2100 ms interrupt",
+        expect![[r#"
         1534 ms   → speak s1 "Eight nine ten eleven twelve thirteen."
         1564 ms   audio #1 s0 chunks 15–23 (600–960 ms) until 1884 ms
         1900 ms   → cancel reply
@@ -520,8 +594,12 @@ fn typed_words_interrupt_a_reply_and_a_sound_goes_with_them() {
         2100 ms   → commit #2: Interrupted, typed "typed", heard "" of "All right."
         2105 ms   end #2 Interrupted
         2105 ms   status listening
-    "#]]);
-    check(&script, "2048 ms speech; 2240 ms text typed; 2432 ms silence; 3100 ms interrupt", expect![[r#"
+    "#]],
+    );
+    check(
+        &script,
+        "2048 ms speech; 2240 ms text typed; 2432 ms silence; 3100 ms interrupt",
+        expect![[r#"
         1534 ms   → speak s1 "Eight nine ten eleven twelve thirteen."
         1564 ms   audio #1 s0 chunks 15–30 (600–1240 ms) until 2164 ms
         2176 ms   speech from 1748 ms
@@ -542,7 +620,8 @@ fn typed_words_interrupt_a_reply_and_a_sound_goes_with_them() {
         3100 ms   → commit #2: Interrupted, said "typed said", heard ""
         3105 ms   end #2 Interrupted
         3105 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -552,7 +631,10 @@ fn what_is_said_while_the_end_is_reported_is_the_next_turn() {
         asr: vec![(10, Ok("count")), (50, Ok("what else"))],
         ..Script::default()
     };
-    check(&script, "1376 ms speech; 1530 ms played 5; 2016 ms silence", expect![[r#"
+    check(
+        &script,
+        "1376 ms speech; 1530 ms played 5; 2016 ms silence",
+        expect![[r#"
         1530 ms   → forget reply
         1530 ms   → commit #1: Completed, said "count", heard "Yes."
         1530 ms   status user_speaking #2
@@ -573,12 +655,16 @@ fn what_is_said_while_the_end_is_reported_is_the_next_turn() {
         3100 ms   → commit #2: Completed, said "what else", heard "Go on."
         3105 ms   end #2 Completed
         3105 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_change_of_mode_lets_a_held_reply_go_on() {
-    check(&long_reply(), "2048 ms speech; 2240 ms manual; 3000 ms interrupt", expect![[r#"
+    check(
+        &long_reply(),
+        "2048 ms speech; 2240 ms manual; 3000 ms interrupt",
+        expect![[r#"
         1534 ms   → speak s1 "Eight nine ten eleven twelve thirteen."
         1564 ms   audio #1 s0 chunks 15–30 (600–1240 ms) until 2164 ms
         2176 ms   speech from 1748 ms
@@ -590,12 +676,16 @@ fn a_change_of_mode_lets_a_held_reply_go_on() {
         3000 ms   → commit #1: Interrupted, said "count", heard "One two three four five" of "One two three four five six seven. Eight nine ten eleven twelve thirteen."
         3005 ms   end #1 Interrupted
         3005 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_lower_limit_counts_for_the_sound_that_is_judged() {
-    check(&long_reply(), "2048 ms speech; 2200 ms min_interrupt 100; 2400 ms close", expect![[r#"
+    check(
+        &long_reply(),
+        "2048 ms speech; 2200 ms min_interrupt 100; 2400 ms close",
+        expect![[r#"
         1534 ms   → speak s1 "Eight nine ten eleven twelve thirteen."
         1564 ms   audio #1 s0 chunks 15–30 (600–1240 ms) until 2164 ms
         2176 ms   speech from 1748 ms
@@ -607,5 +697,6 @@ fn a_lower_limit_counts_for_the_sound_that_is_judged() {
         2213 ms   end #1 Interrupted
         2400 ms   → commit #2: Interrupted, heard ""
         2405 ms   end #2 Interrupted
-    "#]]);
+    "#]],
+    );
 }

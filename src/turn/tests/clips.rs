@@ -12,7 +12,11 @@ fn clips() -> Script {
 
 #[test]
 fn one_clip_and_nothing_else() {
-    check_answer(&clips(), "", 1_185, expect![[r#"
+    check_answer(
+        &clips(),
+        "",
+        1_185,
+        expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -26,13 +30,18 @@ fn one_clip_and_nothing_else() {
         3354 ms   → commit #1: Completed, said "hello", heard "Hello you. How are you?"
         3359 ms   end #1 Completed
         3359 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn interrupted_while_the_speech_is_collected() {
     let script = Script { llm: vec![vec![(50, Llm::Says("So far. ")), (NEVER, Llm::Ends)]], ..clips() };
-    check_answer(&script, "1500 ms interrupt", 1_185, expect![[r#"
+    check_answer(
+        &script,
+        "1500 ms interrupt",
+        1_185,
+        expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -41,12 +50,17 @@ fn interrupted_while_the_speech_is_collected() {
         1500 ms   → commit #1: Interrupted, said "hello", heard "" of "So far."
         1505 ms   end #1 Interrupted
         1505 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn interrupted_while_the_clip_is_rendered() {
-    check_answer(&clips(), "1800 ms interrupt", 1_185, expect![[r#"
+    check_answer(
+        &clips(),
+        "1800 ms interrupt",
+        1_185,
+        expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -59,13 +73,18 @@ fn interrupted_while_the_clip_is_rendered() {
         1800 ms   → commit #1: Interrupted, said "hello", heard "" of "Hello you. How are you?"
         1805 ms   end #1 Interrupted
         1805 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn going_on_before_the_clip_is_there_joins_both() {
     let script = Script { asr: vec![(10, Ok("I would like")), (10, Ok("tea"))], ..clips() };
-    check_answer(&script, "1600 ms speech; 2240 ms silence; 2800 ms close", 1_185, expect![[r#"
+    check_answer(
+        &script,
+        "1600 ms speech; 2240 ms silence; 2800 ms close",
+        1_185,
+        expect![[r#"
         1194 ms   transcript #1 "I would like" (1184 ms)
         1194 ms   → generate for "I would like"
         1194 ms   status thinking #1
@@ -87,12 +106,17 @@ fn going_on_before_the_clip_is_there_joins_both() {
         2800 ms   → cancel reply
         2800 ms   → commit #2: Interrupted, said "I would like tea", heard ""
         2805 ms   end #2 Interrupted
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_clip_is_held_goes_on_and_is_interrupted() {
-    check_answer(&clips(), "2304 ms speech; 2496 ms silence; 3520 ms speech; 4000 ms close", 1_185, expect![[r#"
+    check_answer(
+        &clips(),
+        "2304 ms speech; 2496 ms silence; 3520 ms speech; 4000 ms close",
+        1_185,
+        expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -115,12 +139,17 @@ fn a_clip_is_held_goes_on_and_is_interrupted() {
         3845 ms   end #1 Interrupted
         4000 ms   → commit #2: Interrupted, heard ""
         4005 ms   end #2 Interrupted
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn the_client_interrupts_a_clip() {
-    check_answer(&clips(), "2600 ms played 0; 2700 ms interrupt", 1_185, expect![[r#"
+    check_answer(
+        &clips(),
+        "2600 ms played 0; 2700 ms interrupt",
+        1_185,
+        expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -136,12 +165,17 @@ fn the_client_interrupts_a_clip() {
         2700 ms   → commit #1: Interrupted, said "hello", heard "Hello you." of "Hello you. How are you?"
         2705 ms   end #1 Interrupted
         2705 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_failed_rendering_falls_back_to_audio() {
-    check_answer(&Script { clip: (200, Err("clip_failed")), ..clips() }, "", 1_185, expect![[r#"
+    check_answer(
+        &Script { clip: (200, Err("clip_failed")), ..clips() },
+        "",
+        1_185,
+        expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -161,14 +195,19 @@ fn a_failed_rendering_falls_back_to_audio() {
         3054 ms   → commit #1: Completed, said "hello", heard "Hello you. How are you?"
         3059 ms   end #1 Completed
         3059 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_rendering_that_does_not_end_falls_back_to_audio() {
     let mut script = Script { clip: (3_000, Ok(1_320)), ..clips() };
     script.config.render_timeout_ms = 1_000;
-    check_answer(&script, "", 1_185, expect![[r#"
+    check_answer(
+        &script,
+        "",
+        1_185,
+        expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -188,12 +227,17 @@ fn a_rendering_that_does_not_end_falls_back_to_audio() {
         3854 ms   → commit #1: Completed, said "hello", heard "Hello you. How are you?"
         3859 ms   end #1 Completed
         3859 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_failed_synthesis_makes_no_clip() {
-    check_answer(&Script { tts_fails: Some((1, 1, Some("tts_failed"))), ..clips() }, "", 1_185, expect![[r#"
+    check_answer(
+        &Script { tts_fails: Some((1, 1, Some("tts_failed"))), ..clips() },
+        "",
+        1_185,
+        expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -211,13 +255,18 @@ fn a_failed_synthesis_makes_no_clip() {
         2164 ms   → commit #1: Failed, said "hello", heard "Hello you." of "Hello you. How are you?"
         2169 ms   end #1 Failed
         2169 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_failed_llm_apologises_in_the_clip() {
     let llm = vec![vec![(50, Llm::Says("So far. ")), (50, Llm::Fails("llm_failed"))]];
-    check_answer(&Script { llm, ..clips() }, "", 1_185, expect![[r#"
+    check_answer(
+        &Script { llm, ..clips() },
+        "",
+        1_185,
+        expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -232,12 +281,17 @@ fn a_failed_llm_apologises_in_the_clip() {
         2764 ms   → commit #1: Failed, said "hello", heard "So far. \nSorry."
         2769 ms   end #1 Failed
         2769 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_reply_without_sound_makes_no_clip() {
-    check_answer(&Script { tts_ms_per_char: 0, ..clips() }, "", 1_185, expect![[r#"
+    check_answer(
+        &Script { tts_ms_per_char: 0, ..clips() },
+        "",
+        1_185,
+        expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -248,5 +302,6 @@ fn a_reply_without_sound_makes_no_clip() {
         1394 ms   → commit #1: Completed, said "hello", heard "Hello you. How are you?"
         1399 ms   end #1 Completed
         1399 ms   status listening
-    "#]]);
+    "#]],
+    );
 }

@@ -7,13 +7,19 @@ use super::witness::Witness;
 use crate::config::Config;
 use crate::turn::Turn;
 use crate::turn::config::TurnConfig;
-use crate::turn::io::{
-    AsrJob, Fault, Heard, Input, Output, ReplyId, SegmentId, Time, TurnId, WordTime,
-};
+use crate::turn::io::{AsrJob, Fault, Heard, Input, Output, ReplyId, SegmentId, Time, TurnId, WordTime};
 
 /// The LLM's replies, token by token: several segments, one of them long.
-const TOKENS: [&str; 8] =
-    ["Well, yes. ", "It is ", "all right now. ", "We go on ", "and on, ", "as far as we can. ", "Good.", "\n"];
+const TOKENS: [&str; 8] = [
+    "Well, yes. ",
+    "It is ",
+    "all right now. ",
+    "We go on ",
+    "and on, ",
+    "as far as we can. ",
+    "Good.",
+    "\n",
+];
 const SAMPLES_PER_CHAR: u64 = 24 * 50;
 
 /// Something that the machine waits for.

@@ -6,7 +6,10 @@ use super::timeline::{NEVER, Script, check, says};
 
 #[test]
 fn a_question_and_its_answer() {
-    check(&Script { shows_metrics: true, ..Script::default() }, "0 ms speech; 928 ms silence", expect![[r#"
+    check(
+        &Script { shows_metrics: true, ..Script::default() },
+        "0 ms speech; 928 ms silence",
+        expect![[r#"
         0 ms      status listening
         128 ms    speech from 0 ms
         128 ms    status user_speaking #1
@@ -31,20 +34,28 @@ fn a_question_and_its_answer() {
         2977 ms   metrics #1 544 · 50 · 100 · 30 · 180 · 1500
         2977 ms   end #1 Completed
         2977 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_click_starts_nothing() {
-    check(&Script::default(), "320 ms speech; 400 ms silence", expect![[r#"
+    check(
+        &Script::default(),
+        "320 ms speech; 400 ms silence",
+        expect![[r#"
         0 ms      status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn no_words_end_the_turn_quietly() {
     let script = Script { asr: vec![(50, Ok(" "))], ..Script::default() };
-    check(&script, "0 ms speech; 640 ms silence", expect![[r#"
+    check(
+        &script,
+        "0 ms speech; 640 ms silence",
+        expect![[r#"
         0 ms      status listening
         128 ms    speech from 0 ms
         128 ms    status user_speaking #1
@@ -55,7 +66,8 @@ fn no_words_end_the_turn_quietly() {
         1234 ms   → commit #1: Empty, heard ""
         1239 ms   end #1 Empty
         1239 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -63,7 +75,10 @@ fn what_was_recognised_in_the_silence_is_used_at_its_end() {
     let mut script = Script::default();
     script.config.speculate_after_ms = 96;
     script.asr = vec![(200, Ok("early words"))];
-    check(&script, "0 ms speech; 928 ms silence; 1900 ms interrupt", expect![[r#"
+    check(
+        &script,
+        "0 ms speech; 928 ms silence; 1900 ms interrupt",
+        expect![[r#"
         0 ms      status listening
         128 ms    speech from 0 ms
         128 ms    status user_speaking #1
@@ -88,7 +103,8 @@ fn what_was_recognised_in_the_silence_is_used_at_its_end() {
         1900 ms   → commit #1: Interrupted, said "early words", heard "" of "Hello you. How are you?"
         1905 ms   end #1 Interrupted
         1905 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -96,7 +112,10 @@ fn recognition_that_began_in_the_silence_may_end_after_it() {
     let mut script = Script::default();
     script.config.speculate_after_ms = 96;
     script.asr = vec![(600, Ok("slow words"))];
-    check(&script, "0 ms speech; 928 ms silence; 1900 ms interrupt", expect![[r#"
+    check(
+        &script,
+        "0 ms speech; 928 ms silence; 1900 ms interrupt",
+        expect![[r#"
         0 ms      status listening
         128 ms    speech from 0 ms
         128 ms    status user_speaking #1
@@ -117,7 +136,8 @@ fn recognition_that_began_in_the_silence_may_end_after_it() {
         1900 ms   → commit #1: Interrupted, said "slow words", heard "" of "Hello you. How are you?"
         1905 ms   end #1 Interrupted
         1905 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -125,7 +145,10 @@ fn what_was_recognised_is_dropped_when_the_user_goes_on() {
     let mut script = Script::default();
     script.config.speculate_after_ms = 96;
     script.asr = vec![(100, Ok("I would")), (100, Ok("I would like tea"))];
-    check(&script, "0 ms speech; 640 ms silence; 960 ms speech; 1600 ms silence; 2300 ms interrupt", expect![[r#"
+    check(
+        &script,
+        "0 ms speech; 640 ms silence; 960 ms speech; 1600 ms silence; 2300 ms interrupt",
+        expect![[r#"
         0 ms      status listening
         128 ms    speech from 0 ms
         128 ms    status user_speaking #1
@@ -145,7 +168,8 @@ fn what_was_recognised_is_dropped_when_the_user_goes_on() {
         2300 ms   → commit #1: Interrupted, said "I would like tea", heard "" of "Hello you. How are you?"
         2305 ms   end #1 Interrupted
         2305 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -153,7 +177,10 @@ fn a_speculation_that_failed_is_not_repeated_in_the_same_silence() {
     let mut script = Script::default();
     script.config.speculate_after_ms = 96;
     script.asr = vec![(10, Err("asr_failed")), (10, Ok("words"))];
-    check(&script, "0 ms speech; 640 ms silence; 1500 ms interrupt", expect![[r#"
+    check(
+        &script,
+        "0 ms speech; 640 ms silence; 1500 ms interrupt",
+        expect![[r#"
         0 ms      status listening
         128 ms    speech from 0 ms
         128 ms    status user_speaking #1
@@ -175,7 +202,8 @@ fn a_speculation_that_failed_is_not_repeated_in_the_same_silence() {
         1500 ms   → commit #1: Interrupted, said "words", heard "" of "Hello you. How are you?"
         1505 ms   end #1 Interrupted
         1505 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -183,7 +211,10 @@ fn words_while_the_user_speaks() {
     let mut script = Script::default();
     script.config.interim_ms = 500;
     script.asr = vec![(20, Ok("one")), (20, Ok("one")), (20, Ok("one two")), (20, Ok("one two three"))];
-    check(&script, "320 ms speech; 2240 ms silence; 3000 ms interrupt", expect![[r#"
+    check(
+        &script,
+        "320 ms speech; 2240 ms silence; 3000 ms interrupt",
+        expect![[r#"
         0 ms      status listening
         448 ms    speech from 20 ms
         448 ms    status user_speaking #1
@@ -210,13 +241,18 @@ fn words_while_the_user_speaks() {
         3000 ms   → commit #1: Interrupted, said "one two three", heard "" of "Hello you. How are you?"
         3005 ms   end #1 Interrupted
         3005 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn going_on_while_words_are_recognised_joins_both() {
-    let script = Script { asr: vec![(900, Ok("I would like")), (50, Ok("a cup of tea"))], ..Script::default() };
-    check(&script, "0 ms speech; 640 ms silence; 1280 ms speech; 1920 ms silence; 2700 ms interrupt", expect![[r#"
+    let script =
+        Script { asr: vec![(900, Ok("I would like")), (50, Ok("a cup of tea"))], ..Script::default() };
+    check(
+        &script,
+        "0 ms speech; 640 ms silence; 1280 ms speech; 1920 ms silence; 2700 ms interrupt",
+        expect![[r#"
         0 ms      status listening
         128 ms    speech from 0 ms
         128 ms    status user_speaking #1
@@ -242,7 +278,8 @@ fn going_on_while_words_are_recognised_joins_both() {
         2700 ms   → commit #2: Interrupted, said "I would like a cup of tea", heard "" of "Hello you. How are you?"
         2705 ms   end #2 Interrupted
         2705 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -252,7 +289,10 @@ fn going_on_before_the_reply_is_heard_joins_both() {
         llm: vec![vec![(2_000, super::timeline::Llm::Says("late"))], says("Here it is.")],
         ..Script::default()
     };
-    check(&script, "0 ms speech; 640 ms silence; 1280 ms speech; 1920 ms silence", expect![[r#"
+    check(
+        &script,
+        "0 ms speech; 640 ms silence; 1280 ms speech; 1920 ms silence",
+        expect![[r#"
         0 ms      status listening
         128 ms    speech from 0 ms
         128 ms    status user_speaking #1
@@ -283,7 +323,8 @@ fn going_on_before_the_reply_is_heard_joins_both() {
         3304 ms   → commit #2: Completed, said "I would like a cup of tea", heard "Here it is."
         3309 ms   end #2 Completed
         3309 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -293,7 +334,10 @@ fn a_noise_before_the_reply_is_heard_only_delays_it() {
         llm: vec![vec![(NEVER, super::timeline::Llm::Ends)], says("Here it is.")],
         ..Script::default()
     };
-    check(&script, "0 ms speech; 640 ms silence; 1280 ms speech; 1472 ms silence", expect![[r#"
+    check(
+        &script,
+        "0 ms speech; 640 ms silence; 1280 ms speech; 1472 ms silence",
+        expect![[r#"
         0 ms      status listening
         128 ms    speech from 0 ms
         128 ms    status user_speaking #1
@@ -324,7 +368,8 @@ fn a_noise_before_the_reply_is_heard_only_delays_it() {
         2856 ms   → commit #2: Completed, said "a cup of tea", heard "Here it is."
         2861 ms   end #2 Completed
         2861 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -332,7 +377,10 @@ fn a_long_utterance_is_split_for_recognition_and_stays_one_turn() {
     let mut script = Script::default();
     script.config.max_utterance_s = 1;
     script.asr = vec![(700, Ok("one")), (10, Ok("two")), (10, Ok("three")), (10, Ok(""))];
-    check(&script, "320 ms speech; 2560 ms silence; 3300 ms interrupt", expect![[r#"
+    check(
+        &script,
+        "320 ms speech; 2560 ms silence; 3300 ms interrupt",
+        expect![[r#"
         0 ms      status listening
         448 ms    speech from 20 ms
         448 ms    status user_speaking #1
@@ -354,7 +402,8 @@ fn a_long_utterance_is_split_for_recognition_and_stays_one_turn() {
         3300 ms   → commit #1: Interrupted, said "one two three", heard "" of "Hello you. How are you?"
         3305 ms   end #1 Interrupted
         3305 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -363,7 +412,10 @@ fn a_split_in_the_silence_does_not_double_what_was_recognised_ahead() {
     script.config.max_utterance_s = 1;
     script.config.speculate_after_ms = 96;
     script.asr = vec![(10, Ok("one")), (10, Ok("one")), (10, Ok(""))];
-    check(&script, "0 ms speech; 800 ms silence; 1600 ms interrupt", expect![[r#"
+    check(
+        &script,
+        "0 ms speech; 800 ms silence; 1600 ms interrupt",
+        expect![[r#"
         0 ms      status listening
         128 ms    speech from 0 ms
         128 ms    status user_speaking #1
@@ -386,7 +438,8 @@ fn a_split_in_the_silence_does_not_double_what_was_recognised_ahead() {
         1600 ms   → commit #1: Interrupted, said "one", heard "" of "Hello you. How are you?"
         1605 ms   end #1 Interrupted
         1605 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -394,7 +447,10 @@ fn manual_mode_commits_what_was_said_since_the_last_commit() {
     let mut script = Script::default();
     script.llm = vec![says("Yes."), says("No.")];
     let steps = "10 ms manual; 20 ms commit; 500 ms speech; 960 ms commit; 2200 ms clear; 2500 ms commit";
-    check(&script, steps, expect![[r#"
+    check(
+        &script,
+        steps,
+        expect![[r#"
         0 ms      status listening
         20 ms     error  nothing_to_commit
         960 ms    status user_speaking #1
@@ -429,14 +485,18 @@ fn manual_mode_commits_what_was_said_since_the_last_commit() {
         2860 ms   → commit #2: Completed, said "hello", heard "No."
         2865 ms   end #2 Completed
         2865 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn manual_mode_interrupts_joins_and_refuses() {
     let script = Script { asr: vec![(300, Ok("one")), (50, Ok("two"))], ..Script::default() };
     let steps = "0 ms manual; 320 ms commit; 480 ms commit; 1280 ms commit; 1300 ms interrupt; 1400 ms vad; 1500 ms commit";
-    check(&script, steps, expect![[r#"
+    check(
+        &script,
+        steps,
+        expect![[r#"
         0 ms      status listening
         320 ms    status user_speaking #1
         320 ms    → transcribe 1: 0–320 ms
@@ -472,26 +532,34 @@ fn manual_mode_interrupts_joins_and_refuses() {
         1305 ms   end #3 Interrupted
         1305 ms   status listening
         1500 ms   error  not_manual
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_change_of_mode_ends_what_is_being_said() {
     let script = Script::default();
-    check(&script, "0 ms speech; 500 ms manual; 2000 ms vad; 2100 ms close", expect![[r#"
+    check(
+        &script,
+        "0 ms speech; 500 ms manual; 2000 ms vad; 2100 ms close",
+        expect![[r#"
         0 ms      status listening
         128 ms    speech from 0 ms
         128 ms    status user_speaking #1
         500 ms    → commit #1: Empty, heard ""
         505 ms    end #1 Empty
         505 ms    status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn settings_apply_from_the_next_frame() {
     let script = Script::default();
-    check(&script, "0 ms speech; 320 ms hangover 96; 640 ms silence; 1000 ms interrupt", expect![[r#"
+    check(
+        &script,
+        "0 ms speech; 320 ms hangover 96; 640 ms silence; 1000 ms interrupt",
+        expect![[r#"
         0 ms      status listening
         128 ms    speech from 0 ms
         128 ms    status user_speaking #1
@@ -510,12 +578,16 @@ fn settings_apply_from_the_next_frame() {
         1000 ms   → commit #1: Interrupted, said "hello", heard "" of "Hello you. How are you?"
         1005 ms   end #1 Interrupted
         1005 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn typed_words_are_a_turn_without_a_transcript() {
-    check(&Script::default(), "100 ms text  Hi there ; 3000 ms text ", expect![[r#"
+    check(
+        &Script::default(),
+        "100 ms text  Hi there ; 3000 ms text ",
+        expect![[r#"
         0 ms      status listening
         100 ms    → generate for "Hi there"
         100 ms    status thinking #1
@@ -535,13 +607,17 @@ fn typed_words_are_a_turn_without_a_transcript() {
         1555 ms   status listening
         3000 ms   → commit #2: Empty, heard ""
         3005 ms   end #2 Empty
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn words_typed_while_speaking_or_recognising_join_them() {
     let script = Script { asr: vec![(300, Ok("said"))], ..Script::default() };
-    check(&script, "0 ms speech; 300 ms text typed; 640 ms silence; 1300 ms text more; 1500 ms interrupt", expect![[r#"
+    check(
+        &script,
+        "0 ms speech; 300 ms text typed; 640 ms silence; 1300 ms text more; 1500 ms interrupt",
+        expect![[r#"
         0 ms      status listening
         128 ms    speech from 0 ms
         128 ms    status user_speaking #1
@@ -556,13 +632,17 @@ fn words_typed_while_speaking_or_recognising_join_them() {
         1500 ms   → commit #1: Interrupted, said "typed said more", heard ""
         1505 ms   end #1 Interrupted
         1505 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn typed_words_survive_a_change_of_mode() {
     let script = Script { llm: vec![says("Yes.")], ..Script::default() };
-    check(&script, "0 ms speech; 300 ms text typed; 400 ms manual", expect![[r#"
+    check(
+        &script,
+        "0 ms speech; 300 ms text typed; 400 ms manual",
+        expect![[r#"
         0 ms      status listening
         128 ms    speech from 0 ms
         128 ms    status user_speaking #1
@@ -579,5 +659,6 @@ fn typed_words_survive_a_change_of_mode() {
         770 ms    → commit #1: Completed, typed "typed", heard "Yes."
         775 ms    end #1 Completed
         775 ms    status listening
-    "#]]);
+    "#]],
+    );
 }

@@ -7,7 +7,11 @@ use super::timeline::{Llm, NEVER, Script, check, check_answer, says};
 #[test]
 fn recognition_fails() {
     let script = Script { asr: vec![(50, Err("asr_failed"))], ..Script::default() };
-    check_answer(&script, "", 1_185, expect![[r#"
+    check_answer(
+        &script,
+        "",
+        1_185,
+        expect![[r#"
         1234 ms   error #1 asr_failed
         1234 ms   → speak s0 "Sorry."
         1264 ms   status speaking #1
@@ -19,26 +23,36 @@ fn recognition_fails() {
         1624 ms   → commit #1: Failed, heard "Sorry."
         1629 ms   end #1 Failed
         1629 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn recognition_fails_and_nothing_is_to_be_said() {
     let mut script = Script { asr: vec![(50, Err("asr_failed"))], ..Script::default() };
     script.config.apology = String::new();
-    check_answer(&script, "", 1_185, expect![[r#"
+    check_answer(
+        &script,
+        "",
+        1_185,
+        expect![[r#"
         1234 ms   error #1 asr_failed
         1234 ms   → commit #1: Failed, heard ""
         1239 ms   end #1 Failed
         1239 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn recognition_does_not_answer() {
     let mut script = Script { asr: vec![(NEVER, Ok(""))], ..Script::default() };
     script.config.asr_timeout_ms = 1_000;
-    check_answer(&script, "", 1_185, expect![[r#"
+    check_answer(
+        &script,
+        "",
+        1_185,
+        expect![[r#"
         2184 ms   → forget transcribe 1
         2184 ms   error #1 asr_timeout
         2184 ms   → speak s0 "Sorry."
@@ -51,14 +65,19 @@ fn recognition_does_not_answer() {
         2574 ms   → commit #1: Failed, heard "Sorry."
         2579 ms   end #1 Failed
         2579 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn one_part_of_a_long_utterance_fails() {
     let mut script = Script { asr: vec![(50, Ok("one")), (50, Err("asr_failed"))], ..Script::default() };
     script.config.max_utterance_s = 1;
-    check_answer(&script, "", 1_185, expect![[r#"
+    check_answer(
+        &script,
+        "",
+        1_185,
+        expect![[r#"
         1234 ms   error #1 asr_failed
         1234 ms   → speak s0 "Sorry."
         1264 ms   status speaking #1
@@ -70,13 +89,18 @@ fn one_part_of_a_long_utterance_fails() {
         1624 ms   → commit #1: Failed, said "one", heard "Sorry."
         1629 ms   end #1 Failed
         1629 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn the_llm_fails_before_its_first_token() {
     let script = Script { llm: vec![vec![(100, Llm::Fails("llm_unreachable"))]], ..Script::default() };
-    check_answer(&script, "", 1_185, expect![[r#"
+    check_answer(
+        &script,
+        "",
+        1_185,
+        expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -91,13 +115,18 @@ fn the_llm_fails_before_its_first_token() {
         1724 ms   → commit #1: Failed, said "hello", heard "Sorry."
         1729 ms   end #1 Failed
         1729 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn the_llm_fails_in_the_middle() {
     let llm = vec![(100, Llm::Says("So far. And th")), (300, Llm::Fails("llm_failed"))];
-    check_answer(&Script { llm: vec![llm], ..Script::default() }, "", 1_185, expect![[r#"
+    check_answer(
+        &Script { llm: vec![llm], ..Script::default() },
+        "",
+        1_185,
+        expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -119,14 +148,19 @@ fn the_llm_fails_in_the_middle() {
         2504 ms   → commit #1: Failed, said "hello", heard "So far. And th\nSorry."
         2509 ms   end #1 Failed
         2509 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn the_llm_does_not_answer() {
     let mut script = Script { llm: vec![vec![(NEVER, Llm::Ends)]], ..Script::default() };
     script.config.llm_first_token_timeout_ms = 500;
-    check_answer(&script, "", 1_185, expect![[r#"
+    check_answer(
+        &script,
+        "",
+        1_185,
+        expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -142,14 +176,20 @@ fn the_llm_does_not_answer() {
         3124 ms   → commit #1: Failed, said "hello", heard "Sorry."
         3129 ms   end #1 Failed
         3129 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn the_llm_stops_answering() {
-    let mut script = Script { llm: vec![vec![(100, Llm::Says("So far.")), (NEVER, Llm::Ends)]], ..Script::default() };
+    let mut script =
+        Script { llm: vec![vec![(100, Llm::Says("So far.")), (NEVER, Llm::Ends)]], ..Script::default() };
     script.config.llm_token_timeout_ms = 500;
-    check_answer(&script, "", 1_185, expect![[r#"
+    check_answer(
+        &script,
+        "",
+        1_185,
+        expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -169,13 +209,18 @@ fn the_llm_stops_answering() {
         3644 ms   → commit #1: Failed, said "hello", heard "So far.\nSorry."
         3649 ms   end #1 Failed
         3649 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn synthesis_fails_at_once() {
     let script = Script { tts_fails: Some((0, 0, Some("tts_failed"))), ..Script::default() };
-    check_answer(&script, "", 1_185, expect![[r#"
+    check_answer(
+        &script,
+        "",
+        1_185,
+        expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -186,14 +231,19 @@ fn synthesis_fails_at_once() {
         1364 ms   → commit #1: Failed, said "hello", heard "" of "Hello you. How are you?"
         1369 ms   end #1 Failed
         1369 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn synthesis_fails_in_the_middle_and_only_what_was_made_is_heard() {
     let llm = vec![(100, Llm::Says("One two three four. Five.")), (5_000, Llm::Ends)];
     let script = Script { llm: vec![llm], tts_fails: Some((0, 5, Some("tts_failed"))), ..Script::default() };
-    check_answer(&script, "", 1_185, expect![[r#"
+    check_answer(
+        &script,
+        "",
+        1_185,
+        expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -209,9 +259,14 @@ fn synthesis_fails_in_the_middle_and_only_what_was_made_is_heard() {
         1864 ms   → commit #1: Failed, said "hello", heard "One two" of "One two three four. Five."
         1869 ms   end #1 Failed
         1869 ms   status listening
-    "#]]);
+    "#]],
+    );
     let script = Script { tts_times_words: false, ..script };
-    check_answer(&script, "", 1_185, expect![[r#"
+    check_answer(
+        &script,
+        "",
+        1_185,
+        expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -227,14 +282,19 @@ fn synthesis_fails_in_the_middle_and_only_what_was_made_is_heard() {
         1864 ms   → commit #1: Failed, said "hello", heard "One" of "One two three four. Five." (estimated)
         1869 ms   end #1 Failed
         1869 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn synthesis_of_the_second_segment_stops_answering() {
     let mut script = Script { tts_fails: Some((1, 2, None)), ..Script::default() };
     script.config.tts_timeout_ms = 1_000;
-    check_answer(&script, "", 1_185, expect![[r#"
+    check_answer(
+        &script,
+        "",
+        1_185,
+        expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -253,7 +313,8 @@ fn synthesis_of_the_second_segment_stops_answering() {
         2464 ms   → commit #1: Failed, said "hello", heard "Hello you. How" of "Hello you. How are you?"
         2469 ms   end #1 Failed
         2469 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -263,7 +324,11 @@ fn the_apology_cannot_be_spoken() {
         tts_fails: Some((0, 0, Some("tts_failed"))),
         ..Script::default()
     };
-    check_answer(&script, "", 1_185, expect![[r#"
+    check_answer(
+        &script,
+        "",
+        1_185,
+        expect![[r#"
         1234 ms   error #1 asr_failed
         1234 ms   → speak s0 "Sorry."
         1264 ms   error #1 tts_failed
@@ -272,13 +337,19 @@ fn the_apology_cannot_be_spoken() {
         1264 ms   → commit #1: Failed, heard "" of "Sorry."
         1269 ms   end #1 Failed
         1269 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn the_store_fails() {
-    let script = Script { llm: vec![says("Yes.")], store: vec![(5, Err("store_failed"))], ..Script::default() };
-    check_answer(&script, "", 1_185, expect![[r#"
+    let script =
+        Script { llm: vec![says("Yes.")], store: vec![(5, Err("store_failed"))], ..Script::default() };
+    check_answer(
+        &script,
+        "",
+        1_185,
+        expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -293,13 +364,18 @@ fn the_store_fails() {
         1609 ms   error #1 store_failed
         1609 ms   end #1 Completed
         1609 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_failed_reply_can_be_interrupted() {
     let llm = vec![(100, Llm::Says("So far. And th")), (300, Llm::Fails("llm_failed"))];
-    check_answer(&Script { llm: vec![llm], ..Script::default() }, "1900 ms interrupt", 1_185, expect![[r#"
+    check_answer(
+        &Script { llm: vec![llm], ..Script::default() },
+        "1900 ms interrupt",
+        1_185,
+        expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -322,16 +398,18 @@ fn a_failed_reply_can_be_interrupted() {
         1900 ms   → commit #1: Interrupted, said "hello", heard "So far." of "So far. And th\nSorry."
         1905 ms   end #1 Interrupted
         1905 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn the_next_turn_works_again() {
-    let script = Script {
-        llm: vec![vec![(50, Llm::Fails("llm_failed"))], says("Yes.")],
-        ..Script::default()
-    };
-    check(&script, "0 ms text one; 1500 ms text two", expect![[r#"
+    let script =
+        Script { llm: vec![vec![(50, Llm::Fails("llm_failed"))], says("Yes.")], ..Script::default() };
+    check(
+        &script,
+        "0 ms text one; 1500 ms text two",
+        expect![[r#"
         0 ms      status listening
         0 ms      → generate for "one"
         0 ms      status thinking #1
@@ -358,5 +436,6 @@ fn the_next_turn_works_again() {
         1870 ms   → commit #2: Completed, typed "two", heard "Yes."
         1875 ms   end #2 Completed
         1875 ms   status listening
-    "#]]);
+    "#]],
+    );
 }

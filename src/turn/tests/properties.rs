@@ -13,11 +13,23 @@ use crate::turn::io::{
 
 #[derive(Debug, Clone)]
 enum Step {
-    Frames { count: u64, probability: f32 },
-    Wait { micros: u64, late: u64 },
-    Answer { index: usize, answer: Answer, times: usize },
+    Frames {
+        count: u64,
+        probability: f32,
+    },
+    Wait {
+        micros: u64,
+        late: u64,
+    },
+    Answer {
+        index: usize,
+        answer: Answer,
+        times: usize,
+    },
     /// Everybody does their work in time for a while.
-    Work { rounds: usize },
+    Work {
+        rounds: usize,
+    },
     /// A sound too short to interrupt.
     Cough,
     Client(Input),
@@ -264,21 +276,27 @@ fn the_random_conversations_are_eventful() {
             *counts.entry(name).or_default() += 1;
         }
     }
-    let outcomes = [
-        Outcome::Completed,
-        Outcome::Interrupted,
-        Outcome::Empty,
-        Outcome::Superseded,
-        Outcome::Failed,
-    ];
+    let outcomes =
+        [Outcome::Completed, Outcome::Interrupted, Outcome::Empty, Outcome::Superseded, Outcome::Failed];
     let mut wanted: Vec<String> = outcomes.iter().map(|outcome| format!("{outcome:?}")).collect();
     for by in ["Speech", "Client"] {
         wanted.push(format!("interrupt by {by}, heard something: true"));
         wanted.push(format!("interrupt by {by}, heard something: false"));
     }
     let others = [
-        "audio", "clip", "pause", "resume", "asr_timeout", "llm_timeout", "tts_timeout", "render_timeout",
-        "unknown_chunk", "stale_chunk", "not_manual", "nothing_to_commit", "nothing_to_interrupt",
+        "audio",
+        "clip",
+        "pause",
+        "resume",
+        "asr_timeout",
+        "llm_timeout",
+        "tts_timeout",
+        "render_timeout",
+        "unknown_chunk",
+        "stale_chunk",
+        "not_manual",
+        "nothing_to_commit",
+        "nothing_to_interrupt",
     ];
     wanted.extend(others.map(str::to_owned));
     for name in wanted {

@@ -7,7 +7,10 @@ use super::timeline::{Llm, NEVER, Script, check, check_answer, says};
 #[test]
 fn a_greeting_is_spoken_first() {
     let script = Script { greeting: Some("Good day."), ..Script::default() };
-    check(&script, "2000 ms text hi; 2100 ms close", expect![[r#"
+    check(
+        &script,
+        "2000 ms text hi; 2100 ms close",
+        expect![[r#"
         0 ms      status listening
         0 ms      → speak s0 "Good day."
         30 ms     status speaking #1
@@ -24,13 +27,17 @@ fn a_greeting_is_spoken_first() {
         2100 ms   → cancel reply
         2100 ms   → commit #2: Interrupted, typed "hi", heard ""
         2105 ms   end #2 Interrupted
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_greeting_can_be_interrupted_and_superseded() {
     let script = Script { greeting: Some("Good day to you."), ..Script::default() };
-    check(&script, "500 ms interrupt", expect![[r#"
+    check(
+        &script,
+        "500 ms interrupt",
+        expect![[r#"
         0 ms      status listening
         0 ms      → speak s0 "Good day to you."
         30 ms     status speaking #1
@@ -43,9 +50,13 @@ fn a_greeting_can_be_interrupted_and_superseded() {
         500 ms    → commit #1: Interrupted, heard "Good" of "Good day to you."
         505 ms    end #1 Interrupted
         505 ms    status listening
-    "#]]);
+    "#]],
+    );
     let script = Script { tts_delay: 400, asr: vec![(10, Ok(""))], ..script };
-    check(&script, "0 ms speech; 320 ms silence", expect![[r#"
+    check(
+        &script,
+        "0 ms speech; 320 ms silence",
+        expect![[r#"
         0 ms      status listening
         0 ms      → speak s0 "Good day to you."
         128 ms    speech from 0 ms
@@ -60,7 +71,8 @@ fn a_greeting_can_be_interrupted_and_superseded() {
         874 ms    → commit #2: Empty, heard ""
         879 ms    end #2 Empty
         879 ms    status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -72,7 +84,11 @@ fn speech_starts_with_the_first_segment_while_the_llm_goes_on() {
         (100, Llm::Ends),
     ];
     let script = Script { llm: vec![llm], tts_ms_per_char: 20, ..Script::default() };
-    check_answer(&script, "", 1_185, expect![[r#"
+    check_answer(
+        &script,
+        "",
+        1_185,
+        expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -92,14 +108,22 @@ fn speech_starts_with_the_first_segment_while_the_llm_goes_on() {
         2824 ms   → commit #1: Completed, said "hello", heard "First, a short clause, and then the rest. Late."
         2829 ms   end #1 Completed
         2829 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn synthesis_keeps_no_more_than_so_much_ahead() {
-    let mut script = Script { llm: vec![says("One one one one. Two two two two. Three three. Four.")], ..Script::default() };
+    let mut script = Script {
+        llm: vec![says("One one one one. Two two two two. Three three. Four.")],
+        ..Script::default()
+    };
     script.config.tts_ahead_ms = 500;
-    check_answer(&script, "", 1_185, expect![[r#"
+    check_answer(
+        &script,
+        "",
+        1_185,
+        expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -125,12 +149,17 @@ fn synthesis_keeps_no_more_than_so_much_ahead() {
         4304 ms   → commit #1: Completed, said "hello", heard "One one one one. Two two two two. Three three. Four."
         4309 ms   end #1 Completed
         4309 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_empty_reply_ends_at_once() {
-    check_answer(&Script { llm: vec![vec![(100, Llm::Ends)]], ..Script::default() }, "", 1_185, expect![[r#"
+    check_answer(
+        &Script { llm: vec![vec![(100, Llm::Ends)]], ..Script::default() },
+        "",
+        1_185,
+        expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -138,12 +167,17 @@ fn an_empty_reply_ends_at_once() {
         1334 ms   → commit #1: Completed, said "hello", heard ""
         1339 ms   end #1 Completed
         1339 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_reply_of_which_nothing_can_be_spoken_is_shown() {
-    check_answer(&Script { llm: vec![says("👍\n")], ..Script::default() }, "", 1_185, expect![[r#"
+    check_answer(
+        &Script { llm: vec![says("👍\n")], ..Script::default() },
+        "",
+        1_185,
+        expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -152,12 +186,17 @@ fn a_reply_of_which_nothing_can_be_spoken_is_shown() {
         1334 ms   → commit #1: Completed, said "hello", heard "👍"
         1339 ms   end #1 Completed
         1339 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_reply_without_sound_is_shown() {
-    check_answer(&Script { tts_ms_per_char: 0, ..Script::default() }, "", 1_185, expect![[r#"
+    check_answer(
+        &Script { tts_ms_per_char: 0, ..Script::default() },
+        "",
+        1_185,
+        expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -168,17 +207,27 @@ fn a_reply_without_sound_is_shown() {
         1394 ms   → commit #1: Completed, said "hello", heard "Hello you. How are you?"
         1399 ms   end #1 Completed
         1399 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_reply_that_grows_too_long_is_ended() {
     let mut script = Script {
-        llm: vec![vec![(100, Llm::Says("Ten chars. ")), (50, Llm::Says("More chars. ")), (50, Llm::Says("Lost.")), (5_000, Llm::Ends)]],
+        llm: vec![vec![
+            (100, Llm::Says("Ten chars. ")),
+            (50, Llm::Says("More chars. ")),
+            (50, Llm::Says("Lost.")),
+            (5_000, Llm::Ends),
+        ]],
         ..Script::default()
     };
     script.config.max_reply_chars = 20;
-    check_answer(&script, "", 1_185, expect![[r#"
+    check_answer(
+        &script,
+        "",
+        1_185,
+        expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -197,7 +246,8 @@ fn a_reply_that_grows_too_long_is_ended() {
         2674 ms   → commit #1: Completed, said "hello", heard "Ten chars. More chars."
         2679 ms   end #1 Completed
         2679 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -208,7 +258,11 @@ fn tool_calls_are_told_and_keep_the_llm_alive() {
     };
     script.config.llm_first_token_timeout_ms = 200;
     script.config.llm_token_timeout_ms = 1_000;
-    check_answer(&script, "", 1_185, expect![[r#"
+    check_answer(
+        &script,
+        "",
+        1_185,
+        expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -223,7 +277,8 @@ fn tool_calls_are_told_and_keep_the_llm_alive() {
         3704 ms   → commit #1: Completed, said "hello", heard "Found it."
         3709 ms   end #1 Completed
         3709 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -233,7 +288,10 @@ fn the_next_turn_may_begin_before_the_last_one_is_durable() {
         store: vec![(1_500, Ok(())), (100, Ok(()))],
         ..Script::default()
     };
-    check(&script, "0 ms text one; 400 ms text two; 500 ms text three", expect![[r#"
+    check(
+        &script,
+        "0 ms text one; 400 ms text two; 500 ms text three",
+        expect![[r#"
         0 ms      status listening
         0 ms      → generate for "one"
         0 ms      status thinking #1
@@ -264,12 +322,17 @@ fn the_next_turn_may_begin_before_the_last_one_is_durable() {
         910 ms    end #3 Completed
         1870 ms   end #1 Completed
         1870 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn closing_commits_what_was_heard() {
-    check_answer(&Script::default(), "2300 ms close", 1_185, expect![[r#"
+    check_answer(
+        &Script::default(),
+        "2300 ms close",
+        1_185,
+        expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -286,17 +349,27 @@ fn closing_commits_what_was_heard() {
         2300 ms   → cancel reply
         2300 ms   → commit #1: Interrupted, said "hello", heard "Hello you. How" of "Hello you. How are you?"
         2305 ms   end #1 Interrupted
-    "#]]);
-    check(&Script::default(), "0 ms speech; 640 ms close; 700 ms text late", expect![[r#"
+    "#]],
+    );
+    check(
+        &Script::default(),
+        "0 ms speech; 640 ms close; 700 ms text late",
+        expect![[r#"
         0 ms      status listening
         128 ms    speech from 0 ms
         128 ms    status user_speaking #1
         640 ms    → commit #1: Interrupted, heard ""
         645 ms    end #1 Interrupted
-    "#]]);
-    check_answer(&Script { asr: vec![(NEVER, Ok(""))], ..Script::default() }, "1300 ms close", 1_185, expect![[r#"
+    "#]],
+    );
+    check_answer(
+        &Script { asr: vec![(NEVER, Ok(""))], ..Script::default() },
+        "1300 ms close",
+        1_185,
+        expect![[r#"
         1300 ms   → forget transcribe 1
         1300 ms   → commit #1: Interrupted, heard ""
         1305 ms   end #1 Interrupted
-    "#]]);
+    "#]],
+    );
 }

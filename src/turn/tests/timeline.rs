@@ -329,12 +329,16 @@ impl World {
                 format!("resume {} from chunk {}", number(Some(turn)), from_chunk.0)
             }
             Event::Interrupt { turn, heard_text, reason } => {
+                // The client plays no more; what it has reported is on its way.
+                let on_its_way = self.now_ms + self.script.reports.unwrap_or(0);
+                self.due.retain(|(at, _), input| !matches!(input, Input::Played { .. }) || *at <= on_its_way);
                 format!("interrupt {} by {reason:?}, heard {heard_text:?}", number(Some(turn)))
             }
             Event::ToolCall { turn, name, .. } => format!("tool call {} {name}", number(Some(turn))),
             Event::Metrics { .. } if !self.script.shows_metrics => return,
             Event::Metrics { turn, metrics: m } => {
-                let stages = [m.endpoint, m.asr, m.llm_first_token, m.tts_first_audio, m.first_audio, m.total];
+                let stages =
+                    [m.endpoint, m.asr, m.llm_first_token, m.tts_first_audio, m.first_audio, m.total];
                 let stages = stages.map(|ms| ms.map_or("–".to_owned(), |ms| ms.to_string()));
                 format!("metrics {} {}", number(Some(turn)), stages.join(" · "))
             }
@@ -355,8 +359,12 @@ impl World {
         let when = if since == self.now_ms { "".to_owned() } else { format!(" until {} ms", self.now_ms) };
         let (from, to) = (start / SAMPLES_PER_MS, range.end / SAMPLES_PER_MS);
         let (turn_number, id) = (number(Some(turn)), segment.0);
-        let line =
-            format!("{:<8}  audio {turn_number} s{id} chunks {}–{} ({from}–{to} ms){when}", format!("{since} ms"), first.0, chunk.0);
+        let line = format!(
+            "{:<8}  audio {turn_number} s{id} chunks {}–{} ({from}–{to} ms){when}",
+            format!("{since} ms"),
+            first.0,
+            chunk.0
+        );
         self.lines.push(line);
         self.run = Some((turn, segment, first, since, start));
     }
@@ -402,7 +410,9 @@ fn client_input(what: &str, config: &TurnConfig) -> Input {
         "vad" => configure(&|config| config.detection = TurnDetection::Vad),
         "hangover" => configure(&|config| config.hangover_ms = argument.parse().expect("ms")),
         "min_interrupt" => configure(&|config| config.min_interrupt_ms = argument.parse().expect("ms")),
-        "stale" => Input::Transcribed { job: AsrJob(argument.parse().expect("a job")), result: Err(fault("stale")) },
+        "stale" => {
+            Input::Transcribed { job: AsrJob(argument.parse().expect("a job")), result: Err(fault("stale")) }
+        }
         word => panic!("{word:?} is not a step"),
     }
 }

@@ -379,8 +379,7 @@ impl Speech {
     /// engine has not timed every word of what was heard.
     fn words_within(&self, through: u64) -> Option<usize> {
         let soundless = |segment: &SpokenSegment| segment.closed && segment.samples == 0;
-        let begun =
-            || self.segments.iter().filter(|segment| segment.start < through || soundless(segment));
+        let begun = || self.segments.iter().filter(|segment| segment.start < through || soundless(segment));
         let timed = begun().all(|segment| segment.words == segment.word_ends.len());
         let heard = begun().flat_map(|segment| &segment.word_ends).filter(|end| **end <= through).count();
         timed.then_some(heard)
