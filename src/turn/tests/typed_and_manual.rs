@@ -6,8 +6,7 @@ use super::timeline::{Script, check, says};
 
 #[test]
 fn manual_mode_commits_what_was_said_since_the_last_commit() {
-    let mut script = Script::default();
-    script.llm = vec![says("Yes."), says("No.")];
+    let script = Script { llm: vec![says("Yes."), says("No.")], ..Script::default() };
     let steps = "10 ms manual; 20 ms commit; 500 ms speech; 960 ms commit; 2200 ms clear; 2500 ms commit";
     check(
         &script,
