@@ -20,7 +20,7 @@ struct Conversation {
 impl Conversation {
     fn open() -> Conversation {
         let mut turn = Turn::new(TurnConfig::new(&Config::default(), false));
-        turn.handle(Input::Open { last_turn: TurnId(0), greeting: None }, Time(0));
+        turn.handle(Input::Open { last_turn: TurnId(0) }, Time(0));
         while turn.poll_output().is_some() {}
         Conversation { turn, now: Time(0) }
     }

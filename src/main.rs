@@ -1,1 +1,187 @@
-fn main() {}
+//! The binary: arguments, configuration, models, server. The only place with `anyhow`.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use vivavoce::cli;
+use vivavoce::config::Config;
+use vivavoce::engines::Engines;
+use vivavoce::engines::manifest::Manifest;
+use vivavoce::frontends::server::{self, Server};
+use vivavoce::metrics;
+use vivavoce::session::recording;
+
+/// Self-hosted realtime voice and video conversation server.
+#[derive(Debug, Parser)]
+#[command(name = "vivavoce", version, propagate_version = true)]
+struct Arguments {
+    /// Configuration file [default: config.yml here, if there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve,
+    Say(cli::say::Say),
+    Transcribe(cli::transcribe::Transcribe),
+    /// Show or verify the models that the server uses
+    #[command(subcommand)]
+    Models(ModelsCommand),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Run a recorded session's decisions again and compare every output
+    Replay {
+        /// A recording that `record: true` made
+        file: PathBuf,
+    },
+    Db(cli::db::Db),
+    /// Make access tokens
+    #[command(subcommand)]
+    Token(TokenCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum ModelsCommand {
+    /// What there is, and where it comes from
+    List,
+    /// Check every file against its sha256
+    Verify,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Would the server start with this configuration?
+    Check,
+}
+
+#[derive(Debug, Subcommand)]
+enum TokenCommand {
+    /// Make a token and show it, once
+    Create {
+        /// What it is for
+        #[arg(default_value = "made by hand")]
+        label: String,
+    },
+}
+
+fn main() -> ExitCode {
+    // SAFETY: no other thread exists yet.
+    #[allow(unsafe_code)]
+    unsafe {
+        // The official builds of ONNX Runtime report to their maker otherwise; see engines/onnx.rs.
+        std::env::set_var("ORT_DISABLE_TELEMETRY", "1");
+    }
+    match run(Arguments::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            // One line, whatever the chain of causes.
+            let line = format!("{error:#}").replace('\n', " ");
+            let _ = writeln!(std::io::stderr(), "vivavoce: {line}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let path = arguments.config.as_deref();
+    let mut out = std::io::stdout().lock();
+    // `config check` reports what others would stop at.
+    if let Command::Config(ConfigCommand::Check) = arguments.command {
+        return Ok(exit_code(cli::config_check::run(path, &mut out)?));
+    }
+    let config = Config::load(path)?;
+    match arguments.command {
+        Command::Config(ConfigCommand::Check) => {}
+        Command::Serve => {
+            drop(out);
+            cli::logging::init(&config.log)?;
+            serve(config, arguments.config)?;
+        }
+        Command::Say(say) => say.run(&config, &mut out)?,
+        Command::Transcribe(transcribe) => transcribe.run(&config, &mut out)?,
+        Command::Models(command) => {
+            let manifest = Manifest::builtin()?;
+            let reports = match command {
+                ModelsCommand::List => manifest.list(&config),
+                ModelsCommand::Verify => manifest.verify(&config),
+            };
+            vivavoce::engines::manifest::write_table(&reports, &mut out)?;
+            return Ok(exit_code(reports.iter().all(|report| report.is_present())));
+        }
+        Command::Replay { file } => {
+            let replay = recording::replay(&file)?;
+            writeln!(out, "{} inputs told, {} outputs the same", replay.inputs, replay.outputs)?;
+            if let Some(difference) = replay.difference {
+                writeln!(out, "line {} differs", difference.line)?;
+                writeln!(out, "recorded: {}\nreplayed: {}", difference.recorded, difference.replayed)?;
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        Command::Db(db) => db.run(&config, &mut out)?,
+        Command::Token(TokenCommand::Create { label }) => {
+            let tokens = vivavoce::conversation::TokenStore::open(&config.store.url)?;
+            writeln!(out, "{}", tokens.create(&label)?)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn exit_code(good: bool) -> ExitCode {
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn serve(config: Config, config_path: Option<PathBuf>) -> anyhow::Result<()> {
+    metrics::install()?;
+    // Before the runtime exists: models load on this thread.
+    let engines = Arc::new(Engines::load(&config)?);
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if config.server.executor_threads > 0 {
+        runtime.worker_threads(config.server.executor_threads);
+    }
+    let runtime =
+        runtime.enable_all().thread_name("executor").build().context("cannot start the executor")?;
+    runtime.block_on(async {
+        let listening = Server::listen(Arc::new(config), engines).await?;
+        server::reload_on_hangup(Arc::clone(&listening.server), config_path)?;
+        announce(&listening)?;
+        listening.run(stop_signal()?).await?;
+        anyhow::Ok(())
+    })
+}
+
+/// Says where to go, on standard output: the token is shown here once and nowhere else.
+fn announce(listening: &server::Listening) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let host = server::shown_host(listening.address.ip());
+    let port = listening.address.port();
+    match &listening.new_token {
+        Some(token) => {
+            writeln!(out, "a first access token was made; it is shown only now: {token}")?;
+            writeln!(out, "open http://{host}:{port}/#token={token}")?;
+        }
+        None => writeln!(out, "open http://{host}:{port}/")?,
+    }
+    Ok(out.flush()?)
+}
+
+/// Done at SIGINT or SIGTERM.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

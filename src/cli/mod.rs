@@ -1,5 +1,7 @@
 //! The subcommands of the binary.
 
 pub mod config_check;
-pub mod logging;
 pub mod db;
+pub mod logging;
+pub mod say;
+pub mod transcribe;

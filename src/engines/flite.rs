@@ -21,7 +21,7 @@ use text::Token;
 
 const ENGINE: &str = "flite";
 /// The voices there are.
-const VOICES: [&str; 1] = ["slt"];
+pub const VOICES: [&str; 1] = ["slt"];
 /// What is kept of the pause before the first phone and of the one after the last.
 const LEAD_MS: u32 = 40;
 const TAIL_MS: u32 = 120;

@@ -6,16 +6,16 @@
 //! language model's KV cache) travels *by value* with the work and comes back with the result.
 
 pub mod echo;
+pub mod flite;
 pub mod llm_choice;
 mod load;
 pub mod manifest;
 pub mod onnx;
 pub mod openai_http;
-pub mod scripted;
 pub mod pocketsphinx;
+pub mod scripted;
 pub mod silero;
 pub mod workers;
-pub mod flite;
 
 pub use load::{EngineNames, Engines, load_asr, load_tts};
 

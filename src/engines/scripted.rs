@@ -56,7 +56,7 @@ struct Script {
     llm_calls: AtomicU64,
     tts_calls: AtomicU64,
     clip_calls: AtomicU64,
-    /// [2400] samples: 100 ms of the tone.
+    /// `[2400]` samples: 100 ms of the tone.
     tone: Box<[f32]>,
 }
 

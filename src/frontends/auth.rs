@@ -18,6 +18,8 @@ use crate::conversation::tokens::TokenStore;
 pub const SUBPROTOCOL: &str = "vivavoce.v1";
 /// A sub-protocol that carries a token: browsers can send no Authorization header with a socket.
 const BEARER_SUBPROTOCOL: &str = "bearer.";
+/// A sub-protocol that carries the resume token of a session, for the same reason.
+const RESUME_SUBPROTOCOL: &str = "resume.";
 
 /// The check at the door.
 pub struct Door {
@@ -140,10 +142,17 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
     });
-    of_header.or_else(|| {
-        let offered = text(headers, header::SEC_WEBSOCKET_PROTOCOL.as_str())?;
-        offered.split(',').find_map(|protocol| protocol.trim().strip_prefix(BEARER_SUBPROTOCOL))
-    })
+    of_header.or_else(|| in_subprotocol(headers, BEARER_SUBPROTOCOL))
+}
+
+/// The resume token among the sub-protocols of a request.
+pub fn resume_token(headers: &HeaderMap) -> Option<&str> {
+    in_subprotocol(headers, RESUME_SUBPROTOCOL)
+}
+
+fn in_subprotocol<'a>(headers: &'a HeaderMap, prefix: &str) -> Option<&'a str> {
+    let offered = text(headers, header::SEC_WEBSOCKET_PROTOCOL.as_str())?;
+    offered.split(',').find_map(|protocol| protocol.trim().strip_prefix(prefix))
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

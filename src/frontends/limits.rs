@@ -85,7 +85,8 @@ mod tests {
     fn after(first: usize, every_ms: u64, samples: usize) -> Option<usize> {
         let mut allowance = Allowance::new(&Limits { audio_speed: 2.0, ..Limits::default() });
         allowance.audio(first, Duration::ZERO).ok()?;
-        (1..2_000).find(|n| allowance.audio(samples, Duration::from_millis(n * every_ms)).is_err())
+        (1..2_000)
+            .find(|n| allowance.audio(samples, Duration::from_millis(n * every_ms)).is_err())
             .map(|n| n as usize)
     }
 
@@ -103,7 +104,8 @@ mod tests {
 
     #[test]
     fn messages_and_bad_messages_run_out() {
-        let mut allowance = Allowance::new(&Limits { messages_per_second: 1, bad_messages: 2, ..Limits::default() });
+        let mut allowance =
+            Allowance::new(&Limits { messages_per_second: 1, bad_messages: 2, ..Limits::default() });
         let allowed = (0..20).take_while(|_| allowance.message(Duration::ZERO).is_ok()).count();
         assert_eq!(allowed, 10);
         assert!(allowance.message(Duration::from_secs(60)).is_ok());

@@ -9,20 +9,42 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; media-src 'self' blob
      connect-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'";
 
 macro_rules! files {
-    ($($name:literal $mime:literal),* $(,)?) => {
+    ($($name:literal $mime:expr),* $(,)?) => {
         &[$(($name, $mime, include_str!(concat!("../../web/", $name)))),*]
     };
 }
 
 const HTML: &str = "text/html; charset=utf-8";
-const FILES: &[(&str, &str, &str)] = files!();
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const FILES: &[(&str, &str, &str)] = files! {
+    "index.html" HTML,
+    "style.css" "text/css; charset=utf-8",
+    "icon.svg" "image/svg+xml",
+    "capture-worklet.js" SCRIPT,
+    "clip.js" SCRIPT,
+    "devices.js" SCRIPT,
+    "latency.js" SCRIPT,
+    "main.js" SCRIPT,
+    "microphone.js" SCRIPT,
+    "notices.js" SCRIPT,
+    "pcm.js" SCRIPT,
+    "playback-queue.js" SCRIPT,
+    "playback-worklet.js" SCRIPT,
+    "player.js" SCRIPT,
+    "problems.js" SCRIPT,
+    "protocol.js" SCRIPT,
+    "resampler.js" SCRIPT,
+    "state.js" SCRIPT,
+    "transcript-view.js" SCRIPT,
+    "transcript.js" SCRIPT,
+};
 
 /// `/`
 pub async fn index() -> Response {
     file("index.html")
 }
 
-/// `/web/{name}`
+/// `/{name}`
 pub async fn asset(Path(name): Path<String>) -> Response {
     file(&name)
 }

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::admission::Admission;
 use super::auth::{Door, Refusal};
+use super::listener::{LimitedListener, Peer};
 use super::{ops, pages, sessions_api, voice_ws};
 use crate::config::{Config, Persona};
 use crate::conversation::error::StoreError;
@@ -74,7 +75,8 @@ impl Server {
     pub async fn listen(config: Arc<Config>, engines: Arc<Engines>) -> Result<Listening, StartError> {
         let address = format!("{}:{}", config.server.host, config.server.port);
         let bind = |source| StartError::Bind { address: address.clone(), source };
-        let listener = TcpListener::bind((config.server.host.as_str(), config.server.port)).await.map_err(bind)?;
+        let listener =
+            TcpListener::bind((config.server.host.as_str(), config.server.port)).await.map_err(bind)?;
         let bound = listener.local_addr().map_err(bind)?;
         let log = ConversationLog::open(&config.store.url)?;
         let tokens = Arc::new(TokenStore::open(&config.store.url)?);
@@ -108,7 +110,7 @@ impl Server {
     fn router(self: &Arc<Self>) -> Router {
         Router::new()
             .route("/", get(pages::index))
-            .route("/web/{name}", get(pages::asset))
+            .route("/{name}", get(pages::asset))
             .route("/ws/chat", get(voice_ws::upgrade))
             .route("/api/sessions/{id}", get(sessions_api::get))
             .route("/healthz", get(ops::healthz))
@@ -123,11 +125,8 @@ impl Listening {
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
         let Listening { server, listener, .. } = self;
         let drain_limit = Duration::from_millis(server.config.server.drain_ms);
-        let service = server.router().into_make_service_with_connect_info::<SocketAddr>();
-        let limited = LimitedListener {
-            listener,
-            permits: Arc::new(tokio::sync::Semaphore::new(server.config.limits.connections)),
-        };
+        let service = server.router().into_make_service_with_connect_info::<Peer>();
+        let limited = LimitedListener::new(listener, server.config.limits.connections);
         let draining = Arc::clone(&server);
         let serve = axum::serve(limited, service).with_graceful_shutdown(async move {
             stop.await;
@@ -174,82 +173,6 @@ pub fn error(status: StatusCode, code: &str, message: &str) -> Response {
 /// Somebody who does not come in.
 pub fn refusal(refusal: &Refusal) -> Response {
     error(refusal.status(), refusal.code(), &refusal.to_string())
-}
-
-/// Accepts at most `limits.connections` at a time; more wait in the system's queue.
-struct LimitedListener {
-    listener: TcpListener,
-    permits: Arc<tokio::sync::Semaphore>,
-}
-
-impl axum::serve::Listener for LimitedListener {
-    type Io = Counted;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Counted, SocketAddr) {
-        let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
-        let (stream, address) = axum::serve::Listener::accept(&mut self.listener).await;
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!("no TCP_NODELAY: {error}");
-        }
-        (Counted { stream, _permit: permit }, address)
-    }
-
-    fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-}
-
-/// A connection that gives its place back when it is closed.
-struct Counted {
-    stream: tokio::net::TcpStream,
-    _permit: Option<tokio::sync::OwnedSemaphorePermit>,
-}
-
-impl tokio::io::AsyncRead for Counted {
-    fn poll_read(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-        buffer: &mut tokio::io::ReadBuf<'_>,
-    ) -> std::task::Poll<std::io::Result<()>> {
-        std::pin::Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl tokio::io::AsyncWrite for Counted {
-    fn poll_write(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-        bytes: &[u8],
-    ) -> std::task::Poll<std::io::Result<usize>> {
-        std::pin::Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-        slices: &[std::io::IoSlice<'_>],
-    ) -> std::task::Poll<std::io::Result<usize>> {
-        std::pin::Pin::new(&mut self.stream).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<std::io::Result<()>> {
-        std::pin::Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<std::io::Result<()>> {
-        std::pin::Pin::new(&mut self.stream).poll_shutdown(context)
-    }
 }
 
 /// Where an address may be reached by a person on this machine.

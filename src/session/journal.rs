@@ -30,10 +30,11 @@ impl Journal {
     pub fn commit(&mut self, commit: Commit, done: impl FnOnce(Result<(), Fault>) + Send + 'static) {
         let events = events_of(commit);
         let on_durable = move |result: Result<_, crate::conversation::error::StoreError>| {
-            done(result.map(drop).map_err(|error| Fault {
-                code: error.code().to_owned(),
-                message: error.to_string(),
-            }));
+            done(
+                result
+                    .map(drop)
+                    .map_err(|error| Fault { code: error.code().to_owned(), message: error.to_string() }),
+            );
         };
         self.writer.append_turn(&events, Box::new(on_durable));
     }
@@ -69,7 +70,8 @@ impl Journal {
 }
 
 fn events_of(commit: Commit) -> Vec<Event> {
-    let Commit { turn: TurnId(turn), user, typed, assistant, whole_reply, estimated, outcome, metrics } = commit;
+    let Commit { turn: TurnId(turn), user, typed, assistant, whole_reply, estimated, outcome, metrics } =
+        commit;
     let outcome = match outcome {
         Outcome::Completed => TurnOutcome::Completed,
         Outcome::Interrupted => TurnOutcome::Interrupted,
@@ -78,9 +80,14 @@ fn events_of(commit: Commit) -> Vec<Event> {
         Outcome::Failed => TurnOutcome::Failed,
     };
     let asked = user.map(|text| Event::UserMessage(UserMessage { turn, text, typed }));
-    let answered = (!assistant.is_empty() || whole_reply.is_some()).then(|| {
-        Event::AssistantMessage(AssistantMessage { turn, text: assistant, whole_reply, estimated, outcome })
-    });
+    let something = !assistant.is_empty() || whole_reply.is_some();
+    let answered = something.then_some(Event::AssistantMessage(AssistantMessage {
+        turn,
+        text: assistant,
+        whole_reply,
+        estimated,
+        outcome,
+    }));
     let end = Event::TurnEnd(TurnEnd { turn, outcome, metrics: by_stage(&metrics) });
     asked.into_iter().chain(answered).chain([end]).collect()
 }

@@ -159,7 +159,8 @@ pub struct Difference {
 pub fn replay(path: &Path) -> Result<Replay, RecordingError> {
     let in_file = |source| RecordingError::File { path: path.to_owned(), source };
     let mut lines = BufReader::new(File::open(path).map_err(in_file)?).lines().enumerate();
-    let parse_error = |line: usize, message: String| RecordingError::Line { path: path.to_owned(), line, message };
+    let parse_error =
+        |line: usize, message: String| RecordingError::Line { path: path.to_owned(), line, message };
 
     let (_, first) = lines.next().ok_or_else(|| parse_error(1, "the file is empty".to_owned()))?;
     let header: Header = serde_json::from_str(&first.map_err(in_file)?)

@@ -68,7 +68,10 @@ mod tests {
             audio.push(&[0.0, 0.5]);
             audio.push(&[-0.5, 1.0]);
             assert_eq!(&audio.cut(&(0..1))[..], &[0, 0]);
-            let two: Vec<u8> = [pcm::i16_from_f32(0.5), pcm::i16_from_f32(-0.5)].iter().flat_map(|s| s.to_le_bytes()).collect();
+            let two: Vec<u8> = [pcm::i16_from_f32(0.5), pcm::i16_from_f32(-0.5)]
+                .iter()
+                .flat_map(|s| s.to_le_bytes())
+                .collect();
             assert_eq!(&audio.cut(&(1..3))[..], &two[..]);
             audio.push(&[0.0]);
             assert_eq!(audio.cut(&(3..5)).len(), 4);

@@ -20,7 +20,7 @@ use crate::turn::io::{AsrJob, Fault, Heard, Input, ReplyId, SegmentId, TurnId, W
 #[derive(Debug)]
 pub enum Arrival {
     /// A frame was judged.
-    Judged(VadFrame, Result<(), EngineError>),
+    Judged(Box<VadFrame>, Result<(), EngineError>),
     /// Something that the turn machine takes as it is.
     Input(Input),
     /// The LLM has ended.
@@ -62,21 +62,34 @@ impl Work {
         }
     }
 
-    /// Judges a frame.
-    pub fn judge(&self, frame: VadFrame) -> Result<(), Saturated> {
+    /// The same for the last word of a piece of work.
+    fn deliver_last(&self) -> impl FnOnce(Arrival) + Send + 'static + use<> {
         let deliver = self.deliver();
-        let done = Box::new(move |(frame, result)| drop(deliver(Arrival::Judged(frame, result))));
+        move |arrival| {
+            let _ = deliver(arrival);
+        }
+    }
+
+    /// Judges a frame.
+    pub fn judge(&self, frame: Box<VadFrame>) -> Result<(), Saturated> {
+        let deliver = self.deliver_last();
+        let done = Box::new(move |(frame, result)| deliver(Arrival::Judged(frame, result)));
         self.engines.vad.submit(VadWork { frame, done })
     }
 
     /// Recognises an utterance.
-    pub fn transcribe(&mut self, job: AsrJob, pcm: Vec<i16>, language: Option<String>) -> Result<(), Saturated> {
+    pub fn transcribe(
+        &mut self,
+        job: AsrJob,
+        pcm: Vec<i16>,
+        language: Option<String>,
+    ) -> Result<(), Saturated> {
         let cancel = CancelToken::new();
         self.recognition.insert(job, cancel.clone());
-        let deliver = self.deliver();
+        let deliver = self.deliver_last();
         let done = Box::new(move |result: Result<Transcript, EngineError>| {
             let result = result.map(|t| Heard { text: t.text, language: t.language }).map_err(fault);
-            let _ = deliver(Arrival::Input(Input::Transcribed { job, result }));
+            deliver(Arrival::Input(Input::Transcribed { job, result }));
         });
         self.engines.asr.submit(AsrWork { pcm, language, cancel, done })
     }
@@ -96,15 +109,14 @@ impl Work {
         max_new_tokens: u32,
     ) -> Result<(), Saturated> {
         let cancel = self.cancel_of(reply).1;
-        let (deliver, deliver_end) = (self.deliver(), self.deliver());
+        let (deliver, deliver_last) = (self.deliver(), self.deliver_last());
         let sink = Box::new(move |event| {
             deliver(Arrival::Input(match event {
                 LlmEvent::Text(text) => Input::Token { reply, text },
                 LlmEvent::ToolCall { name, arguments, .. } => Input::ToolCall { reply, name, arguments },
             }))
         });
-        let done =
-            Box::new(move |(state, result)| drop(deliver_end(Arrival::Generated(reply, state, result))));
+        let done = Box::new(move |(state, result)| deliver_last(Arrival::Generated(reply, state, result)));
         let state = std::mem::take(&mut self.llm_state);
         let request = LlmRequest { messages, tools: Vec::new(), max_new_tokens };
         self.engines.llm.submit(LlmWork { request, state, cancel, sink, done })
@@ -126,7 +138,7 @@ impl Work {
         voice: Option<String>,
     ) -> Result<(), Saturated> {
         let cancel = self.cancel_of(reply).0;
-        let (deliver, deliver_end) = (self.deliver(), self.deliver());
+        let (deliver, deliver_last) = (self.deliver(), self.deliver_last());
         let sink = Box::new(move |event| match event {
             TtsEvent::Audio(samples) => deliver(Arrival::Speech(reply, segment, samples, Vec::new())),
             TtsEvent::Words(words) => deliver(Arrival::Speech(reply, segment, Vec::new(), words)),
@@ -134,7 +146,7 @@ impl Work {
         });
         let done = Box::new(move |result: Result<(), EngineError>| {
             let result = result.map_err(fault);
-            let _ = deliver_end(Arrival::Input(Input::Spoken { reply, segment, result }));
+            deliver_last(Arrival::Input(Input::Spoken { reply, segment, result }));
         });
         self.engines.tts.submit(TtsWork { text, voice, cancel, sink, done })
     }
@@ -142,8 +154,8 @@ impl Work {
     /// Renders the clip of a reply.
     pub fn render(&mut self, reply: ReplyId, audio: Vec<f32>, text: String) -> Result<(), Saturated> {
         let cancel = self.cancel_of(reply).0;
-        let deliver = self.deliver();
-        let done = Box::new(move |result| drop(deliver(Arrival::Rendered(reply, result))));
+        let deliver = self.deliver_last();
+        let done = Box::new(move |result| deliver(Arrival::Rendered(reply, result)));
         let Some(clip) = &self.engines.clip else { return Err(Saturated { pool: "clip" }) };
         clip.submit(ClipWork { audio, text, cancel, done })
     }
@@ -165,10 +177,24 @@ impl Work {
         }
     }
 
-    /// Told when a turn's events are durable: goes into the inbox from the log's writer thread.
+    /// Told when a turn's events are durable, or cannot be made so: goes into the inbox from the
+    /// log's writer thread. A log that refuses at once calls back on the actor's own thread, which
+    /// may not wait for its own inbox.
     pub fn committed(&self, turn: TurnId) -> impl FnOnce(Result<(), Fault>) + Send + 'static + use<> {
-        let deliver = self.deliver();
-        move |result| drop(deliver(Arrival::Input(Input::Committed { turn, result })))
+        let inbox = self.inbox.clone();
+        move |result| {
+            let arrival = Arrival::Input(Input::Committed { turn, result });
+            match tokio::runtime::Handle::try_current() {
+                Ok(executor) => {
+                    executor.spawn(async move {
+                        let _ = inbox.send(arrival).await;
+                    });
+                }
+                Err(_) => {
+                    let _ = inbox.blocking_send(arrival);
+                }
+            }
+        }
     }
 
     /// The stop signals of a reply, of all of it and of its LLM; a new reply replaces the one before.

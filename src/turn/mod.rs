@@ -109,7 +109,8 @@ impl Turn {
             return;
         }
         match input {
-            Input::Open { last_turn, greeting } => self.on_open(last_turn, greeting),
+            Input::Open { last_turn } => self.on_open(last_turn),
+            Input::Greet { text } => self.on_greet(&text),
             Input::Frame { probability } => self.on_frame(probability),
             Input::Commit => self.on_commit(),
             Input::Clear => self.on_clear(),
@@ -166,15 +167,18 @@ impl Turn {
         self.user.is_none() && self.reply.is_none() && self.ending.is_empty()
     }
 
-    fn on_open(&mut self, last_turn: TurnId, greeting: Option<String>) {
+    fn on_open(&mut self, last_turn: TurnId) {
         if std::mem::replace(&mut self.opened, true) {
             return;
         }
         self.last_turn = self.last_turn.max(last_turn);
         self.tell(Event::Status { state: State::Listening, turn: None });
-        if let Some(text) = greeting.filter(|text| !text.trim().is_empty()) {
+    }
+
+    fn on_greet(&mut self, text: &str) {
+        if self.user.is_none() && self.reply.is_none() {
             let turn = self.new_turn();
-            self.start_fixed_reply(turn, &text);
+            self.start_fixed_reply(turn, text);
         }
     }
 

@@ -5,14 +5,14 @@
 
 pub mod wire;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{ConnectInfo, Query, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use serde::Deserialize;
@@ -22,8 +22,9 @@ use tokio_tungstenite::tungstenite;
 use tracing::Instrument;
 
 use super::admission::{Admitted, Refused};
-use super::auth::{SUBPROTOCOL, Visitor};
+use super::auth::{self, SUBPROTOCOL, Visitor};
 use super::limits::{Allowance, Excess};
+use super::listener::Peer;
 use super::server::{self, Server};
 use crate::audio::pcm;
 use crate::conversation::ids::SessionId;
@@ -43,6 +44,8 @@ const INBOUND_MESSAGES: usize = 32;
 const WRITE_BATCH: usize = 32;
 /// Small buffers: a listening session should cost little memory.
 const SOCKET_BUFFER_BYTES: usize = 8 * 1_024;
+/// The socket's last messages may take so long.
+const LAST_WRITES: Duration = Duration::from_secs(2);
 /// A client that gave no sign of life for so many pings is gone.
 const MISSED_PINGS: u32 = 3;
 
@@ -66,11 +69,12 @@ pub struct ChatQuery {
 /// `GET /ws/chat?agent=NAME&session=ID&resume_token=TOKEN`
 pub async fn upgrade(
     State(server): State<Arc<Server>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
     Query(query): Query<ChatQuery>,
     headers: HeaderMap,
-    socket: WebSocketUpgrade,
+    socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
+    let resume_token = auth::resume_token(&headers).map(str::to_owned);
     let visitor = {
         let server = Arc::clone(&server);
         match tokio::task::spawn_blocking(move || server.door.admit(&headers)).await {
@@ -96,7 +100,14 @@ pub async fn upgrade(
             return server::error(status, "busy", &refused.to_string());
         }
     };
-    let (writer, hello) = match open_history(&server, query, visitor).await {
+    // A browser's script cannot see why a socket was refused. It asks again without an upgrade, and
+    // gets one of the answers above, or this one.
+    let socket = match socket {
+        Ok(socket) => socket,
+        Err(rejection) => return rejection.into_response(),
+    };
+    let resume_token = query.resume_token.or(resume_token);
+    let (writer, hello) = match open_history(&server, query.session, resume_token, visitor).await {
         Ok(opened) => opened,
         Err(response) => return *response,
     };
@@ -109,14 +120,16 @@ pub async fn upgrade(
         .write_buffer_size(0)
         .on_upgrade(move |socket| {
             let span = tracing::info_span!("session", session_id = %hello.session_id);
-            serve(server, admitted, writer, hello, socket).instrument(span)
+            let sessions = server.sessions.clone();
+            sessions.track_future(serve(server, admitted, writer, hello, socket).instrument(span))
         })
 }
 
 /// A new place in the log, or that of a conversation that goes on.
 async fn open_history(
     server: &Arc<Server>,
-    query: ChatQuery,
+    session: Option<String>,
+    resume_token: Option<String>,
     visitor: Visitor,
 ) -> Result<(SessionWriter, Hello), Box<Response>> {
     let names = &server.engines.names;
@@ -127,7 +140,7 @@ async fn open_history(
         agent: DEFAULT_AGENT.to_owned(),
         engines: names.clone(),
     };
-    let Some(id) = query.session else {
+    let Some(id) = session else {
         let known = [("vad", &names.vad), ("asr", &names.asr), ("llm", &names.llm), ("tts", &names.tts)];
         let mut engines: std::collections::BTreeMap<String, String> =
             known.map(|(task, name)| (task.to_owned(), name.clone())).into();
@@ -150,7 +163,7 @@ async fn open_history(
         let id = started.writer.session_id();
         return Ok((started.writer, hello(id, started.resume_token, false)));
     };
-    let token = query.resume_token.unwrap_or_default();
+    let token = resume_token.unwrap_or_default();
     let server = Arc::clone(server);
     let resumed = tokio::task::spawn_blocking(move || {
         let id = id.parse::<SessionId>().ok()?;
@@ -169,24 +182,27 @@ async fn open_history(
     }
 }
 
-async fn serve(server: Arc<Server>, admitted: Admitted, writer: SessionWriter, hello: Hello, socket: WebSocket) {
+async fn serve(
+    server: Arc<Server>,
+    admitted: Admitted,
+    writer: SessionWriter,
+    hello: Hello,
+    socket: WebSocket,
+) {
     let config = &server.config;
     let clips = server.engines.clip.is_some();
     let persona = server.persona();
     let settings = Settings::new(config, &persona, clips);
     let (to_client, outbound) = mpsc::channel(config.limits.outbound_messages);
     let (to_session, inbound) = mpsc::channel(INBOUND_MESSAGES);
-    let recorder = config.record.then(|| Recorder::create(&config.record_dir, &hello.session_id, &settings.turn));
+    let recorder =
+        config.record.then(|| Recorder::create(&config.record_dir, &hello.session_id, &settings.turn));
     let recorder = recorder.and_then(|made| {
         made.inspect_err(|error| tracing::error!("this session is not recorded: {error}")).ok()
     });
     let greeting = persona.greeting_text().filter(|_| !hello.resumed);
-    let video_mode = ToClient::VideoMode { enabled: clips, reason: server.engines.video_fault.clone() };
-    for message in [ToClient::Hello(hello), video_mode] {
-        // The queue is empty: this cannot wait.
-        let _ = to_client.try_send(message);
-    }
     let start = Start {
+        hello,
         config: Arc::clone(config),
         engines: Arc::clone(&server.engines),
         journal: Journal::new(writer),
@@ -195,7 +211,7 @@ async fn serve(server: Arc<Server>, admitted: Admitted, writer: SessionWriter, h
         recorder,
         drain: server.drain.clone(),
     };
-    let session = server.sessions.spawn(
+    let mut session = tokio::spawn(
         async move {
             session::run(start, inbound, to_client).await;
             drop(admitted);
@@ -203,26 +219,33 @@ async fn serve(server: Arc<Server>, admitted: Admitted, writer: SessionWriter, h
         .in_current_span(),
     );
 
-    let (sink, stream) = socket.split();
+    let (sink, mut stream) = socket.split();
     let (replies, direct) = mpsc::channel(INBOUND_MESSAGES);
     let ping = Duration::from_secs(config.limits.ping_s);
     let mut writer = tokio::spawn(write(sink, outbound, direct, ping).in_current_span());
-    let reader = read(stream, &server, &to_session, &replies);
-    tokio::select! {
-        farewell = reader => {
+    // Whoever is done first ends the others: without a reader the session's input ends, without a
+    // session the writer's does.
+    let session_is_over = tokio::select! {
+        farewell = read(&mut stream, &server, &to_session, &replies) => {
             if let Some(farewell) = farewell {
                 let _ = replies.try_send(farewell);
             }
-            drop((to_session, replies));
-            // The session ends, and with it the writer's queue. A client that does not read is not
-            // waited for.
-            let _ = session.await;
-            if tokio::time::timeout(Duration::from_secs(1), &mut writer).await.is_err() {
-                writer.abort();
-            }
+            false
         }
-        _ = &mut writer => {}
+        _ = &mut writer => false,
+        _ = &mut session => true,
+    };
+    drop((to_session, replies));
+    if !session_is_over {
+        let _ = session.await;
     }
+    // A client that does not read is not waited for.
+    if !writer.is_finished() && tokio::time::timeout(LAST_WRITES, &mut writer).await.is_err() {
+        writer.abort();
+    }
+    // What is still coming in is read, or TCP would reset the connection and the goodbye with it.
+    let rest = async { while let Some(Ok(_)) = stream.next().await {} };
+    let _ = tokio::time::timeout(LAST_WRITES, rest).await;
 }
 
 /// What the reader has to say to the client itself.
@@ -233,7 +256,7 @@ enum Direct {
 
 /// Reads until the client is gone or has to go.
 async fn read(
-    mut stream: SplitStream<WebSocket>,
+    stream: &mut SplitStream<WebSocket>,
     server: &Server,
     to_session: &mpsc::Sender<FromClient>,
     replies: &mpsc::Sender<Direct>,
@@ -245,7 +268,9 @@ async fn read(
     loop {
         let message = match tokio::time::timeout(patience, stream.next()).await {
             Ok(Some(Ok(message))) => message,
-            Ok(Some(Err(error))) => return is_too_big(error).then_some(Direct::Close(close::TOO_BIG, "too big")),
+            Ok(Some(Err(error))) => {
+                return is_too_big(error).then_some(Direct::Close(close::TOO_BIG, "too big"));
+            }
             Ok(None) | Err(_) => return None,
         };
         let now = began.elapsed();

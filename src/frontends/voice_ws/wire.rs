@@ -197,12 +197,9 @@ fn event_message(event: &Event) -> Option<ServerMessage<'_>> {
         }
         Event::Metrics { turn, metrics } => ServerMessage::Metrics { turn_id: *turn, metrics: *metrics },
         Event::TurnEnd { turn, outcome } => ServerMessage::TurnEnd { turn_id: *turn, outcome: *outcome },
-        Event::Error { turn, fault } => ServerMessage::Error {
-            code: &fault.code,
-            message: &fault.message,
-            turn_id: *turn,
-            fatal: false,
-        },
+        Event::Error { turn, fault } => {
+            ServerMessage::Error { code: &fault.code, message: &fault.message, turn_id: *turn, fatal: false }
+        }
         // `status` says as much, and data comes as messages of its own.
         Event::SpeechStarted { .. }
         | Event::SpeechStopped { .. }

@@ -85,7 +85,7 @@ fn explore(driver: &Driver, depth: usize) -> usize {
 /// A conversation that has come as far as `until`.
 fn situation(config: TurnConfig, until: impl Fn(&Output) -> bool) -> Driver {
     let mut driver = Driver::new(config, true);
-    driver.feed(Input::Open { last_turn: TurnId(0), greeting: None });
+    driver.feed(Input::Open { last_turn: TurnId(0) });
     driver.frames(3, 0.9);
     driver.frames(2, 0.1);
     for _ in 0..200 {

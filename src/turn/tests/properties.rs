@@ -84,7 +84,8 @@ fn garbage() -> impl Strategy<Value = Input> {
         }),
         Just(Input::Tick),
         Just(Input::Frame { probability: f32::INFINITY }),
-        Just(Input::Open { last_turn: TurnId(0), greeting: Some("Hello again.".to_owned()) }),
+        Just(Input::Open { last_turn: TurnId(0) }),
+        Just(Input::Greet { text: "Hello again.".to_owned() }),
     ]
 }
 
@@ -150,8 +151,10 @@ fn changed(mut config: TurnConfig, which: usize) -> TurnConfig {
 
 fn run(config: TurnConfig, greeting: bool, times_words: bool, steps: &[Step]) -> Driver {
     let mut driver = Driver::new(config, times_words);
-    let greeting = greeting.then(|| "Good day to you. What is it?".to_owned());
-    driver.feed(Input::Open { last_turn: TurnId(3), greeting });
+    driver.feed(Input::Open { last_turn: TurnId(3) });
+    if greeting {
+        driver.feed(Input::Greet { text: "Good day to you. What is it?".to_owned() });
+    }
     for step in steps {
         match step.clone() {
             Step::Frames { count, probability } => driver.frames(count, probability),

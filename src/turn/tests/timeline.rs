@@ -137,8 +137,10 @@ impl World {
     fn play(mut self, steps: &str) -> String {
         let mut steps: Vec<(u64, &str)> = steps.split(';').map(parse_step).collect();
         steps.reverse();
-        let greeting = self.script.greeting.map(str::to_owned);
-        self.feed(Input::Open { last_turn: TurnId(0), greeting });
+        self.feed(Input::Open { last_turn: TurnId(0) });
+        if let Some(text) = self.script.greeting {
+            self.feed(Input::Greet { text: text.to_owned() });
+        }
         let (mut speaks, mut closed, mut frames) = (false, false, 0_u64);
         let mut last_step_ms = 0;
         loop {
