@@ -28,7 +28,9 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::config::Config;
-use crate::engines::{CancelToken, Clip, EngineError, Engines, VAD_FRAME_SAMPLES, VadFrame, VadState};
+use crate::engines::{
+    CancelToken, Clip, EngineError, Engines, INPUT_RATE_HZ, VAD_FRAME_SAMPLES, VadFrame, VadState,
+};
 use crate::metrics::{self, Direction};
 use crate::turn::Turn;
 use crate::turn::io::{Event, Fault, Input, Output, ReplyId, Time};
@@ -43,8 +45,9 @@ use work::{Arrival, Work};
 
 /// Results of worker threads that wait for the actor.
 const INBOX_LENGTH: usize = 64;
-/// Audio that waits for the VAD, at most: beyond it the server is too slow for this client.
-const MAX_BACKLOG_SAMPLES: usize = 10 * crate::engines::INPUT_RATE_HZ as usize;
+/// Audio that waits for the VAD, at most: twice what a client may send in one burst (ten seconds'
+/// allowance at `limits.audio_speed`). Beyond it the server is too slow for this client.
+const MAX_BACKLOG_S: f32 = 20.0;
 /// After the client is gone, the last turn may take so long to become durable.
 const LAST_COMMIT: Duration = Duration::from_secs(5);
 
@@ -219,7 +222,8 @@ impl Session {
             FromClient::Audio(pcm) => {
                 self.microphone.push(&pcm);
                 self.judge_next_frame();
-                if self.microphone.backlog() > MAX_BACKLOG_SAMPLES {
+                let most = MAX_BACKLOG_S * self.config.limits.audio_speed * INPUT_RATE_HZ as f32;
+                if self.microphone.backlog() as f32 > most {
                     self.fail_session("saturated", "audio comes in faster than the server can judge it");
                 }
             }

@@ -148,7 +148,7 @@ async fn a_huge_message_closes_the_socket_as_too_big() {
 #[tokio::test]
 async fn a_client_that_does_not_read_is_cut_off() {
     let server = TestServer::start(|config| {
-        config.limits.outbound_messages = 8;
+        config.limits.outbound_messages = 40;
         config.limits.messages_per_second = 100_000;
     });
     let url = server.url();
