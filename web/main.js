@@ -4,7 +4,8 @@
 // What tests and style sheets may read: data attributes of <body>: connection (connecting · open ·
 // waiting · closed), state (the server's), look (what is shown: state.js), microphone (unavailable ·
 // off · starting · on), held (true while the server holds a reply), sounding (true while audio is
-// played), audio (state of the AudioContext), played (the last chunk reported as heard).
+// played), audio (state of the AudioContext), played (the last chunk reported as heard), resumed
+// (whether the server took an earlier conversation up again).
 
 import { ClipStage } from './clip.js';
 import { DeviceChoice } from './devices.js';
@@ -184,6 +185,7 @@ function onSession({ resumed, engines = {} }) {
   // Chunk ids and, in a new conversation, turn ids count from the start again.
   [replyTurn, silencedTurn, lastHeard] = [undefined, undefined, {}];
   turnOfChunk.clear();
+  page.resumed = resumed;
   transcript.restart(resumed ? '' : 'A new conversation');
   byId('engines').replaceChildren(
     ...engineNames(engines).flatMap(([task, name]) => {

@@ -1,5 +1,6 @@
 //! One binary with all integration tests: real sockets, real engines, real files.
 
+mod browser;
 mod openai;
 mod packaging;
 mod silero;

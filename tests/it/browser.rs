@@ -1,0 +1,314 @@
+//! The page in headless Chromium against the real server: what a person would see and do.
+
+mod chromium;
+mod server;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use serde::Deserialize;
+use vivavoce::audio::wav::WavWriter;
+use vivavoce::config::Config;
+use vivavoce::engines::flite::FliteTts;
+use vivavoce::engines::{CancelToken, OUTPUT_RATE_HZ, Tts, TtsEvent};
+
+use chromium::{Chromium, Microphone, key};
+use server::Server;
+
+const FIRST_QUESTION: &str = "What time do you open tomorrow?";
+const SECOND_QUESTION: &str = "And where can I park my car?";
+/// Half a minute of speech: no interruption of it comes too late.
+const LONG_REPLY: &str = "We open at eight in the morning, and we close at six in the evening. \
+    On Saturdays we open at nine, and we close at one. On Sundays and on public holidays nobody is here. \
+    In July the house is closed for two weeks, because everybody is at the sea. \
+    If you would like to see the doctor on the day itself, please call before ten. \
+    For anything that can wait, I can offer you a time in the next three weeks. \
+    You can also write to us at any time, and somebody will answer you within a day.";
+const SHORT_REPLY: &str = "There is a car park behind the house.";
+
+/// What a scenario says about its server.
+fn scripts() -> String {
+    format!(
+        "scripted:\n  transcripts: [{FIRST_QUESTION:?}, {SECOND_QUESTION:?}]\n  \
+         replies: [{LONG_REPLY:?}, {SHORT_REPLY:?}]\n"
+    )
+}
+
+/// An entry of the transcript, as it is shown.
+#[derive(Debug, Deserialize)]
+struct Entry {
+    role: String,
+    turn: String,
+    outcome: String,
+    /// What is there to read without the part that is struck out.
+    heard: String,
+    unheard: String,
+}
+
+/// Keeps a record of what the page was, from now on.
+const WATCH: &str = "
+    window.seen = { state: [], played: [] };
+    new MutationObserver((changes) => {
+      for (const { attributeName } of changes) {
+        const name = attributeName.slice('data-'.length);
+        window.seen[name].push(document.body.dataset[name]);
+      }
+    }).observe(document.body, {
+      attributes: true,
+      attributeFilter: Object.keys(window.seen).map((name) => `data-${name}`),
+    });";
+
+const OPEN: &str = "document.body.dataset.connection === 'open'";
+const WAITING: &str = "document.body.dataset.connection === 'waiting'";
+const MICROPHONE_ON: &str = "document.body.dataset.microphone === 'on'";
+const LISTENING: &str = "document.body.dataset.state === 'listening'";
+/// Audio of the reply has left the audio thread.
+const HEARD: &str = "document.body.dataset.state === 'speaking' && Number(document.body.dataset.played) > 0";
+const INTERRUPTED: &str =
+    "document.querySelector('#transcript [data-role=assistant][data-outcome=interrupted] del')";
+
+fn notice(name: &str) -> String {
+    format!("document.querySelector('[data-notice={name}] p')?.textContent")
+}
+
+/// True when so many replies have been heard to their end.
+fn completed(replies: usize) -> String {
+    let shown = "document.querySelectorAll('#transcript [data-role=assistant][data-outcome=completed]')";
+    format!("{shown}.length === {replies}")
+}
+
+fn visit(chromium: &Chromium, server: &Server) {
+    chromium.open(&server.page);
+    chromium.run(WATCH);
+}
+
+fn entries(chromium: &Chromium) -> Vec<Entry> {
+    let shown = chromium.value(
+        "[...document.querySelectorAll('#transcript li:not([hidden])')].map((item) => {
+           const unheard = item.querySelector('del')?.textContent ?? '';
+           const words = item.querySelector('.words').textContent;
+           return {
+             role: item.dataset.role, turn: item.dataset.turn ?? '', outcome: item.dataset.outcome ?? '',
+             heard: words.slice(0, words.length - unheard.length).trim(), unheard,
+           };
+         })",
+    );
+    serde_json::from_value(shown).unwrap()
+}
+
+fn seen(chromium: &Chromium, name: &str) -> Vec<String> {
+    serde_json::from_value(chromium.value(&format!("window.seen.{name}"))).unwrap()
+}
+
+/// Whether `steps` happened in this order, whatever else did between them.
+fn in_order(seen: &[String], steps: &[&str]) -> bool {
+    let mut seen = seen.iter();
+    steps.iter().all(|step| seen.any(|s| s == step))
+}
+
+/// Errors in the browser's log, violations of the content security policy among them.
+fn errors(chromium: &Chromium) -> Vec<String> {
+    chromium.console().into_iter().filter(|line| line.starts_with("SEVERE")).collect()
+}
+
+/// Errors without those that the browser logs about a server that is not there or is busy.
+fn errors_besides_network(chromium: &Chromium) -> Vec<String> {
+    let network = ["WebSocket connection to", "net::ERR_CONNECTION_REFUSED", "status of 503"];
+    errors(chromium).into_iter().filter(|line| !network.iter().any(|n| line.contains(n))).collect()
+}
+
+/// Types into the text box as somebody without a mouse does.
+fn type_and_send(chromium: &Chromium, text: &str) {
+    for _ in 0..20 {
+        if chromium.value("document.activeElement.id") == "text" {
+            chromium.press(&format!("{text}{}", key::ENTER));
+            return;
+        }
+        chromium.press(key::TAB);
+    }
+    panic!("the text box cannot be reached with the Tab key");
+}
+
+/// A WAV file with spoken `parts`, each after so many seconds of silence, and silence at the end.
+fn record(path: &Path, parts: &[(u32, &str)]) {
+    let mut wav = WavWriter::create(path, OUTPUT_RATE_HZ).unwrap();
+    let mut flite = FliteTts::load(&Config::default()).unwrap();
+    let silence = |seconds: u32| vec![0.0; (seconds * OUTPUT_RATE_HZ) as usize];
+    for (pause_s, text) in parts {
+        wav.write_f32(&silence(*pause_s)).unwrap();
+        let mut sink = |event| {
+            if let TtsEvent::Audio(samples) = event {
+                wav.write_f32(&samples).unwrap();
+            }
+            ControlFlow::Continue(())
+        };
+        flite.synthesize(text, None, &CancelToken::new(), &mut sink).unwrap();
+    }
+    wav.write_f32(&silence(2)).unwrap();
+    wav.finish().unwrap();
+}
+
+#[test]
+fn a_conversation_by_voice_with_an_interruption() {
+    let folder = tempfile::tempdir().unwrap();
+    let wav = folder.path().join("questions.wav");
+    record(&wav, &[(1, FIRST_QUESTION), (6, SECOND_QUESTION)]);
+    let server = Server::start(&scripts());
+    let chromium = Chromium::start(Microphone::Hears(&wav));
+    visit(&chromium, &server);
+    chromium.until(OPEN);
+    let engines =
+        chromium.value("[...document.querySelectorAll('#engines dd')].map((name) => name.textContent)");
+    assert_eq!(engines, serde_json::json!(["silero", "scripted", "scripted", "flite", "off"]));
+
+    chromium.click("#talk");
+    chromium.until(MICROPHONE_ON);
+    assert_eq!(chromium.value("document.querySelector('#talk').ariaPressed"), "true");
+    chromium.until("document.body.dataset.state === 'user_speaking'");
+    chromium.until("Number(document.querySelector('#level').style.getPropertyValue('--level')) > 0.3");
+    chromium.until(HEARD);
+
+    // The second question falls into the first reply.
+    chromium.until(INTERRUPTED);
+    chromium.until(&completed(1));
+    let shown = entries(&chromium);
+    let [question, reply, second_question, second_reply] = &shown[..] else { panic!("{shown:#?}") };
+    assert_eq!((question.role.as_str(), question.heard.as_str()), ("user", FIRST_QUESTION));
+    assert_eq!((reply.role.as_str(), reply.outcome.as_str()), ("assistant", "interrupted"));
+    assert_eq!(reply.turn, question.turn);
+    assert!(!reply.heard.is_empty() && !reply.unheard.is_empty(), "{reply:?}");
+    assert!(LONG_REPLY.starts_with(&format!("{} {}", reply.heard, reply.unheard)), "{reply:?}");
+    assert_eq!((second_question.role.as_str(), second_question.heard.as_str()), ("user", SECOND_QUESTION));
+    assert_eq!((second_reply.heard.as_str(), second_reply.unheard.as_str()), (SHORT_REPLY, ""));
+
+    let states = seen(&chromium, "state");
+    let one_turn = ["user_speaking", "thinking", "speaking"];
+    assert!(in_order(&states, &[&one_turn[..], &one_turn, &["listening"]].concat()), "{states:?}");
+    let played: Vec<u64> = seen(&chromium, "played").iter().map(|chunk| chunk.parse().unwrap()).collect();
+    assert!(played.len() > 20 && played.is_sorted(), "chunks heard: {played:?}");
+    let latencies = chromium.value("document.querySelector('#latency tbody').innerText");
+    assert_eq!(latencies.as_str().unwrap().lines().count(), 2, "{latencies}");
+    assert!(latencies.as_str().unwrap().contains(" ms"), "{latencies}");
+    assert_eq!(errors(&chromium), [""; 0]);
+}
+
+#[test]
+fn a_conversation_by_keyboard() {
+    let server = Server::start(&scripts());
+    let chromium = Chromium::start(Microphone::Forbidden);
+    visit(&chromium, &server);
+    chromium.until(OPEN);
+
+    type_and_send(&chromium, "When are you open?");
+    chromium.until(HEARD);
+    chromium.press(key::ESCAPE);
+    chromium.until(INTERRUPTED);
+    chromium.until(LISTENING);
+    type_and_send(&chromium, "Where can I park?");
+    chromium.until(&completed(1));
+
+    let shown = entries(&chromium);
+    let [question, reply, second_question, second_reply] = &shown[..] else { panic!("{shown:#?}") };
+    assert_eq!(question.heard, "When are you open?");
+    assert!(LONG_REPLY.starts_with(format!("{} {}", reply.heard, reply.unheard).trim()), "{reply:?}");
+    assert_eq!(second_question.heard, "Where can I park?");
+    assert_eq!((second_reply.heard.as_str(), second_reply.unheard.as_str()), (SHORT_REPLY, ""));
+    assert_eq!(chromium.value("document.body.dataset.microphone"), "off", "nobody asked for it");
+    assert_eq!(errors(&chromium), [""; 0]);
+
+    // That no violation was logged says something only if one would be.
+    chromium.run(
+        "document.body.append(Object.assign(document.createElement('script'), { textContent: 'var ran' }))",
+    );
+    assert_eq!(chromium.value("typeof ran"), "undefined");
+    let logged = errors(&chromium);
+    assert!(logged.iter().any(|line| line.contains("Content Security Policy")), "{logged:?}");
+}
+
+#[test]
+fn a_forbidden_microphone_is_told_and_text_works() {
+    let server = Server::start(&scripts());
+    let chromium = Chromium::start(Microphone::Forbidden);
+    visit(&chromium, &server);
+    chromium.until(OPEN);
+    chromium.click("#talk");
+    let told = chromium.until(&notice("microphone"));
+    assert!(told.as_str().unwrap().contains("not allowed"), "{told}");
+    assert_eq!(chromium.value("document.body.dataset.microphone"), "off");
+    type_and_send(&chromium, "Can you hear me?");
+    chromium.until(HEARD);
+    assert_eq!(errors(&chromium), [""; 0]);
+}
+
+#[test]
+fn a_busy_server_is_told_and_tried_again() {
+    let server = Server::start("limits: {sessions: 1}");
+    let mut other = TcpStream::connect(server.authority()).unwrap();
+    let upgrade = "GET /ws/chat HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    other.write_all(upgrade.as_bytes()).unwrap();
+    let mut status = [0; 12];
+    other.read_exact(&mut status).unwrap();
+    assert_eq!(&status, b"HTTP/1.1 101");
+
+    let chromium = Chromium::start(Microphone::Forbidden);
+    visit(&chromium, &server);
+    let told = chromium.until(&notice("connection"));
+    assert!(told.as_str().unwrap().contains("busy"), "{told}");
+    assert_eq!(chromium.value("document.body.dataset.connection"), "waiting");
+    drop(other);
+    chromium.until(OPEN);
+    assert!(chromium.value(&notice("connection")).is_null());
+    assert_eq!(errors_besides_network(&chromium), [""; 0]);
+}
+
+#[test]
+fn a_conversation_goes_on_after_the_server_was_killed() {
+    let mut server = Server::start(&format!("scripted: {{replies: [{SHORT_REPLY:?}]}}"));
+    let chromium = Chromium::start(Microphone::Forbidden);
+    visit(&chromium, &server);
+    chromium.until(OPEN);
+    assert_eq!(chromium.value("document.body.dataset.resumed"), "false");
+    type_and_send(&chromium, "Where can I park?");
+    chromium.until(&completed(1));
+
+    server.kill();
+    chromium.until(WAITING);
+    let told = chromium.until(&notice("connection"));
+    assert!(told.as_str().unwrap().contains("by itself"), "{told}");
+    server.start_again();
+    chromium.until(OPEN);
+    assert_eq!(chromium.value("document.body.dataset.resumed"), "true");
+    assert!(chromium.value(&notice("connection")).is_null());
+
+    type_and_send(&chromium, "And where is that?");
+    chromium.until(&completed(2));
+    let shown = entries(&chromium);
+    let words: Vec<&str> = shown.iter().map(|entry| entry.heard.as_str()).collect();
+    assert_eq!(words, ["Where can I park?", SHORT_REPLY, "And where is that?", SHORT_REPLY]);
+    let turns: Vec<u64> = shown.iter().map(|entry| entry.turn.parse().unwrap()).collect();
+    assert!(turns[2] > turns[0], "turns go on counting: {turns:?}");
+    assert_eq!(errors_besides_network(&chromium), [""; 0]);
+}
+
+#[test]
+fn a_server_with_tokens_asks_for_one() {
+    let server = Server::start("auth: {mode: tokens}");
+    let (page, token) = server.page.split_once("#token=").expect("a first token is made and shown");
+    let chromium = Chromium::start(Microphone::Forbidden);
+    chromium.open(page);
+    let told = chromium.until(&notice("connection"));
+    assert!(told.as_str().unwrap().contains("access token"), "{told}");
+    chromium.click("[data-notice=connection] input");
+    chromium.press(&format!("{token}{}", key::ENTER));
+    chromium.until(OPEN);
+
+    // The address that the server shows works as it is, and does not keep the token in sight.
+    chromium.run("sessionStorage.clear()");
+    chromium.open("about:blank");
+    chromium.open(&server.page);
+    chromium.until(OPEN);
+    assert_eq!(chromium.value("location.hash"), "");
+}
