@@ -26,4 +26,6 @@ pub mod metrics;
 
 pub mod frontends;
 
+pub mod client;
+
 pub mod cli;

@@ -1,7 +1,6 @@
 //! The page in headless Chromium against the real server: what a person would see and do.
 
 mod chromium;
-mod server;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -15,7 +14,7 @@ use vivavoce::engines::flite::FliteTts;
 use vivavoce::engines::{CancelToken, OUTPUT_RATE_HZ, Tts, TtsEvent};
 
 use chromium::{Chromium, Microphone, key};
-use server::Server;
+use crate::harness::ServerProcess;
 
 const FIRST_QUESTION: &str = "What time do you open tomorrow?";
 const SECOND_QUESTION: &str = "And where can I park my car?";
@@ -28,8 +27,14 @@ const LONG_REPLY: &str = "We open at eight in the morning, and we close at six i
     You can also write to us at any time, and somebody will answer you within a day.";
 const SHORT_REPLY: &str = "There is a car park behind the house.";
 
-/// What a scenario says about its server.
-fn scripts() -> String {
+/// Speech is real (Silero, flite), words come from a script. `more`: further sections.
+fn serve(more: &str) -> ServerProcess {
+    let engines = "asr: {engine: scripted}\nllm: {engine: scripted}\ntts: {engine: flite}\n";
+    ServerProcess::start(&format!("{engines}{more}"))
+}
+
+/// A first question with a long reply and a second one with a short reply, round and round.
+fn two_questions() -> String {
     format!(
         "scripted:\n  transcripts: [{FIRST_QUESTION:?}, {SECOND_QUESTION:?}]\n  \
          replies: [{LONG_REPLY:?}, {SHORT_REPLY:?}]\n"
@@ -79,7 +84,7 @@ fn completed(replies: usize) -> String {
     format!("{shown}.length === {replies}")
 }
 
-fn visit(chromium: &Chromium, server: &Server) {
+fn visit(chromium: &Chromium, server: &ServerProcess) {
     chromium.open(&server.page);
     chromium.run(WATCH);
 }
@@ -155,7 +160,7 @@ fn a_conversation_by_voice_with_an_interruption() {
     let folder = tempfile::tempdir().unwrap();
     let wav = folder.path().join("questions.wav");
     record(&wav, &[(1, FIRST_QUESTION), (6, SECOND_QUESTION)]);
-    let server = Server::start(&scripts());
+    let server = serve(&two_questions());
     let chromium = Chromium::start(Microphone::Hears(&wav));
     visit(&chromium, &server);
     chromium.until(OPEN);
@@ -196,7 +201,7 @@ fn a_conversation_by_voice_with_an_interruption() {
 
 #[test]
 fn a_conversation_by_keyboard() {
-    let server = Server::start(&scripts());
+    let server = serve(&two_questions());
     let chromium = Chromium::start(Microphone::Forbidden);
     visit(&chromium, &server);
     chromium.until(OPEN);
@@ -229,7 +234,7 @@ fn a_conversation_by_keyboard() {
 
 #[test]
 fn a_forbidden_microphone_is_told_and_text_works() {
-    let server = Server::start(&scripts());
+    let server = serve(&two_questions());
     let chromium = Chromium::start(Microphone::Forbidden);
     visit(&chromium, &server);
     chromium.until(OPEN);
@@ -244,8 +249,8 @@ fn a_forbidden_microphone_is_told_and_text_works() {
 
 #[test]
 fn a_busy_server_is_told_and_tried_again() {
-    let server = Server::start("limits: {sessions: 1}");
-    let mut other = TcpStream::connect(server.authority()).unwrap();
+    let server = serve("limits: {sessions: 1}");
+    let mut other = TcpStream::connect(&server.address).unwrap();
     let upgrade = "GET /ws/chat HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     other.write_all(upgrade.as_bytes()).unwrap();
@@ -266,7 +271,7 @@ fn a_busy_server_is_told_and_tried_again() {
 
 #[test]
 fn a_conversation_goes_on_after_the_server_was_killed() {
-    let mut server = Server::start(&format!("scripted: {{replies: [{SHORT_REPLY:?}]}}"));
+    let server = serve(&format!("scripted: {{replies: [{SHORT_REPLY:?}]}}"));
     let chromium = Chromium::start(Microphone::Forbidden);
     visit(&chromium, &server);
     chromium.until(OPEN);
@@ -274,11 +279,12 @@ fn a_conversation_goes_on_after_the_server_was_killed() {
     type_and_send(&chromium, "Where can I park?");
     chromium.until(&completed(1));
 
-    server.kill();
+    let port = server.address.rsplit(':').next().unwrap().to_owned();
+    let folder = server.kill();
     chromium.until(WAITING);
     let told = chromium.until(&notice("connection"));
     assert!(told.as_str().unwrap().contains("by itself"), "{told}");
-    server.start_again();
+    let _server = ServerProcess::start_at(&port, folder);
     chromium.until(OPEN);
     assert_eq!(chromium.value("document.body.dataset.resumed"), "true");
     assert!(chromium.value(&notice("connection")).is_null());
@@ -295,7 +301,7 @@ fn a_conversation_goes_on_after_the_server_was_killed() {
 
 #[test]
 fn a_server_with_tokens_asks_for_one() {
-    let server = Server::start("auth: {mode: tokens}");
+    let server = serve("auth: {mode: tokens}");
     let (page, token) = server.page.split_once("#token=").expect("a first token is made and shown");
     let chromium = Chromium::start(Microphone::Forbidden);
     chromium.open(page);

@@ -1,6 +1,8 @@
 //! One binary with all integration tests: real sockets, real engines, real files.
 
 mod browser;
+mod client;
+mod harness;
 mod openai;
 mod packaging;
 mod silero;
