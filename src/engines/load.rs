@@ -107,11 +107,11 @@ impl Engines {
     }
 }
 
+/// Something loaded, under its name in `config.yml`.
+type Loaded<T> = Result<(&'static str, T), EngineError>;
+
 /// Loads with a log line of what and how long.
-fn loaded<T>(
-    what: &'static str,
-    load: impl FnOnce() -> Result<(&'static str, T), EngineError>,
-) -> Result<(&'static str, T), EngineError> {
+fn loaded<T>(what: &'static str, load: impl FnOnce() -> Loaded<T>) -> Loaded<T> {
     let began = Instant::now();
     let (name, engines) = load()?;
     tracing::info!(engine = name, ms = began.elapsed().as_millis() as u64, "{what} is ready");
@@ -121,7 +121,7 @@ fn loaded<T>(
 /// One instance for each worker.
 fn load_many<T>(
     workers: usize,
-    mut load: impl FnMut() -> Result<(&'static str, T), EngineError>,
+    mut load: impl FnMut() -> Loaded<T>,
 ) -> Result<(&'static str, Vec<T>), EngineError> {
     let (name, first) = load()?;
     let mut engines = vec![first];
@@ -131,7 +131,7 @@ fn load_many<T>(
     Ok((name, engines))
 }
 
-fn load_vad(config: &Config, scripted: &Scripted) -> Result<(&'static str, Box<dyn Vad>), EngineError> {
+fn load_vad(config: &Config, scripted: &Scripted) -> Loaded<Box<dyn Vad>> {
     let (name, mut vad): (_, Box<dyn Vad>) = match config.vad.engine.as_str() {
         "scripted" => ("scripted", scripted.vad()),
         _ => ("silero", Box::new(SileroVad::load(&config.models)?)),
@@ -147,7 +147,7 @@ fn silent_frame() -> VadFrame {
 }
 
 /// The recogniser that `asr.engine` names, warm.
-pub fn load_asr(config: &Config, scripted: &Scripted) -> Result<(&'static str, Box<dyn Asr>), EngineError> {
+pub fn load_asr(config: &Config, scripted: &Scripted) -> Loaded<Box<dyn Asr>> {
     if config.asr.engine == "scripted" {
         return Ok(("scripted", scripted.asr()));
     }
@@ -157,7 +157,7 @@ pub fn load_asr(config: &Config, scripted: &Scripted) -> Result<(&'static str, B
 }
 
 /// The synthesiser that `tts.engine` names, warm.
-pub fn load_tts(config: &Config, scripted: &Scripted) -> Result<(&'static str, Box<dyn Tts>), EngineError> {
+pub fn load_tts(config: &Config, scripted: &Scripted) -> Loaded<Box<dyn Tts>> {
     if config.tts.engine == "scripted" {
         return Ok(("scripted", scripted.tts()));
     }
@@ -167,7 +167,7 @@ pub fn load_tts(config: &Config, scripted: &Scripted) -> Result<(&'static str, B
     Ok(("flite", Box::new(tts)))
 }
 
-fn load_llms(config: &Config, scripted: &Scripted) -> Result<(&'static str, Vec<Box<dyn Llm>>), EngineError> {
+fn load_llms(config: &Config, scripted: &Scripted) -> Loaded<Vec<Box<dyn Llm>>> {
     let choice = choose_llm(&config.llm)?;
     tracing::info!("{}", choice.reason);
     // A worker waits for its server most of the time: as many as there can be replies.

@@ -76,7 +76,7 @@ struct Session {
     began: Instant,
     microphone: Microphone,
     /// The VAD's state and frame; away while a frame is judged.
-    vad: Option<VadFrame>,
+    vad: Option<Box<VadFrame>>,
     work: Work,
     /// Audio of the reply at work.
     audio: Option<(ReplyId, ReplyAudio)>,
@@ -161,7 +161,7 @@ impl Session {
             settings: start.settings,
             began,
             microphone: Microphone::default(),
-            vad: Some(frame),
+            vad: Some(Box::new(frame)),
             work: Work::new(start.engines, inbox),
             audio: None,
             clip: None,
@@ -288,7 +288,7 @@ impl Session {
         }
     }
 
-    fn on_judged(&mut self, frame: VadFrame, result: Result<(), EngineError>) {
+    fn on_judged(&mut self, frame: Box<VadFrame>, result: Result<(), EngineError>) {
         let probability = frame.probability;
         self.vad = Some(frame);
         if let Err(error) = result {

@@ -2,6 +2,7 @@
 
 mod browser;
 mod client;
+mod e2e;
 mod harness;
 mod openai;
 mod packaging;

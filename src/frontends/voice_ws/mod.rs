@@ -44,6 +44,8 @@ const INBOUND_MESSAGES: usize = 32;
 const WRITE_BATCH: usize = 32;
 /// Small buffers: a listening session should cost little memory.
 const SOCKET_BUFFER_BYTES: usize = 8 * 1_024;
+/// The socket's last messages may take so long.
+const LAST_WRITES: Duration = Duration::from_secs(2);
 /// A client that gave no sign of life for so many pings is gone.
 const MISSED_PINGS: u32 = 3;
 
@@ -208,7 +210,7 @@ async fn serve(
         recorder,
         drain: server.drain.clone(),
     };
-    let session = server.sessions.spawn(
+    let mut session = server.sessions.spawn(
         async move {
             session::run(start, inbound, to_client).await;
             drop(admitted);
@@ -220,21 +222,25 @@ async fn serve(
     let (replies, direct) = mpsc::channel(INBOUND_MESSAGES);
     let ping = Duration::from_secs(config.limits.ping_s);
     let mut writer = tokio::spawn(write(sink, outbound, direct, ping).in_current_span());
-    let reader = read(stream, &server, &to_session, &replies);
-    tokio::select! {
-        farewell = reader => {
+    // Whoever is done first ends the others: without a reader the session's input ends, without a
+    // session the writer's does.
+    let session_is_over = tokio::select! {
+        farewell = read(stream, &server, &to_session, &replies) => {
             if let Some(farewell) = farewell {
                 let _ = replies.try_send(farewell);
             }
-            drop((to_session, replies));
-            // The session ends, and with it the writer's queue. A client that does not read is not
-            // waited for.
-            let _ = session.await;
-            if tokio::time::timeout(Duration::from_secs(1), &mut writer).await.is_err() {
-                writer.abort();
-            }
+            false
         }
-        _ = &mut writer => {}
+        _ = &mut writer => false,
+        _ = &mut session => true,
+    };
+    drop((to_session, replies));
+    if !session_is_over {
+        let _ = session.await;
+    }
+    // A client that does not read is not waited for.
+    if !writer.is_finished() && tokio::time::timeout(LAST_WRITES, &mut writer).await.is_err() {
+        writer.abort();
     }
 }
 
