@@ -1,5 +1,6 @@
 //! PCM, WAV, resampling, devices, and the sample clock.
 
+pub mod device;
 pub mod framer;
 pub mod pcm;
 pub mod resample;

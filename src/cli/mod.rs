@@ -3,3 +3,5 @@
 pub mod config_check;
 pub mod db;
 pub mod logging;
+pub mod say;
+pub mod transcribe;

@@ -1,5 +1,8 @@
 //! One binary with all integration tests: real sockets, real engines, real files.
 
+// Tests tell why they skip and what they measured.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
 mod browser;
 mod client;
 mod e2e;
@@ -7,5 +10,11 @@ mod harness;
 mod openai;
 mod packaging;
 mod silero;
+mod speech;
 mod store;
 mod stub_llm;
+
+/// HTTP clients of tests need a TLS provider even where they use none.
+fn tls() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

@@ -31,9 +31,17 @@ async fn garbage_is_answered_with_errors_and_nothing_else_happens() {
     let server = TestServer::start(|config| config.scripted.tts_ms_per_char = 1);
     let (mut sender, mut receiver) = server.connect().await.split();
     let garbage = [
-        "", "hello", "[]", "{}", "{\"type\":7}", "{\"type\":\"weather\"}", "{\"type\":\"text\"}",
-        "{\"type\":\"text\",\"text\":\"  \"}", "{\"type\":\"played\",\"chunk_id\":-1}",
-        "{\"type\":\"configure\",\"hangover\":1}", "{\"type\":\"commit\",\"now\":true}",
+        "",
+        "hello",
+        "[]",
+        "{}",
+        "{\"type\":7}",
+        "{\"type\":\"weather\"}",
+        "{\"type\":\"text\"}",
+        "{\"type\":\"text\",\"text\":\"  \"}",
+        "{\"type\":\"played\",\"chunk_id\":-1}",
+        "{\"type\":\"configure\",\"hangover\":1}",
+        "{\"type\":\"commit\",\"now\":true}",
     ];
     for text in garbage {
         sender.send_text(text.to_owned()).await.unwrap();
@@ -145,7 +153,9 @@ async fn a_client_that_does_not_read_is_cut_off() {
     let url = server.url();
     let (mut socket, _) = tokio_tungstenite::connect_async(&url).await.unwrap();
     // The kernel's buffers take a lot before the server's writer has to wait.
-    let ping = Message::text(r#"{"type":"configure","system_prompt":"PROMPT"}"#.replace("PROMPT", &"x".repeat(30_000)));
+    let ping = Message::text(
+        r#"{"type":"configure","system_prompt":"PROMPT"}"#.replace("PROMPT", &"x".repeat(30_000)),
+    );
     let mut sent = 0;
     let cut = loop {
         match tokio::time::timeout(Duration::from_secs(20), socket.send(ping.clone())).await {

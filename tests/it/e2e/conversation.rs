@@ -49,8 +49,16 @@ async fn spoken_questions_are_understood_answered_and_heard() {
         let audible = heard(&person.audio(turn));
         assert!(word_error_rate(reply, &audible) <= 0.25, "the reply sounds like {audible:?}");
         let order = person.order(turn);
-        let expected =
-            ["UserSpeaking", "Transcribing", "transcript", "Thinking", "Speaking", "speech", "metrics", "Completed"];
+        let expected = [
+            "UserSpeaking",
+            "Transcribing",
+            "transcript",
+            "Thinking",
+            "Speaking",
+            "speech",
+            "metrics",
+            "Completed",
+        ];
         assert_eq!(order, expected);
     }
     person.until(|m| matches!(m, ServerMessage::Status { state: State::Listening, .. })).await;
@@ -94,7 +102,8 @@ impl Random {
 
 #[tokio::test]
 async fn ten_interruptions_at_random_moments_leave_exactly_what_was_heard() {
-    let seed = std::env::var("PROPTEST_RNG_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_120);
+    let seed =
+        std::env::var("PROPTEST_RNG_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_120);
     println!("seed {seed}");
     let mut random = Random(seed);
     let llm = StubLlm::saying(&[LONG_REPLY]);
@@ -122,7 +131,9 @@ async fn ten_interruptions_at_random_moments_leave_exactly_what_was_heard() {
             person.send(&ClientMessage::Interrupt { last_chunk_id: None }).await;
         }
         let interrupt = person.until(|m| matches!(m, ServerMessage::Interrupt { .. })).await;
-        let ServerMessage::Interrupt { turn_id, heard_text, reason: found } = interrupt else { unreachable!() };
+        let ServerMessage::Interrupt { turn_id, heard_text, reason: found } = interrupt else {
+            unreachable!()
+        };
         assert_eq!((turn_id, found), (turn, reason));
         assert!(LONG_REPLY.starts_with(&heard_text), "{heard_text:?}");
         heard.push((turn, heard_text));
@@ -145,7 +156,8 @@ async fn next_reply(person: &mut Person) -> u64 {
 }
 
 fn assert_nothing_after_interrupt(person: &Person, turn: u64) {
-    let interrupted = |m: &ServerMessage| matches!(m, ServerMessage::Interrupt { turn_id, .. } if *turn_id == turn);
+    let interrupted =
+        |m: &ServerMessage| matches!(m, ServerMessage::Interrupt { turn_id, .. } if *turn_id == turn);
     let at = person.messages.iter().position(interrupted).unwrap();
     let late = person.messages[at..].iter().filter(|message| match message {
         ServerMessage::Audio(audio) => audio.turn_id == turn,
@@ -162,7 +174,8 @@ fn check_prompts(llm: &StubLlm, heard: &[(u64, String)]) {
     let mut prompts = 0;
     while let Ok(asked) = llm.asked.try_recv() {
         let Some(messages) = asked.body["messages"].as_array() else { continue };
-        let said = messages.iter().filter(|m| m["role"] == "assistant").map(|m| m["content"].as_str().unwrap());
+        let said =
+            messages.iter().filter(|m| m["role"] == "assistant").map(|m| m["content"].as_str().unwrap());
         let expected = heard.iter().map(|(_, text)| text.as_str()).filter(|text| !text.is_empty());
         let said: Vec<&str> = said.collect();
         let expected: Vec<&str> = expected.take(said.len()).collect();
@@ -220,8 +233,7 @@ async fn push_to_talk_answers_on_commit() {
     let server = TestServer::start(|config| config.scripted.transcripts = vec!["pushed".into()]);
     let mut person = Person::new(server.connect().await);
     let detection = wire::Detection { mode: Some("manual".into()), ..Default::default() };
-    let configure =
-        wire::Configure { turn_detection: Some(detection), ..wire::Configure::default() };
+    let configure = wire::Configure { turn_detection: Some(detection), ..wire::Configure::default() };
     person.send(&ClientMessage::Configure(configure)).await;
     person.until(|m| matches!(m, ServerMessage::Configured(_))).await;
     person.say(&spoken("this is a question"));

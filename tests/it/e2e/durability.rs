@@ -14,7 +14,9 @@ const SCRIPTED: &str = "{asr: {engine: scripted}, llm: {engine: scripted}, tts: 
 
 fn id_and_token(person: &Person) -> (String, String) {
     let found = person.messages.iter().find_map(|message| match message {
-        ServerMessage::Session { session_id, resume_token, .. } => Some((session_id.clone(), resume_token.clone())),
+        ServerMessage::Session { session_id, resume_token, .. } => {
+            Some((session_id.clone(), resume_token.clone()))
+        }
         _ => None,
     });
     found.unwrap()
@@ -60,7 +62,9 @@ async fn kill_9_in_the_middle_of_a_turn_loses_nothing_that_was_acknowledged() {
     let mut person = Person::new(vivavoce::client::connect(&url, None).await.unwrap());
     person.type_text("three").await;
     assert_eq!(person.until_turn_end().await, (2, Outcome::Completed));
-    assert!(matches!(&person.messages[0], ServerMessage::Session { resumed: true, session_id, .. } if *session_id == id));
+    assert!(
+        matches!(&person.messages[0], ServerMessage::Session { resumed: true, session_id, .. } if *session_id == id)
+    );
     let (_, told) = history(&server.address, &id, &token).await;
     assert_eq!(texts(&told).len(), 4, "{told}");
     let wrong = format!("{}?session={id}&resume_token=guess", server.url());
@@ -110,9 +114,10 @@ async fn an_idle_session_is_ended_with_a_reason() {
     let mut person = Person::new(server.connect().await);
     let end = tokio::time::timeout(Duration::from_secs(30), person.listen(|_| false)).await.unwrap();
     assert!(matches!(end.unwrap_err(), ClientError::Closed { code: 1000, .. }));
-    let fatal = person.messages.iter().any(
-        |m| matches!(m, ServerMessage::Error { code, fatal: true, .. } if code == "idle_timeout"),
-    );
+    let fatal = person
+        .messages
+        .iter()
+        .any(|m| matches!(m, ServerMessage::Error { code, fatal: true, .. } if code == "idle_timeout"));
     assert!(fatal, "{:#?}", person.log());
     server.stop();
 }

@@ -153,7 +153,9 @@ impl Person {
     /// What came, without the audio itself.
     pub fn log(&self) -> Vec<String> {
         let shown = self.messages.iter().map(|message| match message {
-            ServerMessage::Audio(audio) => format!("Audio(turn {}, {} bytes)", audio.turn_id, audio.pcm.len()),
+            ServerMessage::Audio(audio) => {
+                format!("Audio(turn {}, {} bytes)", audio.turn_id, audio.pcm.len())
+            }
             other => format!("{other:?}"),
         });
         shown.collect()

@@ -14,7 +14,8 @@ async fn a_recorded_conversation_replays_byte_for_byte() {
     let server = TestServer::start(|config| {
         config.record = true;
         config.tts.engine = "flite".into();
-        config.scripted.replies = vec!["The first reply is quite long, so that it can be stopped. Is it not?".into()];
+        config.scripted.replies =
+            vec!["The first reply is quite long, so that it can be stopped. Is it not?".into()];
     });
     let folder = server.folder();
     let mut person = Person::new(server.connect().await);

@@ -20,7 +20,8 @@ fn clips(person: &Person) -> usize {
 }
 
 fn speech(person: &Person) -> usize {
-    let of_speech = |m: &&ServerMessage| matches!(m, ServerMessage::Audio(_) | ServerMessage::ResponseText { .. });
+    let of_speech =
+        |m: &&ServerMessage| matches!(m, ServerMessage::Audio(_) | ServerMessage::ResponseText { .. });
     person.messages.iter().filter(of_speech).count()
 }
 
@@ -45,7 +46,10 @@ async fn a_reply_is_one_clip_and_no_audio() {
     let Some(ServerMessage::SpeakingClip { mime, data: Some(data), text, duration_ms, .. }) = clip else {
         panic!("{clip:?}");
     };
-    assert_eq!((mime.as_str(), text.as_str()), ("video/mp4", "This is a scripted reply. It has two sentences."));
+    assert_eq!(
+        (mime.as_str(), text.as_str()),
+        ("video/mp4", "This is a scripted reply. It has two sentences.")
+    );
     assert!(!data.is_empty() && *duration_ms >= 460, "{duration_ms}");
     server.stop();
 }
@@ -87,9 +91,10 @@ async fn a_failed_render_falls_back_to_the_audio_of_that_turn_and_says_so() {
     assert_eq!(person.until_turn_end().await, (1, Outcome::Completed));
     assert_eq!(clips(&person), 0);
     assert!(!person.audio(1).is_empty());
-    let said = person.messages.iter().any(
-        |m| matches!(m, ServerMessage::Error { code, turn_id: Some(1), .. } if code == "clip_failed"),
-    );
+    let said = person
+        .messages
+        .iter()
+        .any(|m| matches!(m, ServerMessage::Error { code, turn_id: Some(1), .. } if code == "clip_failed"));
     assert!(said);
     person.type_text("again").await;
     assert_eq!(person.until_turn_end().await, (2, Outcome::Completed));
