@@ -26,6 +26,9 @@ const SILENCE_STEP_MS = 100;
 const SILENCE_AT_LEAST_MS = 1000;
 const SILENCE_AT_MOST_MS = 5000;
 
+/** Errors about a report or a stop that crossed with the server's own decision: nothing to tell anybody. */
+const CROSSED = new Set(['stale_chunk', 'unknown_chunk', 'nothing_to_interrupt']);
+
 const byId = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
 const page = document.body.dataset;
@@ -207,8 +210,7 @@ function onSession({ resumed, engines = {} }) {
 }
 
 function onError({ code = '', message, fatal }) {
-  // A report or interrupt that crossed with the server's own decision: nothing to tell anybody.
-  if (code.includes('chunk')) return;
+  if (CROSSED.has(code)) return;
   notices.show('error', message || code, { tone: fatal ? 'error' : 'warning' });
 }
 

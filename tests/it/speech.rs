@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use vivavoce::audio::wav;
 use vivavoce::cli::{say::Say, transcribe::Transcribe};
 use vivavoce::config::Config;
-use vivavoce::engines::{load_asr, load_tts};
 use vivavoce::engines::{Asr, CancelToken, INPUT_RATE_HZ};
+use vivavoce::engines::{load_asr, load_tts};
 
 const SENTENCES: [&str; 10] = [
     "What is the capital of France?",
