@@ -120,7 +120,8 @@ pub async fn upgrade(
         .write_buffer_size(0)
         .on_upgrade(move |socket| {
             let span = tracing::info_span!("session", session_id = %hello.session_id);
-            serve(server, admitted, writer, hello, socket).instrument(span)
+            let sessions = server.sessions.clone();
+            sessions.track_future(serve(server, admitted, writer, hello, socket).instrument(span))
         })
 }
 
@@ -210,7 +211,7 @@ async fn serve(
         recorder,
         drain: server.drain.clone(),
     };
-    let mut session = server.sessions.spawn(
+    let mut session = tokio::spawn(
         async move {
             session::run(start, inbound, to_client).await;
             drop(admitted);
@@ -218,14 +219,14 @@ async fn serve(
         .in_current_span(),
     );
 
-    let (sink, stream) = socket.split();
+    let (sink, mut stream) = socket.split();
     let (replies, direct) = mpsc::channel(INBOUND_MESSAGES);
     let ping = Duration::from_secs(config.limits.ping_s);
     let mut writer = tokio::spawn(write(sink, outbound, direct, ping).in_current_span());
     // Whoever is done first ends the others: without a reader the session's input ends, without a
     // session the writer's does.
     let session_is_over = tokio::select! {
-        farewell = read(stream, &server, &to_session, &replies) => {
+        farewell = read(&mut stream, &server, &to_session, &replies) => {
             if let Some(farewell) = farewell {
                 let _ = replies.try_send(farewell);
             }
@@ -242,6 +243,9 @@ async fn serve(
     if !writer.is_finished() && tokio::time::timeout(LAST_WRITES, &mut writer).await.is_err() {
         writer.abort();
     }
+    // What is still coming in is read, or TCP would reset the connection and the goodbye with it.
+    let rest = async { while let Some(Ok(_)) = stream.next().await {} };
+    let _ = tokio::time::timeout(LAST_WRITES, rest).await;
 }
 
 /// What the reader has to say to the client itself.
@@ -252,7 +256,7 @@ enum Direct {
 
 /// Reads until the client is gone or has to go.
 async fn read(
-    mut stream: SplitStream<WebSocket>,
+    stream: &mut SplitStream<WebSocket>,
     server: &Server,
     to_session: &mpsc::Sender<FromClient>,
     replies: &mpsc::Sender<Direct>,

@@ -52,7 +52,7 @@ async fn the_language_model_fails() {
 
 #[tokio::test]
 async fn the_language_model_fails_in_the_middle() {
-    let said = format!("This is a\n{APOLOGY}");
+    let said = format!("This is a \n{APOLOGY}");
     fails_once("llm-mid@1", "llm_failed", Some(&said), false).await;
 }
 

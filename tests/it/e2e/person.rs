@@ -190,11 +190,6 @@ impl Person {
     pub async fn hang_up(mut self) {
         let _ = self.sender.close().await;
     }
-
-    /// Both halves, for whoever wants to misbehave.
-    pub fn into_halves(self) -> (Sender, Receiver) {
-        (self.sender, self.receiver)
-    }
 }
 
 /// `text`, spoken by flite: 16 kHz.

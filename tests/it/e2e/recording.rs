@@ -57,9 +57,6 @@ fn recordings(folder: &std::path::Path) -> Vec<PathBuf> {
 /// The recorder's thread writes its last lines by itself.
 async fn whole_replay(path: &std::path::Path) -> vivavoce::session::recording::Replay {
     for _ in 0..1_000 {
-        if std::fs::read_to_string(path).unwrap().contains("{\"in\":\"close\"") {
-            break;
-        }
         if std::fs::read_to_string(path).unwrap().contains("\"close\"") {
             break;
         }
