@@ -75,7 +75,7 @@ impl Chromium {
         });
 
         let (driver, port) = start_driver();
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        crate::tls();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let session = format!("http://127.0.0.1:{port}/session");
