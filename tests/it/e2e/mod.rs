@@ -4,6 +4,6 @@ mod abuse;
 mod conversation;
 mod durability;
 mod faults;
-mod person;
+pub mod person;
 mod recording;
 mod video;
