@@ -42,6 +42,7 @@ enum Command {
         file: PathBuf,
     },
     Db(cli::db::Db),
+    Bench(cli::bench::Bench),
     /// Make access tokens
     #[command(subcommand)]
     Token(TokenCommand),
@@ -122,6 +123,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::FAILURE);
             }
         }
+        Command::Bench(bench) => return Ok(exit_code(bench.run(&config, &mut out)?)),
         Command::Db(db) => db.run(&config, &mut out)?,
         Command::Token(TokenCommand::Create { label }) => {
             let tokens = vivavoce::conversation::TokenStore::open(&config.store.url)?;
