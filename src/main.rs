@@ -42,6 +42,7 @@ enum Command {
         file: PathBuf,
     },
     Db(cli::db::Db),
+    Talk(cli::talk::Talk),
     Bench(cli::bench::Bench),
     /// Make access tokens
     #[command(subcommand)]
@@ -122,6 +123,10 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 writeln!(out, "recorded: {}\nreplayed: {}", difference.recorded, difference.replayed)?;
                 return Ok(ExitCode::FAILURE);
             }
+        }
+        Command::Talk(talk) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(talk.run(&mut out))?;
         }
         Command::Bench(bench) => return Ok(exit_code(bench.run(&config, &mut out)?)),
         Command::Db(db) => db.run(&config, &mut out)?,

@@ -35,6 +35,8 @@ const SENTENCE: &str = "What are your opening hours today?";
 const LEAD_IN_MS: u32 = 480;
 /// From the end of an utterance to the one that interrupts its reply: the hangover, and then some.
 const BARGE_IN_AFTER_MS: u32 = 1_500;
+/// A cycle of nothing but a quiet room: a whole number of both frames and messages.
+const ROOM_MS: u32 = 4_000;
 /// A quiet room: noise of −66 dB, in integer steps.
 const NOISE_STEPS: f64 = 16.0;
 
@@ -89,8 +91,9 @@ pub struct Plan {
 impl Plan {
     /// A quiet room for so many seconds.
     pub fn silence(seconds: u32, config: &Config) -> Result<Plan, PlanError> {
-        let cycle = Cycle::default().silence(1_000).aligned();
-        Plan::new(cycle, seconds, 0, "silence".to_owned(), config)
+        let cycle = Cycle::default().silence(ROOM_MS).aligned();
+        let cycles = seconds * 1_000 / ROOM_MS;
+        Plan::new(cycle, cycles, 0, "a quiet room".to_owned(), config)
     }
 
     /// `turns` times the utterance in `wav` (or a sentence by flite) with silence behind it;

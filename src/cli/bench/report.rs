@@ -60,8 +60,8 @@ pub struct ServerUse {
     cpu_percent_of_a_core: f64,
     cpu_percent_per_session: f64,
     resident_mb_before: f64,
-    resident_mb: f64,
     resident_mb_most: f64,
+    /// Of the most, beyond what it was before.
     resident_mb_per_session: f64,
 }
 
@@ -75,9 +75,8 @@ impl ServerUse {
             cpu_percent_of_a_core: cpu,
             cpu_percent_per_session: cpu / f64::from(sessions),
             resident_mb_before: mb(before.resident_bytes),
-            resident_mb: mb(to.resident_bytes),
             resident_mb_most: mb(largest),
-            resident_mb_per_session: mb(to.resident_bytes - before.resident_bytes) / f64::from(sessions),
+            resident_mb_per_session: mb(largest - before.resident_bytes) / f64::from(sessions),
         }
     }
 }
@@ -176,11 +175,10 @@ impl Report {
         let server = &self.server;
         writeln!(
             out,
-            "server: {:.1} % of a core, {:.3} % per session; {:.1} MB, {:.1} MB before, {:.1} MB at most, \
-             {:.3} MB per session",
+            "server: {:.1} % of a core, {:.3} % per session; {:.1} MB before, {:.1} MB at most, {:.3} MB per \
+             session",
             server.cpu_percent_of_a_core,
             server.cpu_percent_per_session,
-            server.resident_mb,
             server.resident_mb_before,
             server.resident_mb_most,
             server.resident_mb_per_session,
