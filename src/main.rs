@@ -30,6 +30,8 @@ struct Arguments {
 enum Command {
     /// Run the server
     Serve,
+    Say(cli::say::Say),
+    Transcribe(cli::transcribe::Transcribe),
     /// Show or verify the models that the server uses
     #[command(subcommand)]
     Models(ModelsCommand),
@@ -106,6 +108,8 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             cli::logging::init(&config.log)?;
             serve(config, arguments.config)?;
         }
+        Command::Say(say) => say.run(&config, &mut out)?,
+        Command::Transcribe(transcribe) => transcribe.run(&config, &mut out)?,
         Command::Models(command) => {
             let manifest = Manifest::builtin()?;
             let reports = match command {

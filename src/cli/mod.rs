@@ -4,4 +4,6 @@ pub mod bench;
 pub mod config_check;
 pub mod db;
 pub mod logging;
+pub mod say;
 pub mod talk;
+pub mod transcribe;

@@ -135,7 +135,7 @@ impl Default for Limits {
 
 impl Default for Video {
     fn default() -> Self {
-        Video { enabled: false, engine: "auto".into() }
+        Video { enabled: false, engine: "auto".into(), timeout_ms: 60_000 }
     }
 }
 

@@ -209,6 +209,8 @@ pub struct Video {
     pub enabled: bool,
     /// `auto` or `scripted`; the renderers come later.
     pub engine: String,
+    /// Longest rendering of one clip; then the reply is heard without it.
+    pub timeout_ms: u32,
 }
 
 /// `turn.*`

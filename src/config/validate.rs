@@ -145,6 +145,7 @@ impl Check {
 
     fn video(&mut self, video: &Video) {
         self.one_of("video.engine", &video.engine, VIDEO_ENGINES);
+        self.range("video.timeout_ms", video.timeout_ms, WAIT_MS);
     }
 
     fn persona(&mut self, persona: &Persona) {

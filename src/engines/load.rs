@@ -65,12 +65,12 @@ impl Engines {
         let queue_length = 2 * config.limits.sessions + 16;
 
         let (vad_name, vads) =
-            loaded("vad", || load_many(config.vad.workers, || load_vad(config, &scripted)))?;
+            loaded("vad", || load_many(config.vad.workers, || vad_for_worker(config, &scripted)))?;
         let (asr_name, asrs) =
-            loaded("asr", || load_many(config.asr.workers, || load_asr(config, &scripted)))?;
+            loaded("asr", || load_many(config.asr.workers, || asr_for_worker(config, &scripted)))?;
         let (llm_name, llms) = loaded("llm", || load_llms(config, &scripted))?;
         let (tts_name, ttss) =
-            loaded("tts", || load_many(config.tts.workers, || load_tts(config, &scripted)))?;
+            loaded("tts", || load_many(config.tts.workers, || tts_for_worker(config, &scripted)))?;
         let (clip, video_name, video_fault) = match load_clips(config, &scripted, queue_length) {
             Ok(Some((name, pool))) => (Some(pool), Some(name), None),
             Ok(None) => (None, None, None),
@@ -107,11 +107,21 @@ impl Engines {
     }
 }
 
+/// The recogniser that `asr.engine` names, warm. It belongs to one thread.
+pub fn load_asr(config: &Config) -> Result<Box<dyn Asr>, EngineError> {
+    Ok(asr_for_worker(config, &Scripted::new(&config.scripted)?)?.1)
+}
+
+/// The synthesiser that `tts.engine` names, warm. It belongs to one thread.
+pub fn load_tts(config: &Config) -> Result<Box<dyn Tts>, EngineError> {
+    Ok(tts_for_worker(config, &Scripted::new(&config.scripted)?)?.1)
+}
+
+/// Something loaded, under its name in `config.yml`.
+type Loaded<T> = Result<(&'static str, T), EngineError>;
+
 /// Loads with a log line of what and how long.
-fn loaded<T>(
-    what: &'static str,
-    load: impl FnOnce() -> Result<(&'static str, T), EngineError>,
-) -> Result<(&'static str, T), EngineError> {
+fn loaded<T>(what: &'static str, load: impl FnOnce() -> Loaded<T>) -> Loaded<T> {
     let began = Instant::now();
     let (name, engines) = load()?;
     tracing::info!(engine = name, ms = began.elapsed().as_millis() as u64, "{what} is ready");
@@ -121,7 +131,7 @@ fn loaded<T>(
 /// One instance for each worker.
 fn load_many<T>(
     workers: usize,
-    mut load: impl FnMut() -> Result<(&'static str, T), EngineError>,
+    mut load: impl FnMut() -> Loaded<T>,
 ) -> Result<(&'static str, Vec<T>), EngineError> {
     let (name, first) = load()?;
     let mut engines = vec![first];
@@ -131,7 +141,7 @@ fn load_many<T>(
     Ok((name, engines))
 }
 
-fn load_vad(config: &Config, scripted: &Scripted) -> Result<(&'static str, Box<dyn Vad>), EngineError> {
+fn vad_for_worker(config: &Config, scripted: &Scripted) -> Loaded<Box<dyn Vad>> {
     let (name, mut vad): (_, Box<dyn Vad>) = match config.vad.engine.as_str() {
         "scripted" => ("scripted", scripted.vad()),
         _ => ("silero", Box::new(SileroVad::load(&config.models)?)),
@@ -146,8 +156,7 @@ fn silent_frame() -> VadFrame {
     VadFrame { state: VadState::default(), pcm: Box::new([0.0; VAD_FRAME_SAMPLES]), probability: 0.0 }
 }
 
-/// The recogniser that `asr.engine` names, warm.
-pub fn load_asr(config: &Config, scripted: &Scripted) -> Result<(&'static str, Box<dyn Asr>), EngineError> {
+fn asr_for_worker(config: &Config, scripted: &Scripted) -> Loaded<Box<dyn Asr>> {
     if config.asr.engine == "scripted" {
         return Ok(("scripted", scripted.asr()));
     }
@@ -156,8 +165,7 @@ pub fn load_asr(config: &Config, scripted: &Scripted) -> Result<(&'static str, B
     Ok(("pocketsphinx", Box::new(asr)))
 }
 
-/// The synthesiser that `tts.engine` names, warm.
-pub fn load_tts(config: &Config, scripted: &Scripted) -> Result<(&'static str, Box<dyn Tts>), EngineError> {
+fn tts_for_worker(config: &Config, scripted: &Scripted) -> Loaded<Box<dyn Tts>> {
     if config.tts.engine == "scripted" {
         return Ok(("scripted", scripted.tts()));
     }
@@ -167,7 +175,7 @@ pub fn load_tts(config: &Config, scripted: &Scripted) -> Result<(&'static str, B
     Ok(("flite", Box::new(tts)))
 }
 
-fn load_llms(config: &Config, scripted: &Scripted) -> Result<(&'static str, Vec<Box<dyn Llm>>), EngineError> {
+fn load_llms(config: &Config, scripted: &Scripted) -> Loaded<Vec<Box<dyn Llm>>> {
     let choice = choose_llm(&config.llm)?;
     tracing::info!("{}", choice.reason);
     // A worker waits for its server most of the time: as many as there can be replies.

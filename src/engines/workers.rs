@@ -24,9 +24,9 @@ pub type Sink<T> = Box<dyn FnMut(T) -> ControlFlow<()> + Send>;
 /// One frame to judge. The frame comes back with its state advanced.
 pub struct VadWork {
     /// The frame, with its stream's state.
-    pub frame: VadFrame,
+    pub frame: Box<VadFrame>,
     /// Gets the frame back, judged or not.
-    pub done: Done<(VadFrame, Result<(), EngineError>)>,
+    pub done: Done<(Box<VadFrame>, Result<(), EngineError>)>,
 }
 
 /// One utterance to recognise.
@@ -168,7 +168,7 @@ pub fn vad_pool(engines: Vec<Box<dyn Vad>>, queue_length: usize) -> Result<Pool<
             batch.push(first);
             batch.extend(queue.try_iter().take(vad.max_batch() - 1));
             let result = {
-                let mut frames: Vec<&mut VadFrame> = batch.iter_mut().map(|work| &mut work.frame).collect();
+                let mut frames: Vec<&mut VadFrame> = batch.iter_mut().map(|work| &mut *work.frame).collect();
                 vad.judge(&mut frames)
             };
             crate::metrics::vad_batch(batch.len());

@@ -80,9 +80,14 @@ fn events_of(commit: Commit) -> Vec<Event> {
         Outcome::Failed => TurnOutcome::Failed,
     };
     let asked = user.map(|text| Event::UserMessage(UserMessage { turn, text, typed }));
-    let answered = (!assistant.is_empty() || whole_reply.is_some()).then(|| {
-        Event::AssistantMessage(AssistantMessage { turn, text: assistant, whole_reply, estimated, outcome })
-    });
+    let something = !assistant.is_empty() || whole_reply.is_some();
+    let answered = something.then_some(Event::AssistantMessage(AssistantMessage {
+        turn,
+        text: assistant,
+        whole_reply,
+        estimated,
+        outcome,
+    }));
     let end = Event::TurnEnd(TurnEnd { turn, outcome, metrics: by_stage(&metrics) });
     asked.into_iter().chain(answered).chain([end]).collect()
 }

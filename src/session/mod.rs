@@ -34,7 +34,7 @@ use crate::turn::Turn;
 use crate::turn::io::{Event, Fault, Input, Output, ReplyId, Time};
 
 pub use journal::Journal;
-use messages::{CloseReason, FromClient, ToClient};
+use messages::{CloseReason, FromClient, Hello, ToClient};
 use microphone::Microphone;
 use recording::Recorder;
 use reply_audio::ReplyAudio;
@@ -50,6 +50,8 @@ const LAST_COMMIT: Duration = Duration::from_secs(5);
 
 /// What a session needs to begin.
 pub struct Start {
+    /// The first message.
+    pub hello: Hello,
     /// The server's configuration.
     pub config: Arc<Config>,
     /// The models.
@@ -74,7 +76,7 @@ struct Session {
     began: Instant,
     microphone: Microphone,
     /// The VAD's state and frame; away while a frame is judged.
-    vad: Option<VadFrame>,
+    vad: Option<Box<VadFrame>>,
     work: Work,
     /// Audio of the reply at work.
     audio: Option<(ReplyId, ReplyAudio)>,
@@ -108,10 +110,9 @@ pub async fn run(
     let (drain, limits) = (start.drain.clone(), start.config.limits.clone());
     let idle_timeout = Duration::from_secs(limits.idle_timeout_s);
     let session_end = began + Duration::from_secs(limits.session_max_s);
-    let greeting = start.greeting.clone();
+    let (hello, greeting) = (start.hello.clone(), start.greeting.clone());
     let mut session = Session::new(start, began, inbox, to_client);
-    let last_turn = session.journal.last_turn();
-    session.feed(Input::Open { last_turn, greeting });
+    session.open(hello, greeting);
 
     while session.over.is_none() {
         let idle_at = session.last_activity + idle_timeout;
@@ -160,7 +161,7 @@ impl Session {
             settings: start.settings,
             began,
             microphone: Microphone::default(),
-            vad: Some(frame),
+            vad: Some(Box::new(frame)),
             work: Work::new(start.engines, inbox),
             audio: None,
             clip: None,
@@ -170,6 +171,18 @@ impl Session {
             refused: VecDeque::new(),
             last_activity: began,
             over: None,
+        }
+    }
+
+    /// The first messages: who is here, that it listens, whether it can be seen.
+    fn open(&mut self, hello: Hello, greeting: Option<String>) {
+        self.send(ToClient::Hello(hello));
+        self.feed(Input::Open { last_turn: self.journal.last_turn() });
+        let enabled = self.settings.turn.clips;
+        let reason = self.work.engines().video_fault.clone();
+        self.send(ToClient::VideoMode { enabled, reason });
+        if let Some(text) = greeting {
+            self.feed(Input::Greet { text });
         }
     }
 
@@ -275,7 +288,7 @@ impl Session {
         }
     }
 
-    fn on_judged(&mut self, frame: VadFrame, result: Result<(), EngineError>) {
+    fn on_judged(&mut self, frame: Box<VadFrame>, result: Result<(), EngineError>) {
         let probability = frame.probability;
         self.vad = Some(frame);
         if let Err(error) = result {

@@ -20,7 +20,7 @@ use crate::turn::io::{AsrJob, Fault, Heard, Input, ReplyId, SegmentId, TurnId, W
 #[derive(Debug)]
 pub enum Arrival {
     /// A frame was judged.
-    Judged(VadFrame, Result<(), EngineError>),
+    Judged(Box<VadFrame>, Result<(), EngineError>),
     /// Something that the turn machine takes as it is.
     Input(Input),
     /// The LLM has ended.
@@ -71,7 +71,7 @@ impl Work {
     }
 
     /// Judges a frame.
-    pub fn judge(&self, frame: VadFrame) -> Result<(), Saturated> {
+    pub fn judge(&self, frame: Box<VadFrame>) -> Result<(), Saturated> {
         let deliver = self.deliver_last();
         let done = Box::new(move |(frame, result)| deliver(Arrival::Judged(frame, result)));
         self.engines.vad.submit(VadWork { frame, done })
@@ -177,10 +177,24 @@ impl Work {
         }
     }
 
-    /// Told when a turn's events are durable: goes into the inbox from the log's writer thread.
+    /// Told when a turn's events are durable, or cannot be made so: goes into the inbox from the
+    /// log's writer thread. A log that refuses at once calls back on the actor's own thread, which
+    /// may not wait for its own inbox.
     pub fn committed(&self, turn: TurnId) -> impl FnOnce(Result<(), Fault>) + Send + 'static + use<> {
-        let deliver = self.deliver_last();
-        move |result| deliver(Arrival::Input(Input::Committed { turn, result }))
+        let inbox = self.inbox.clone();
+        move |result| {
+            let arrival = Arrival::Input(Input::Committed { turn, result });
+            match tokio::runtime::Handle::try_current() {
+                Ok(executor) => {
+                    executor.spawn(async move {
+                        let _ = inbox.send(arrival).await;
+                    });
+                }
+                Err(_) => {
+                    let _ = inbox.blocking_send(arrival);
+                }
+            }
+        }
     }
 
     /// The stop signals of a reply, of all of it and of its LLM; a new reply replaces the one before.

@@ -41,6 +41,7 @@ pub struct TurnConfig {
     pub llm_first_token_timeout_ms: u32,
     pub llm_token_timeout_ms: u32,
     pub tts_timeout_ms: u32,
+    pub render_timeout_ms: u32,
     /// Replies are clips: no audio and no `response_text` is sent.
     pub clips: bool,
     /// Spoken when a stage fails; empty: nothing.
@@ -75,6 +76,7 @@ impl TurnConfig {
             llm_first_token_timeout_ms: llm.first_token_timeout_ms,
             llm_token_timeout_ms: llm.token_timeout_ms,
             tts_timeout_ms: config.tts.timeout_ms,
+            render_timeout_ms: config.video.timeout_ms,
             clips,
             apology: config.persona.apology.clone(),
         }

@@ -86,8 +86,11 @@ pub enum Input {
     Open {
         /// The last turn of the history that goes on; 0 for a new conversation.
         last_turn: TurnId,
-        /// Spoken first, if there is one.
-        greeting: Option<String>,
+    },
+    /// Speak first.
+    Greet {
+        /// This.
+        text: String,
     },
     /// The VAD judged the next frame of the microphone.
     Frame {

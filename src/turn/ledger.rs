@@ -25,7 +25,18 @@ struct Entry {
     words: Vec<(Range<usize>, usize, Option<u64>)>,
     start: u64,
     samples: u64,
-    complete: bool,
+    speech: Speech,
+}
+
+/// How much of a segment's speech there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Speech {
+    /// More may come.
+    Open,
+    /// All of it.
+    Complete,
+    /// Only its beginning: synthesis failed.
+    Torn,
 }
 
 /// A part of a segment's samples.
@@ -37,7 +48,7 @@ pub struct Piece {
     pub range: Range<u64>,
     /// Bytes of the reply's own text that the whole segment stands for.
     pub source: Range<usize>,
-    /// These are the last samples of the segment and all of them are known.
+    /// These are the last samples of the segment: no more will come.
     pub ends_segment: bool,
 }
 
@@ -60,7 +71,7 @@ impl Ledger {
             words: segment.words.iter().map(|w| (w.spoken.clone(), w.source_end, None)).collect(),
             start,
             samples: 0,
-            complete: false,
+            speech: Speech::Open,
         });
     }
 
@@ -82,8 +93,18 @@ impl Ledger {
 
     /// The open segment's speech is complete.
     pub fn close(&mut self) {
-        if let Some(entry) = self.entries.last_mut() {
-            entry.complete = true;
+        self.end_open(Speech::Complete);
+    }
+
+    /// No more speech comes of the open segment, if there is one: its text will not be heard to its
+    /// end.
+    pub fn tear(&mut self) {
+        self.end_open(Speech::Torn);
+    }
+
+    fn end_open(&mut self, how: Speech) {
+        if let Some(entry) = self.entries.last_mut().filter(|entry| entry.speech == Speech::Open) {
+            entry.speech = how;
         }
     }
 
@@ -107,16 +128,19 @@ impl Ledger {
             segment: entry.id,
             range: from..to,
             source: entry.source.clone(),
-            ends_segment: entry.complete && to == end,
+            ends_segment: entry.speech != Speech::Open && to == end,
         })
     }
 
     /// What has been heard when the samples before `through` have been.
     pub fn heard(&self, text: &str, through: u64) -> HeardThrough {
         let mut heard = HeardThrough::default();
+        if through == 0 {
+            return heard; // not even a segment without a sound
+        }
         for entry in &self.entries {
             let played = through.saturating_sub(entry.start).min(entry.samples);
-            if entry.complete && played == entry.samples {
+            if entry.speech == Speech::Complete && played == entry.samples {
                 heard.bytes = entry.source.end;
                 continue;
             }
@@ -138,7 +162,10 @@ impl Entry {
         }
         let source = &text[self.source.clone()];
         let chars = source.chars().count() as u64;
-        let total = if self.complete { self.samples } else { self.samples.max(chars * SAMPLES_PER_CHAR) };
+        let total = match self.speech {
+            Speech::Complete => self.samples,
+            Speech::Open | Speech::Torn => self.samples.max(chars * SAMPLES_PER_CHAR),
+        };
         let (mut said, mut bytes) = (0, before);
         for word in source.split_inclusive(char::is_whitespace) {
             said += word.chars().count() as u64;

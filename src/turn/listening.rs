@@ -4,6 +4,8 @@
 //! that result counts only if nothing was said since. A contribution (`UserTurn`) may hold several
 //! utterances: parts of a long one, or what was said before and after a reply was dropped unheard.
 
+use crate::engines::VAD_FRAME_SAMPLES;
+
 use super::config::TurnDetection;
 use super::detector::Edge;
 use super::io::{
@@ -77,12 +79,30 @@ enum Purpose {
 pub(super) struct BargeIn {
     /// Sounds that have ended; more than one if the next began before the words were judged.
     ended: Vec<InputRange>,
+    /// Where the voice of the last of them ended.
+    voice_end: u64,
+    /// One of them had `min_interrupt_ms` of speech: now only the words are wanted.
+    long_enough: bool,
     /// Whether a sound is going on.
     sounding: bool,
     /// What recognition makes of it all, so far.
     words: Heard,
     /// Microphone position of the last recognition.
     recognised_at: u64,
+}
+
+impl BargeIn {
+    /// The earliest sample that recognition may still want; `None` while the first sound goes on.
+    pub fn needed_from(&self) -> Option<u64> {
+        self.ended.first().map(|range| range.start)
+    }
+}
+
+impl Utterance {
+    /// Recognised, and there was nothing.
+    fn is_wordless(&self) -> bool {
+        matches!(&self.words, Words::Known(heard) if heard.text.trim().is_empty())
+    }
 }
 
 impl UserTurn {
@@ -169,6 +189,8 @@ impl Turn {
                 self.hold_reply();
                 self.barge_in = Some(BargeIn {
                     ended: Vec::new(),
+                    voice_end: sample,
+                    long_enough: false,
                     sounding: true,
                     words: Heard::default(),
                     recognised_at: sample,
@@ -186,6 +208,8 @@ impl Turn {
     fn on_split(&mut self, utterance: InputRange) {
         self.speech_from = utterance.end;
         self.cancel_jobs_for(Purpose::Interim);
+        // It would be taken for the words of the part that follows.
+        self.cancel_jobs_for(Purpose::Speculative);
         if self.barge_in.is_some() {
             // So long a sound is no cough, whatever recognition makes of it.
             self.confirm_barge_in();
@@ -200,10 +224,11 @@ impl Turn {
         if let Some(barge_in) = &mut self.barge_in {
             barge_in.sounding = false;
             barge_in.ended.push(utterance);
-            if self.config.min_interrupt_words == 0 {
-                self.resume_reply();
-            } else {
+            barge_in.voice_end = voice_end;
+            if barge_in.long_enough {
                 self.recognise_barge_in();
+            } else {
+                self.resume_reply();
             }
             return;
         }
@@ -294,11 +319,13 @@ impl Turn {
             return;
         }
         let range = self.speech_from..self.detector.position();
-        let silence_ms = self.detector.silence_samples() / SAMPLES_PER_MS;
-        let speculate_after = u64::from(self.config.speculate_after_ms);
-        if silence_ms > 0 {
-            if speculate_after > 0 && silence_ms >= speculate_after && !self.has_job_for(Purpose::Speculative)
-            {
+        let silence = self.detector.silence_samples();
+        let speculate_after = u64::from(self.config.speculate_after_ms) * SAMPLES_PER_MS;
+        if silence > 0 {
+            // Once in a silence, even if it fails: the silence is only so many frames long.
+            let newly = silence >= speculate_after && silence < speculate_after + VAD_FRAME_SAMPLES as u64;
+            let wanted = speculate_after > 0 && newly && !range.is_empty();
+            if wanted && !self.has_job_for(Purpose::Speculative) {
                 self.cancel_jobs_for(Purpose::Interim);
                 self.start_job(Purpose::Speculative, range);
             }
@@ -324,6 +351,7 @@ impl Turn {
         if !barge_in.sounding || self.detector.voiced_samples() < long_enough {
             return;
         }
+        barge_in.long_enough = true;
         if count_words(&barge_in.words.text) >= wanted {
             self.confirm_barge_in();
         } else if position >= barge_in.recognised_at + BARGE_IN_RECOGNITION_MS * SAMPLES_PER_MS
@@ -352,7 +380,7 @@ impl Turn {
         barge_in.words = heard;
         match (sounding, enough) {
             (true, _) => self.judge_barge_in(),
-            (false, true) => self.confirm_barge_in(),
+            (false, true) => self.confirm_recognised_barge_in(),
             (false, false) => self.resume_reply(),
         }
     }
@@ -361,6 +389,20 @@ impl Turn {
         let barge_in = self.barge_in.take();
         self.interrupt_reply(InterruptReason::Speech);
         self.answer_barge_in(barge_in);
+    }
+
+    /// The sound has ended, and recognition has found the words in all of it: they are the user's.
+    fn confirm_recognised_barge_in(&mut self) {
+        let Some(barge_in) = self.barge_in.take() else { return };
+        self.interrupt_reply(InterruptReason::Speech);
+        self.cancel_jobs_for(Purpose::BargeIn);
+        self.open_user_turn();
+        let (first, last) = (barge_in.ended.first(), barge_in.ended.last());
+        if let (Some(user), Some(first), Some(last)) = (&mut self.user, first, last) {
+            let words = Words::Known(barge_in.words);
+            user.utterances.push(Utterance { range: first.start..last.end, words });
+        }
+        self.decide(barge_in.voice_end);
     }
 
     /// What was said during the reply becomes the user's next contribution.
@@ -372,7 +414,7 @@ impl Turn {
             self.recognise_utterance(range);
         }
         if !barge_in.sounding {
-            self.decide(self.detector.position());
+            self.decide(barge_in.voice_end);
         }
     }
 
@@ -402,6 +444,7 @@ impl Turn {
         }
         if let Some(user) = &mut self.user {
             (user.decided, user.transcribed, user.metrics) = (None, None, Metrics::default());
+            user.utterances.retain(|utterance| !utterance.is_wordless());
         }
     }
 
@@ -519,6 +562,25 @@ impl Turn {
 
     fn has_job_for(&self, purpose: Purpose) -> bool {
         self.jobs.iter().any(|job| job.purpose == purpose)
+    }
+
+    /// What was being recognised to judge a sound during the reply is no longer wanted.
+    pub(super) fn forget_barge_in(&mut self) {
+        self.barge_in = None;
+        self.cancel_jobs_for(Purpose::BargeIn);
+    }
+
+    /// The user's contribution is complete, although the detector has not said so. Without an
+    /// utterance that has ended, or a typed one, there is nothing to answer.
+    pub(super) fn cut_user_turn(&mut self) {
+        let Some(user) = self.user.as_ref().filter(|user| user.decided.is_none()) else { return };
+        if user.utterances.is_empty() {
+            self.drop_user_turn(Outcome::Empty);
+        } else {
+            self.cancel_jobs_for(Purpose::Interim);
+            self.cancel_jobs_for(Purpose::Speculative);
+            self.decide(self.detector.position());
+        }
     }
 
     fn cancel_jobs_for(&mut self, purpose: Purpose) {

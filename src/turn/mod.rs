@@ -68,6 +68,7 @@ pub struct Turn {
     last_reply: ReplyId,
     last_job: AsrJob,
     next_chunk: ChunkId,
+    opened: bool,
     closed: bool,
 }
 
@@ -91,6 +92,7 @@ impl Turn {
             last_reply: ReplyId(0),
             last_job: AsrJob(0),
             next_chunk: ChunkId(0),
+            opened: false,
             closed: false,
         }
     }
@@ -102,7 +104,8 @@ impl Turn {
             return;
         }
         match input {
-            Input::Open { last_turn, greeting } => self.on_open(last_turn, greeting),
+            Input::Open { last_turn } => self.on_open(last_turn),
+            Input::Greet { text } => self.on_greet(&text),
             Input::Frame { probability } => self.on_frame(probability),
             Input::Commit => self.on_commit(),
             Input::Clear => self.on_clear(),
@@ -141,7 +144,10 @@ impl Turn {
     /// The earliest microphone sample that may still be asked for.
     pub fn audio_needed_from(&self) -> u64 {
         match self.config.detection {
-            TurnDetection::Vad => self.detector.keep_from(),
+            TurnDetection::Vad => {
+                let barge_in = self.barge_in.as_ref().and_then(BargeIn::needed_from);
+                barge_in.into_iter().chain([self.detector.keep_from()]).fold(u64::MAX, u64::min)
+            }
             TurnDetection::Manual => self.manual_from,
         }
     }
@@ -156,20 +162,24 @@ impl Turn {
         self.user.is_none() && self.reply.is_none() && self.ending.is_empty()
     }
 
-    fn on_open(&mut self, last_turn: TurnId, greeting: Option<String>) {
+    fn on_open(&mut self, last_turn: TurnId) {
+        if std::mem::replace(&mut self.opened, true) {
+            return;
+        }
         self.last_turn = self.last_turn.max(last_turn);
         self.tell(Event::Status { state: State::Listening, turn: None });
-        if let Some(text) = greeting.filter(|text| !text.trim().is_empty()) {
+    }
+
+    fn on_greet(&mut self, text: &str) {
+        if self.user.is_none() && self.reply.is_none() {
             let turn = self.new_turn();
-            self.start_fixed_reply(turn, &text);
+            self.start_fixed_reply(turn, text);
         }
     }
 
     fn on_configure(&mut self, config: TurnConfig) {
         if config.detection != self.config.detection {
-            if self.user.as_ref().is_some_and(|user| user.decided.is_none()) {
-                self.drop_user_turn(Outcome::Empty);
-            }
+            self.cut_user_turn();
             if self.barge_in.is_some() {
                 self.resume_reply();
             }

@@ -10,7 +10,7 @@ use super::io::Time;
 pub const SAMPLES_PER_MS: u64 = crate::engines::OUTPUT_RATE_HZ as u64 / 1_000;
 
 /// Playout of one reply's audio. Positions are output samples (24 kHz) of the reply.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Playout {
     sent: u64,
     /// The queue was at this sample …
@@ -24,7 +24,7 @@ pub struct Playout {
 impl Playout {
     /// Nothing sent yet.
     pub fn new() -> Playout {
-        Playout { sent: 0, base: 0, since: Time(0), held: false, reported: None }
+        Playout::default()
     }
 
     /// Samples sent so far.

@@ -76,7 +76,8 @@ struct Voice {
 #[derive(Debug, Clone)]
 enum ClipStage {
     Collecting,
-    Rendering,
+    /// Since this time.
+    Rendering(Time),
     /// The clip is out; it plays like a queue that was sent at once.
     Playing(Playout),
 }
@@ -198,6 +199,15 @@ impl Reply {
         self.synthesis.map(|synthesis| synthesis.since.plus_ms(config.tts_timeout_ms.into()))
     }
 
+    fn render_deadline(&self, config: &TurnConfig) -> Option<Time> {
+        match self.delivery {
+            Delivery::Clip(ClipStage::Rendering(since)) => {
+                Some(since.plus_ms(u64::from(config.render_timeout_ms)))
+            }
+            Delivery::Clip(_) | Delivery::Voice(_) => None,
+        }
+    }
+
     /// When something is due for this reply.
     pub fn deadline(&self, config: &TurnConfig) -> Option<Time> {
         let chunk = match &self.delivery {
@@ -208,8 +218,8 @@ impl Reply {
             }
             Delivery::Clip(_) => None,
         };
-        let due = [chunk, self.heard_at(config), self.llm_deadline(config), self.tts_deadline(config)];
-        due.into_iter().flatten().min()
+        let late = [self.llm_deadline(config), self.tts_deadline(config), self.render_deadline(config)];
+        late.into_iter().chain([chunk, self.heard_at(config)]).flatten().min()
     }
 }
 
@@ -319,7 +329,7 @@ impl Turn {
     pub(super) fn on_rendered(&mut self, id: ReplyId, result: Result<u64, Fault>) {
         let now = self.now;
         let Some(reply) = self.live(id) else { return };
-        if !matches!(reply.delivery, Delivery::Clip(ClipStage::Rendering)) {
+        if !matches!(reply.delivery, Delivery::Clip(ClipStage::Rendering(_))) {
             return;
         }
         let turn = reply.turn;
@@ -357,7 +367,7 @@ impl Turn {
         reply.failed = true;
         reply.waiting.clear();
         reply.synthesis = None;
-        reply.ledger.close();
+        reply.ledger.tear();
         let (id, turn) = (reply.id, reply.turn);
         if reply.writing != Writing::Done {
             reply.writing = Writing::Done;
@@ -381,10 +391,13 @@ impl Turn {
         self.start_synthesis();
         let (config, now) = (&self.config, self.now);
         if let Some(reply) = self.reply.take_if(|reply| reply.is_heard(config, now)) {
-            self.barge_in = None;
+            // A client may report the end while the reply is held: the sound is then no barge-in any
+            // more, but what the user says next.
+            let barge_in = self.barge_in.take();
             let outcome = if reply.failed { Outcome::Failed } else { Outcome::Completed };
             self.outputs.push_back(Output::ForgetReply { reply: reply.id });
             self.end_reply(reply, outcome);
+            self.answer_barge_in(barge_in);
         }
     }
 
@@ -405,6 +418,11 @@ impl Turn {
                 "tts_timeout",
                 "speech synthesis gave no audio within tts.timeout_ms",
             ));
+        }
+        let late = |reply: &Reply| reply.render_deadline(&self.config).is_some_and(|at| at <= now);
+        if self.reply.as_ref().is_some_and(late) {
+            let fault = timeout("render_timeout", "there was no clip within video.timeout_ms");
+            self.on_rendered(id, Err(fault));
         }
     }
 
@@ -441,7 +459,7 @@ impl Turn {
             reply.delivery = Delivery::Voice(Voice::new()); // nothing to show, nothing to hear
             return;
         }
-        reply.delivery = Delivery::Clip(ClipStage::Rendering);
+        reply.delivery = Delivery::Clip(ClipStage::Rendering(self.now));
         let (id, turn, text) = (reply.id, reply.turn, reply.segmenter.text().trim().to_owned());
         self.outputs.push_back(Output::Render { reply: id, text });
         self.set_state(State::Rendering, Some(turn));
@@ -479,11 +497,11 @@ impl Turn {
         self.tell_whole_text();
     }
 
-    /// With the first chunk of its last segment, the whole reply is known to be heard.
+    /// With the first chunk of its last segment, the whole reply is known to be heard. Without a
+    /// segment that can be spoken its text is at least seen.
     fn tell_whole_text(&mut self) {
         let Some(reply) = &mut self.reply else { return };
         let Delivery::Voice(voice) = &mut reply.delivery else { return };
-        let Some(segment) = voice.announced else { return };
         let sent = voice.playout.sent();
         let last_begun =
             sent > reply.ledger.last_start() || (reply.synthesis.is_none() && sent == reply.ledger.samples());
@@ -492,7 +510,11 @@ impl Turn {
             return;
         }
         voice.announced_whole = true;
+        let segment = voice.announced.unwrap_or_default();
         let (turn, text) = (reply.turn, reply.segmenter.text().trim().to_owned());
+        if text.is_empty() {
+            return;
+        }
         self.tell(Event::ResponseText { turn, segment, text, last: true });
     }
 
@@ -508,7 +530,7 @@ impl Turn {
 
     /// The sound was not words: the reply goes on from the exact sample where it was held.
     pub(super) fn resume_reply(&mut self) {
-        self.barge_in = None;
+        self.forget_barge_in();
         let (now, from_chunk) = (self.now, self.next_chunk);
         let Some(reply) = &mut self.reply else { return };
         if let Some(playout) = reply.playout_mut() {

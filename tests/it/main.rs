@@ -1,9 +1,20 @@
 //! One binary with all integration tests: real sockets, real engines, real files.
 
+// Tests tell why they skip and what they measured.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
 mod client;
+mod e2e;
 mod harness;
 mod openai;
 mod packaging;
 mod silero;
+mod speech;
 mod store;
 mod stub_llm;
+mod talk;
+
+/// HTTP clients of tests need a TLS provider even where they use none.
+fn tls() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

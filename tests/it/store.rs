@@ -284,7 +284,8 @@ fn write_until_killed(folder: &Path) -> ! {
             tickets.send(()).unwrap();
             let done = done.clone();
             let on_durable: OnDurable = Box::new(move |result| {
-                let place = result.unwrap().place;
+                // A writer that cannot write ends, and the parent sees that it did.
+                let Ok(Appended { place, .. }) = result else { std::process::exit(1) };
                 // One write, so that a line is there whole or not at all.
                 let line = format!("\nack {} {}\n", place.session, place.head.seq);
                 std::io::stdout().write_all(line.as_bytes()).unwrap();
@@ -312,8 +313,8 @@ fn kill_9_loses_nothing_acknowledged() {
         write_until_killed(Path::new(&folder));
     }
     let folder = tempfile::tempdir().unwrap();
-    let mut random = getrandom::u64().unwrap();
-    println!("seed {random}");
+    let seed = getrandom::u64().unwrap();
+    let mut random = seed;
     let mut acknowledged: HashMap<SessionId, SeqNo> = HashMap::new();
     for round in 0..20 {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -332,15 +333,22 @@ fn kill_9_loses_nothing_acknowledged() {
             }
         }
         child.wait().unwrap();
-        assert!(seen >= kill_after, "round {round}: the writer ended by itself");
+        assert!(seen >= kill_after, "seed {seed}, round {round}: the writer ended by itself");
 
         let log = ConversationLog::open(&url(folder.path())).unwrap();
-        assert_eq!(log.check().unwrap().problems, vec![], "round {round}");
+        assert_eq!(log.check().unwrap().problems, vec![], "seed {seed}, round {round}");
         for (session, seq) in &acknowledged {
             let session = log.read_session(*session).unwrap().unwrap();
             let turns = session.turns.len() as u64;
-            assert!(1 + 3 * turns >= seq.0, "round {round}: {turns} turns, event {seq} was acknowledged");
-            assert_eq!(session.messages.len() as u64, 2 * turns, "round {round}: half of a turn");
+            assert!(
+                1 + 3 * turns >= seq.0,
+                "seed {seed}, round {round}: {turns} turns, event {seq} was acknowledged"
+            );
+            assert_eq!(
+                session.messages.len() as u64,
+                2 * turns,
+                "seed {seed}, round {round}: half of a turn"
+            );
         }
     }
     assert!(acknowledged.len() >= 20, "each round had sessions of its own");

@@ -103,9 +103,12 @@ fn without_an_answer_it_failed_and_says_why() {
     let (mut out, sink) = (Vec::new(), StillSink::default());
     let limit = Duration::from_secs(60);
     let mut conversation = conversation(&mut out);
-    conversation.said_all = Some(Instant::now());
-    let said =
-        |conversation: &Conversation<'_>| conversation.verdict(limit).map_err(|error| error.to_string());
+    let said_all = Instant::now();
+    conversation.said_all = Some(said_all);
+    let verdict = |conversation: &Conversation<'_>, after| {
+        conversation.verdict(said_all + after, limit).map_err(|error| error.to_string())
+    };
+    let said = |conversation: &Conversation<'_>| verdict(conversation, QUIET);
     assert!(said(&conversation).unwrap_err().contains("no words"));
     let words =
         |text: &str| ServerMessage::Transcript { text: text.into(), turn_id: 1, audio_ms: 9, language: None };

@@ -1,7 +1,7 @@
 //! The embedded store: one SQLite file.
 //!
 //! Write-ahead log and `synchronous=FULL`: what was acknowledged is on the disk. One thread writes
-//! ([`writer`]); readers have connections of their own, see the last commit and never block it.
+//! (`writer.rs`); readers have connections of their own, see the last commit and never block it.
 //! Another process may hold the same file open (`vivavoce db check` beside a running server).
 
 mod rows;
@@ -48,7 +48,8 @@ impl Default for SqliteOptions {
     }
 }
 
-/// A SQLite file with the log and its projections. Dropping it writes what is queued.
+/// A SQLite file with the log and its projections. Dropping it writes what is queued, and blocks until
+/// that is done.
 #[derive(Debug)]
 pub struct SqliteStore {
     path: PathBuf,

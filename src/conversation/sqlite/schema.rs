@@ -95,6 +95,7 @@ pub(crate) fn open(path: &Path, access: Access) -> Result<Connection, StoreError
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(cannot_open)?;
         }
+        create_private(path).map_err(cannot_open)?;
     } else {
         std::fs::metadata(path).map_err(cannot_open)?;
     }
@@ -107,6 +108,19 @@ pub(crate) fn open(path: &Path, access: Access) -> Result<Connection, StoreError
         migrate(path, &mut connection)?;
     }
     Ok(connection)
+}
+
+/// Makes an empty file that only its owner may read, where there is none: what people say is private.
+/// (SQLite gives the files beside it, `-wal` and `-shm`, the same permissions.)
+fn create_private(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// A connection with our settings, whatever is in the file.
@@ -178,6 +192,20 @@ mod tests {
         assert_eq!(code(open(&path, Access::ReadOnly)), "store_open_failed");
         for access in [Access::Create, Access::Create, Access::Existing, Access::ReadOnly] {
             open(&path, access).unwrap_or_else(|e| panic!("{access:?}: {e}"));
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_may_read_what_people_said() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let connection = open(&folder.path().join("log.sqlite"), Access::Create).unwrap();
+        connection.execute("INSERT INTO access_tokens VALUES (x'00', 'label', 0)", []).unwrap();
+        let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap()).collect();
+        assert_eq!(files.len(), 3, "the file, -wal and -shm");
+        for file in files {
+            assert_eq!(file.metadata().unwrap().permissions().mode() & 0o077, 0, "{:?}", file.path());
         }
     }
 

@@ -44,6 +44,8 @@ const INBOUND_MESSAGES: usize = 32;
 const WRITE_BATCH: usize = 32;
 /// Small buffers: a listening session should cost little memory.
 const SOCKET_BUFFER_BYTES: usize = 8 * 1_024;
+/// The socket's last messages may take so long.
+const LAST_WRITES: Duration = Duration::from_secs(2);
 /// A client that gave no sign of life for so many pings is gone.
 const MISSED_PINGS: u32 = 3;
 
@@ -118,7 +120,8 @@ pub async fn upgrade(
         .write_buffer_size(0)
         .on_upgrade(move |socket| {
             let span = tracing::info_span!("session", session_id = %hello.session_id);
-            serve(server, admitted, writer, hello, socket).instrument(span)
+            let sessions = server.sessions.clone();
+            sessions.track_future(serve(server, admitted, writer, hello, socket).instrument(span))
         })
 }
 
@@ -198,12 +201,8 @@ async fn serve(
         made.inspect_err(|error| tracing::error!("this session is not recorded: {error}")).ok()
     });
     let greeting = persona.greeting_text().filter(|_| !hello.resumed);
-    let video_mode = ToClient::VideoMode { enabled: clips, reason: server.engines.video_fault.clone() };
-    for message in [ToClient::Hello(hello), video_mode] {
-        // The queue is empty: this cannot wait.
-        let _ = to_client.try_send(message);
-    }
     let start = Start {
+        hello,
         config: Arc::clone(config),
         engines: Arc::clone(&server.engines),
         journal: Journal::new(writer),
@@ -212,7 +211,7 @@ async fn serve(
         recorder,
         drain: server.drain.clone(),
     };
-    let session = server.sessions.spawn(
+    let mut session = tokio::spawn(
         async move {
             session::run(start, inbound, to_client).await;
             drop(admitted);
@@ -220,26 +219,33 @@ async fn serve(
         .in_current_span(),
     );
 
-    let (sink, stream) = socket.split();
+    let (sink, mut stream) = socket.split();
     let (replies, direct) = mpsc::channel(INBOUND_MESSAGES);
     let ping = Duration::from_secs(config.limits.ping_s);
     let mut writer = tokio::spawn(write(sink, outbound, direct, ping).in_current_span());
-    let reader = read(stream, &server, &to_session, &replies);
-    tokio::select! {
-        farewell = reader => {
+    // Whoever is done first ends the others: without a reader the session's input ends, without a
+    // session the writer's does.
+    let session_is_over = tokio::select! {
+        farewell = read(&mut stream, &server, &to_session, &replies) => {
             if let Some(farewell) = farewell {
                 let _ = replies.try_send(farewell);
             }
-            drop((to_session, replies));
-            // The session ends, and with it the writer's queue. A client that does not read is not
-            // waited for.
-            let _ = session.await;
-            if tokio::time::timeout(Duration::from_secs(1), &mut writer).await.is_err() {
-                writer.abort();
-            }
+            false
         }
-        _ = &mut writer => {}
+        _ = &mut writer => false,
+        _ = &mut session => true,
+    };
+    drop((to_session, replies));
+    if !session_is_over {
+        let _ = session.await;
     }
+    // A client that does not read is not waited for.
+    if !writer.is_finished() && tokio::time::timeout(LAST_WRITES, &mut writer).await.is_err() {
+        writer.abort();
+    }
+    // What is still coming in is read, or TCP would reset the connection and the goodbye with it.
+    let rest = async { while let Some(Ok(_)) = stream.next().await {} };
+    let _ = tokio::time::timeout(LAST_WRITES, rest).await;
 }
 
 /// What the reader has to say to the client itself.
@@ -250,7 +256,7 @@ enum Direct {
 
 /// Reads until the client is gone or has to go.
 async fn read(
-    mut stream: SplitStream<WebSocket>,
+    stream: &mut SplitStream<WebSocket>,
     server: &Server,
     to_session: &mpsc::Sender<FromClient>,
     replies: &mpsc::Sender<Direct>,

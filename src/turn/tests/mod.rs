@@ -1,1 +1,19 @@
+//! Tests of the turn machine.
+//!
+//! - [`timeline`]: engines, user and client on virtual time; what the client saw, as text.
+//! - [`witness`]: checks the promises on every single step, whoever drives.
+//! - `endpointing`, `barge_in`, `replies`, `failures`, `clips`: timelines, topic by topic.
+//! - `properties`: random interleavings; `exhaustive`: all of the small ones.
+//! - `purity`: what the machine's files may not name.
 
+mod barge_in;
+mod clips;
+mod driver;
+mod endpointing;
+mod exhaustive;
+mod failures;
+mod properties;
+mod purity;
+mod replies;
+mod timeline;
+mod witness;

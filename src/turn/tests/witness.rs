@@ -1,0 +1,405 @@
+//! A witness of one conversation: it sees every input and output of a machine and panics when a
+//! promise is broken. It keeps its own account of what the client has played; nothing of it is
+//! taken from the machine.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use crate::turn::Turn;
+use crate::turn::io::{
+    AsrJob, Commit, Event, Input, Outcome, Output, ReplyId, SegmentId, State, Time, TurnId, WordTime,
+};
+
+const OUTPUT_SAMPLES_PER_MS: u64 = 24;
+const FRAME_SAMPLES: u64 = 512;
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Witness {
+    now: Time,
+    frames: u64,
+    turns: BTreeMap<TurnId, SeenTurn>,
+    speech: Speech,
+    client: Client,
+    next_chunk: u64,
+    jobs: BTreeMap<AsrJob, bool>,
+    needed_from: u64,
+    status: Option<(State, Option<TurnId>)>,
+    /// The segment whose text was told last: its audio must follow.
+    announced: Option<(TurnId, SegmentId)>,
+    /// Generations and syntheses that were asked for and may still be answered.
+    pub live_replies: BTreeSet<ReplyId>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct SeenTurn {
+    interrupted_with: Option<String>,
+    committed: Option<Commit>,
+    ended: bool,
+    pcm: bool,
+    clip: bool,
+    whole_text: Option<String>,
+    paused: bool,
+}
+
+/// What the engines made of the newest reply.
+#[derive(Debug, Clone, Default)]
+struct Speech {
+    reply: ReplyId,
+    written: String,
+    /// The LLM may still write.
+    writing: bool,
+    segments: Vec<SpokenSegment>,
+    open: Option<SegmentId>,
+}
+
+#[derive(Debug, Clone)]
+struct SpokenSegment {
+    start: u64,
+    samples: u64,
+    words: usize,
+    closed: bool,
+    /// Ends of words in samples of the reply.
+    word_ends: Vec<u64>,
+}
+
+/// Somebody's player: a queue that plays in real time.
+#[derive(Debug, Clone, Default)]
+struct Client {
+    reply: ReplyId,
+    received: u64,
+    /// In thousandths of a sample.
+    played_milli: u64,
+    at: Time,
+    paused: bool,
+    chunk_ends: BTreeMap<u64, u64>,
+    reported: Option<u64>,
+}
+
+impl Client {
+    fn until(&mut self, now: Time) {
+        if !self.paused {
+            let reached = self.played_milli + now.since(self.at) * OUTPUT_SAMPLES_PER_MS;
+            self.played_milli = reached.min(self.received * 1_000);
+        }
+        self.at = now;
+    }
+
+    fn receive(&mut self, reply: ReplyId, range: Range<u64>) {
+        if self.reply != reply {
+            *self = Client { reply, at: self.at, ..Client::default() };
+        }
+        assert_eq!(range.start, self.received, "a gap or an overlap in the audio of {reply:?}");
+        assert!(range.end > range.start, "an empty chunk");
+        self.received = range.end;
+    }
+
+    fn pause(&mut self) {
+        self.paused = true;
+        self.played_milli -= self.played_milli % 1_000;
+    }
+
+    fn heard(&self) -> u64 {
+        self.reported.unwrap_or(self.played_milli / 1_000)
+    }
+}
+
+impl Witness {
+    /// Lets `turn` handle `input` and judges what it does.
+    pub fn step(&mut self, turn: &mut Turn, input: Input, now: Time) -> Vec<Output> {
+        self.now = self.now.max(now);
+        self.client.until(self.now);
+        let lead = u64::from(turn.config().lead_ms) * OUTPUT_SAMPLES_PER_MS;
+        self.see_input(&input);
+        turn.handle(input, now);
+        let outputs: Vec<Output> = std::iter::from_fn(|| turn.poll_output()).collect();
+        for (index, output) in outputs.iter().enumerate() {
+            self.see_output(output, &outputs[index + 1..], lead);
+        }
+        let due = turn.next_deadline().filter(|at| *at <= self.now);
+        assert_eq!(due, None, "a deadline that has passed remains: the driver would spin");
+        let needed = turn.audio_needed_from();
+        assert!(needed >= self.needed_from, "audio that was given up is needed again");
+        assert!(needed <= self.frames * FRAME_SAMPLES, "audio to come is not needed");
+        self.needed_from = needed;
+        outputs
+    }
+
+    /// Everything asked of the engines and the store has been answered and time has passed.
+    pub fn finish(&self) {
+        for (turn, seen) in &self.turns {
+            assert!(seen.committed.is_some() && seen.ended, "turn {turn:?} has no end: {seen:?}");
+        }
+    }
+
+    /// Whether a reply of the newest turn is held.
+    pub fn holds(&self) -> bool {
+        self.turns.values().any(|seen| seen.paused)
+    }
+
+    /// The state that the client was told last.
+    pub fn state(&self) -> Option<State> {
+        self.status.map(|(state, _)| state)
+    }
+
+    fn see_input(&mut self, input: &Input) {
+        match input {
+            Input::Frame { .. } => self.frames += 1,
+            Input::Played { chunk } | Input::Interrupt { last_chunk: Some(chunk) } => {
+                if self.live_replies.contains(&self.client.reply)
+                    && let Some(end) = self.client.chunk_ends.get(&chunk.0)
+                {
+                    self.client.reported = Some((*end).max(self.client.reported.unwrap_or(0)));
+                }
+            }
+            Input::Token { reply, text } if *reply == self.speech.reply && self.speech.writing => {
+                self.speech.written += text;
+            }
+            Input::Generated { reply, .. } if *reply == self.speech.reply => self.speech.writing = false,
+            Input::Speech { reply, segment, samples, words } => {
+                if *reply == self.speech.reply && Some(*segment) == self.speech.open {
+                    self.speech.add(*samples, words);
+                }
+            }
+            Input::Spoken { reply, segment, result } => {
+                if *reply == self.speech.reply && Some(*segment) == self.speech.open {
+                    self.speech.close(result.is_ok());
+                }
+            }
+            Input::Transcribed { job, .. } => {
+                self.jobs.entry(*job).and_modify(|open| *open = false);
+            }
+            _ => {}
+        }
+    }
+
+    fn see_output(&mut self, output: &Output, behind: &[Output], lead: u64) {
+        match output {
+            Output::Transcribe { job, range } => {
+                assert!(self.jobs.insert(*job, true).is_none(), "{job:?} was used before");
+                assert!(range.start >= self.needed_from, "{range:?}: given up from {}", self.needed_from);
+                assert!(range.end <= self.frames * FRAME_SAMPLES && range.start < range.end, "{range:?}");
+            }
+            Output::CancelTranscribe { job } => {
+                assert_eq!(self.jobs.insert(*job, false), Some(true), "{job:?} is not at work");
+            }
+            Output::Generate { reply, user_text } => {
+                assert!(!user_text.trim().is_empty(), "nothing to answer");
+                self.begin(*reply);
+                self.speech.writing = true;
+            }
+            Output::Synthesize { reply, segment, text } => {
+                if self.speech.reply != *reply {
+                    self.begin(*reply); // a fixed reply
+                }
+                assert_eq!(self.speech.open, None, "one segment at a time");
+                self.speech.open(*segment, text);
+            }
+            Output::Render { reply, .. } => assert!(self.live_replies.contains(reply), "{reply:?} is over"),
+            Output::StopGenerating { reply } => {
+                assert!(self.live_replies.contains(reply), "{reply:?} is over");
+                self.speech.writing = false;
+            }
+            Output::CancelReply { reply } | Output::ForgetReply { reply } => {
+                // A reply that never got as far as an engine may be cancelled, too.
+                self.live_replies.remove(reply);
+            }
+            Output::Commit(commit) => self.see_commit(commit),
+            Output::Tell(event) => self.see_event(event, behind, lead),
+        }
+    }
+
+    fn begin(&mut self, reply: ReplyId) {
+        assert!(reply > self.speech.reply, "reply ids count up");
+        self.speech = Speech { reply, ..Speech::default() };
+        self.live_replies.insert(reply);
+    }
+
+    fn see_event(&mut self, event: &Event, behind: &[Output], lead: u64) {
+        if let Event::TurnEnd { .. } = event {
+            // Its metrics came just before: checked there.
+        } else if let Some(turn) = turn_of(event) {
+            let seen = self.turns.entry(turn).or_default();
+            assert!(!seen.ended, "{event:?} after the turn's end");
+            let closing = matches!(event, Event::Metrics { .. } | Event::Error { .. });
+            assert!(seen.committed.is_none() || closing, "{event:?} after the turn was committed");
+            let of_reply = matches!(
+                event,
+                Event::Audio { .. }
+                    | Event::ResponseText { .. }
+                    | Event::Resume { .. }
+                    | Event::SpeakingClip { .. }
+                    | Event::Pause { .. }
+            );
+            assert!(!of_reply || seen.interrupted_with.is_none(), "{event:?} after interrupt");
+        }
+        match event {
+            Event::Status { state, turn } => {
+                assert_ne!(self.status, Some((*state, *turn)), "the state did not change");
+                self.status = Some((*state, *turn));
+            }
+            Event::ResponseText { turn, segment, text, last: false } => {
+                assert_ne!(self.announced, Some((*turn, *segment)), "told before");
+                assert!(!text.is_empty());
+                self.announced = Some((*turn, *segment));
+                let next = behind.first();
+                assert!(
+                    matches!(next, Some(Output::Tell(Event::Audio { segment: s, .. })) if s == segment),
+                    "{event:?} comes without its first chunk"
+                );
+            }
+            Event::ResponseText { turn, text, last: true, .. } => {
+                let seen = self.turns.entry(*turn).or_default();
+                assert_eq!(seen.whole_text, None, "the whole reply was told before");
+                seen.whole_text = Some(text.clone());
+            }
+            Event::Audio { turn, reply, segment, chunk, range } => {
+                let seen = self.turns.entry(*turn).or_default();
+                assert!(!seen.clip, "audio in a turn that sent a clip");
+                assert!(!seen.paused, "audio while the reply is held");
+                assert_eq!(self.announced, Some((*turn, *segment)), "audio without its text");
+                assert_eq!(chunk.0, self.next_chunk, "chunk ids count up");
+                seen.pcm = true;
+                self.next_chunk += 1;
+                self.client.receive(*reply, range.clone());
+                self.client.chunk_ends.insert(chunk.0, range.end);
+                let ahead = self.client.received - self.client.played_milli / 1_000;
+                assert!(ahead <= lead, "{ahead} samples ahead of real time, {lead} are allowed");
+            }
+            Event::SpeakingClip { turn, reply, .. } => {
+                let samples = self.speech.samples();
+                let seen = self.turns.entry(*turn).or_default();
+                assert!(!seen.pcm && !seen.clip, "a clip in a turn that sent audio or a clip");
+                seen.clip = true;
+                self.client.receive(*reply, 0..samples);
+            }
+            Event::Pause { turn } => {
+                let seen = self.turns.entry(*turn).or_default();
+                assert!(seen.pcm || seen.clip, "nothing is heard that could be held");
+                assert!(!std::mem::replace(&mut seen.paused, true), "held twice");
+                self.client.pause();
+            }
+            Event::Resume { turn, from_chunk } => {
+                let seen = self.turns.entry(*turn).or_default();
+                assert!(std::mem::replace(&mut seen.paused, false), "was not held");
+                assert_eq!(from_chunk.0, self.next_chunk);
+                self.client.paused = false;
+            }
+            Event::Interrupt { turn, heard_text, .. } => {
+                let seen = self.turns.entry(*turn).or_default();
+                assert_eq!(seen.interrupted_with, None, "interrupted twice");
+                seen.interrupted_with = Some(heard_text.clone());
+            }
+            Event::Metrics { turn, .. } => {
+                let end = behind.first();
+                assert!(
+                    matches!(end, Some(Output::Tell(Event::TurnEnd { turn: t, .. })) if t == turn),
+                    "metrics come just before the turn's end"
+                );
+            }
+            Event::TurnEnd { turn, outcome } => {
+                let seen = self.turns.entry(*turn).or_default();
+                assert!(!std::mem::replace(&mut seen.ended, true), "{turn:?} ends twice");
+                let committed = seen.committed.as_ref().map(|commit| commit.outcome);
+                assert_eq!(committed, Some(*outcome), "it ends as it was committed");
+            }
+            Event::Error { fault, .. } if fault.code == "tts_timeout" => self.speech.close(false),
+            _ => {}
+        }
+    }
+
+    fn see_commit(&mut self, commit: &Commit) {
+        let seen = self.turns.entry(commit.turn).or_default();
+        assert!(seen.committed.is_none(), "committed twice: {commit:?}");
+        seen.paused = false;
+        if let Some(heard) = &seen.interrupted_with {
+            assert_eq!(heard, &commit.assistant, "the client and the history disagree");
+            assert_eq!(commit.outcome, Outcome::Interrupted);
+        }
+        if let Some(whole) = &commit.whole_reply {
+            assert!(whole.starts_with(&commit.assistant), "{commit:?}");
+        }
+        if commit.outcome == Outcome::Superseded {
+            assert_eq!((&commit.user, commit.assistant.as_str()), (&None, ""));
+        }
+        let audible = seen.pcm || seen.clip;
+        if commit.outcome == Outcome::Completed {
+            assert_eq!(commit.whole_reply, None);
+            assert!(
+                !seen.pcm || seen.whole_text.as_deref() == Some(commit.assistant.as_str()),
+                "the whole reply is told once: {seen:?}"
+            );
+        } else if !audible {
+            assert_eq!(commit.assistant, "", "nothing was heard");
+        } else {
+            let heard = commit.assistant.split_whitespace().count();
+            if let Some(words) = self.speech.words_within(self.client.heard()) {
+                assert_eq!((heard, commit.estimated), (words, false), "{commit:?} {:?}", self.client);
+            }
+            let (written, heard) = (self.speech.written.trim(), commit.assistant.as_str());
+            assert!(heard.starts_with(written) || written.starts_with(heard), "{written:?}: {heard:?}");
+        }
+        let seen = self.turns.entry(commit.turn).or_default();
+        seen.committed = Some(commit.clone());
+        if audible {
+            self.client.paused = false;
+        }
+    }
+}
+
+impl Speech {
+    fn open(&mut self, segment: SegmentId, text: &str) {
+        let start = self.samples();
+        let words = text.split_whitespace().count();
+        self.segments.push(SpokenSegment { start, samples: 0, words, closed: false, word_ends: Vec::new() });
+        self.open = Some(segment);
+    }
+
+    fn add(&mut self, samples: u64, words: &[WordTime]) {
+        if let Some(segment) = self.segments.last_mut() {
+            segment.samples += samples;
+            segment.word_ends.extend(words.iter().map(|word| segment.start + word.end_sample));
+        }
+    }
+
+    /// What the engine calls complete has been said by its last sample, whatever it said of times.
+    fn close(&mut self, complete: bool) {
+        self.open = None;
+        if let Some(segment) = self.segments.last_mut().filter(|_| complete) {
+            segment.closed = true;
+            let end = segment.start + segment.samples;
+            segment.word_ends.iter_mut().for_each(|word| *word = (*word).min(end));
+        }
+    }
+
+    fn samples(&self) -> u64 {
+        self.segments.last().map_or(0, |segment| segment.start + segment.samples)
+    }
+
+    /// How many words have been heard when the samples before `through` have been; `None` where the
+    /// engine has not timed every word of what was heard.
+    fn words_within(&self, through: u64) -> Option<usize> {
+        let soundless = |segment: &SpokenSegment| segment.closed && segment.samples == 0;
+        let begun = || self.segments.iter().filter(|segment| segment.start < through || soundless(segment));
+        let timed = begun().all(|segment| segment.words == segment.word_ends.len());
+        let heard = begun().flat_map(|segment| &segment.word_ends).filter(|end| **end <= through).count();
+        timed.then_some(heard)
+    }
+}
+
+pub(super) fn turn_of(event: &Event) -> Option<TurnId> {
+    match event {
+        Event::Status { turn, .. } | Event::Error { turn, .. } => *turn,
+        Event::SpeechStarted { .. } | Event::SpeechStopped { .. } => None,
+        Event::PartialTranscript { turn, .. }
+        | Event::Transcript { turn, .. }
+        | Event::ResponseText { turn, .. }
+        | Event::Audio { turn, .. }
+        | Event::SpeakingClip { turn, .. }
+        | Event::Pause { turn }
+        | Event::Resume { turn, .. }
+        | Event::Interrupt { turn, .. }
+        | Event::ToolCall { turn, .. }
+        | Event::Metrics { turn, .. }
+        | Event::TurnEnd { turn, .. } => Some(*turn),
+    }
+}
