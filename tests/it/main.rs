@@ -3,6 +3,7 @@
 // Tests tell why they skip and what they measured.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod bench;
 mod client;
 mod e2e;
 mod harness;
