@@ -44,6 +44,8 @@ enum Command {
         file: PathBuf,
     },
     Db(cli::db::Db),
+    Talk(cli::talk::Talk),
+    Bench(cli::bench::Bench),
     /// Make access tokens
     #[command(subcommand)]
     Token(TokenCommand),
@@ -126,6 +128,11 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::FAILURE);
             }
         }
+        Command::Talk(talk) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(talk.run(&mut out))?;
+        }
+        Command::Bench(bench) => return Ok(exit_code(bench.run(&config, &mut out)?)),
         Command::Db(db) => db.run(&config, &mut out)?,
         Command::Token(TokenCommand::Create { label }) => {
             let tokens = vivavoce::conversation::TokenStore::open(&config.store.url)?;

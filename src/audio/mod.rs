@@ -3,5 +3,6 @@
 pub mod device;
 pub mod framer;
 pub mod pcm;
+pub mod playback;
 pub mod resample;
 pub mod wav;

@@ -1,7 +1,9 @@
 //! The subcommands of the binary.
 
+pub mod bench;
 pub mod config_check;
 pub mod db;
 pub mod logging;
 pub mod say;
+pub mod talk;
 pub mod transcribe;

@@ -4,7 +4,9 @@ use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use crate::audio::{device::DeviceError, device::Loudspeaker, wav::WavError, wav::WavWriter};
+use crate::audio::device::{AudioSink as _, DeviceError, Loudspeaker};
+use crate::audio::pcm;
+use crate::audio::wav::{WavError, WavWriter};
 use crate::config::Config;
 use crate::engines::{CancelToken, EngineError, OUTPUT_RATE_HZ, Tts, TtsEvent, load_tts};
 
@@ -28,7 +30,7 @@ pub enum SayError {
     #[error(transparent)]
     File(#[from] WavError),
     /// There is nothing to play on.
-    #[error("{0}; write a file instead: --out FILE.wav")]
+    #[error(transparent)]
     Device(#[from] DeviceError),
     /// Nothing in it can be pronounced.
     #[error("there is nothing to say in {0:?}")]
@@ -44,7 +46,7 @@ impl Say {
         // What can fail for want of a file or device does so before the wait for a model.
         let sink = match &self.out {
             Some(path) => Sink::File(WavWriter::create(path, OUTPUT_RATE_HZ)?),
-            None => Sink::Device(Box::new(Loudspeaker::open(OUTPUT_RATE_HZ)?)),
+            None => Sink::Device(Box::new(Loudspeaker::open()?)),
         };
         let mut tts = load_tts(config)?;
         let samples = speak(tts.as_mut(), &self.text, sink)?;
@@ -72,7 +74,10 @@ fn speak(tts: &mut dyn Tts, text: &str, mut sink: Sink) -> Result<u64, SayError>
         samples += audio.len() as u64;
         let written = match &mut sink {
             Sink::File(file) => file.write_f32(&audio).map_err(SayError::from),
-            Sink::Device(device) => device.play(&audio).map_err(SayError::from),
+            Sink::Device(device) => {
+                device.queue().push(samples, pcm::i16s_from_f32s(&audio));
+                Ok(())
+            }
         };
         match written {
             Ok(()) => ControlFlow::Continue(()),
@@ -87,7 +92,7 @@ fn speak(tts: &mut dyn Tts, text: &str, mut sink: Sink) -> Result<u64, SayError>
     }
     match sink {
         Sink::File(file) => drop(file.finish()?),
-        Sink::Device(device) => device.finish()?,
+        Sink::Device(device) => device.play_to_end()?,
     }
     Ok(samples)
 }

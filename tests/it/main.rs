@@ -3,6 +3,7 @@
 // Tests tell why they skip and what they measured.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod bench;
 mod browser;
 mod client;
 mod e2e;
@@ -13,6 +14,7 @@ mod silero;
 mod speech;
 mod store;
 mod stub_llm;
+mod talk;
 
 /// HTTP clients of tests need a TLS provider even where they use none.
 fn tls() {
