@@ -115,6 +115,7 @@ pub async fn run(
     let session_end = began + Duration::from_secs(limits.session_max_s);
     let (hello, greeting) = (start.hello.clone(), start.greeting.clone());
     let mut session = Session::new(start, began, inbox, to_client);
+    tracing::info!(agent = hello.agent, resumed = hello.resumed, "session begins");
     session.open(hello, greeting);
 
     while session.over.is_none() {
@@ -340,6 +341,8 @@ impl Session {
             Output::ForgetReply { reply } => self.forget_reply(reply),
             Output::Commit(commit) => {
                 metrics::turn_ended(commit.outcome, &commit.metrics);
+                let first_audio_ms = commit.metrics.first_audio;
+                tracing::info!(turn_id = commit.turn.0, outcome = ?commit.outcome, first_audio_ms, "turn ends");
                 let done = self.work.committed(commit.turn);
                 self.journal.commit(commit, done);
             }
@@ -388,11 +391,11 @@ impl Session {
             }
             Event::Error { ref fault, turn } => {
                 metrics::error(fault.code.clone());
-                tracing::warn!(code = fault.code, turn = turn.map(|t| t.0), "{}", fault.message);
+                tracing::warn!(code = fault.code, turn_id = turn.map(|t| t.0), "{}", fault.message);
                 self.send(ToClient::Event(event));
             }
             Event::Transcript { ref text, turn, .. } if self.config.log.transcripts => {
-                tracing::info!(turn = turn.0, text, "transcript");
+                tracing::info!(turn_id = turn.0, text, "transcript");
                 self.send(ToClient::Event(event));
             }
             event => self.send(ToClient::Event(event)),
