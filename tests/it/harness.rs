@@ -186,9 +186,19 @@ impl ServerProcess {
 
     /// SIGTERM; waits until it has ended by itself.
     pub fn terminate(mut self) -> ExitStatus {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.signal("-TERM");
         self.child.wait().unwrap()
+    }
+
+    /// Sends a signal: `-HUP`, …
+    pub fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
+    /// What it has written to standard error so far.
+    pub fn log(&self) -> String {
+        log_of(self.folder.path())
     }
 }
 

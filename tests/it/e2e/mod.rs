@@ -5,5 +5,6 @@ mod conversation;
 mod durability;
 mod faults;
 pub mod person;
+mod persona;
 mod recording;
 mod video;
