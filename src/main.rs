@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context;
 use clap::{Parser, Subcommand};
 use vivavoce::cli;
 use vivavoce::config::Config;
@@ -30,6 +29,7 @@ struct Arguments {
 enum Command {
     /// Run the server
     Serve,
+    Talk(cli::talk::Talk),
     Say(cli::say::Say),
     Transcribe(cli::transcribe::Transcribe),
     /// Show or verify the models that the server uses
@@ -44,7 +44,6 @@ enum Command {
         file: PathBuf,
     },
     Db(cli::db::Db),
-    Talk(cli::talk::Talk),
     Bench(cli::bench::Bench),
     /// Make access tokens
     #[command(subcommand)]
@@ -85,8 +84,8 @@ fn main() -> ExitCode {
     match run(Arguments::parse()) {
         Ok(code) => code,
         Err(error) => {
-            // One line, whatever the chain of causes.
-            let line = format!("{error:#}").replace('\n', " ");
+            // One line; our errors name their causes themselves.
+            let line = error.to_string().replace('\n', " ");
             let _ = writeln!(std::io::stderr(), "vivavoce: {line}");
             ExitCode::FAILURE
         }

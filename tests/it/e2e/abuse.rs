@@ -9,7 +9,7 @@ use tokio_tungstenite::tungstenite::Message;
 use vivavoce::client::{ClientError, ClientMessage, ServerMessage};
 use vivavoce::turn::io::Outcome;
 
-use super::person::Person;
+use super::person::{Person, wait_until};
 use crate::harness::TestServer;
 
 fn error_code(message: &ServerMessage) -> Option<&str> {
@@ -184,14 +184,6 @@ async fn clients_that_vanish_mid_turn_leave_nothing_behind() {
     }
     still_serves(&server).await;
     server.stop();
-}
-
-async fn wait_until(mut holds: impl FnMut() -> bool) {
-    let give_up = tokio::time::Instant::now() + Duration::from_secs(30);
-    while !holds() {
-        assert!(tokio::time::Instant::now() < give_up, "it never came true");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 #[tokio::test]

@@ -192,6 +192,15 @@ impl Person {
     }
 }
 
+/// Waits for something that no message tells.
+pub async fn wait_until(mut holds: impl FnMut() -> bool) {
+    let give_up = Instant::now() + LIMIT;
+    while !holds() {
+        assert!(Instant::now() < give_up, "it never came true");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// `text`, spoken by flite: 16 kHz.
 pub fn spoken(text: &str) -> Vec<i16> {
     let mut tts = vivavoce::engines::flite::FliteTts::load(&Config::default()).unwrap();

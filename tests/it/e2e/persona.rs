@@ -1,11 +1,9 @@
 //! Who the server is: its greeting, and what of it can change without a restart.
 
-use std::time::Duration;
-
 use vivavoce::client::ServerMessage;
 use vivavoce::turn::io::Outcome;
 
-use super::person::Person;
+use super::person::{Person, wait_until};
 use crate::harness::ServerProcess;
 
 fn config(greeting: &str) -> String {
@@ -29,11 +27,7 @@ async fn it_speaks_first_and_a_hangup_changes_what_it_says_to_new_sessions() {
 
     std::fs::write(server.folder().path().join("config.yml"), config("Good evening.")).unwrap();
     server.signal("-HUP");
-    let mut tries = 0..1_000;
-    while !server.log().contains("persona re-read") {
-        assert!(tries.next().is_some(), "{}", server.log());
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    wait_until(|| server.log().contains("persona re-read")).await;
     let mut late = Person::new(server.connect().await);
     late.until_turn_end().await;
     assert_eq!(late.reply(1), "Good evening.");
@@ -44,10 +38,7 @@ async fn it_speaks_first_and_a_hangup_changes_what_it_says_to_new_sessions() {
     // What cannot be is refused, and the persona stays.
     std::fs::write(server.folder().path().join("config.yml"), "persona: {nam: Eve}").unwrap();
     server.signal("-HUP");
-    while !server.log().contains("persona.nam: unknown key") {
-        assert!(tries.next().is_some(), "{}", server.log());
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    wait_until(|| server.log().contains("persona.nam: unknown key")).await;
     let mut last = Person::new(server.connect().await);
     last.until_turn_end().await;
     assert_eq!(last.reply(1), "Good evening.");

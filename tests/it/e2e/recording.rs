@@ -1,12 +1,11 @@
 //! What a session's machine was told, replayed, gives the same answers byte for byte.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use vivavoce::client::{ClientMessage, ServerMessage};
 use vivavoce::session::recording::replay;
 
-use super::person::{Person, spoken};
+use super::person::{Person, spoken, wait_until};
 use crate::harness::TestServer;
 
 #[tokio::test]
@@ -56,11 +55,6 @@ fn recordings(folder: &std::path::Path) -> Vec<PathBuf> {
 
 /// The recorder's thread writes its last lines by itself.
 async fn whole_replay(path: &std::path::Path) -> vivavoce::session::recording::Replay {
-    for _ in 0..1_000 {
-        if std::fs::read_to_string(path).unwrap().contains("\"close\"") {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    wait_until(|| std::fs::read_to_string(path).unwrap().contains("\"close\"")).await;
     replay(path).unwrap()
 }
