@@ -26,6 +26,7 @@ test: setup-test lint
 	@echo "seed: $(SEED) (again: make test SEED=$(SEED))"
 	PROPTEST_RNG_SEED=$(SEED) cargo nextest run --locked
 	cargo test --locked --quiet --doc
+	node --test --test-reporter=dot web/tests/*.test.mjs
 
 lint: setup-test
 	cargo fmt --check

@@ -12,7 +12,7 @@ build=(
     build-essential pkg-config cmake clang libclang-dev libasound2-dev flite1-dev libpocketsphinx-dev
     libsphinxbase-dev pocketsphinx-en-us python3-pip unzip ca-certificates curl
 )
-test=(alsa-utils chromium chromium-driver espeak-ng procps shellcheck sox)
+test=(alsa-utils chromium chromium-driver espeak-ng nodejs procps shellcheck sox)
 
 fail() {
     echo "setup-system: $*" >&2

@@ -10,10 +10,11 @@ export const STAGES = [
   { field: 'total', name: 'Total', hint: 'decision → end of the turn' },
 ];
 
-/** 12.3 → "12 ms", 0.4 → "0.4 ms", 12345 → "12.3 s"; a stage that did not happen → "–". */
+/** 12.3 → "12 ms", 0.4 → "0.4 ms", 1234 → "1.23 s", 12345 → "12.3 s"; a stage that did not happen → "–". */
 export function formatMs(ms) {
   if (typeof ms !== 'number' || !Number.isFinite(ms)) return '–';
-  if (ms >= 10_000) return `${(ms / 1000).toFixed(1)} s`;
+  if (ms >= 9_995) return `${(ms / 1000).toFixed(1)} s`;
+  if (ms >= 999.5) return `${(ms / 1000).toFixed(2)} s`;
   return ms < 10 && !Number.isInteger(ms) ? `${ms.toFixed(1)} ms` : `${Math.round(ms)} ms`;
 }
 
@@ -21,7 +22,7 @@ export function formatMs(ms) {
 export class LatencyLog {
   #rows = [];
 
-  constructor(capacity = 4) {
+  constructor(capacity = 3) {
     this.capacity = capacity;
   }
 

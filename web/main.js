@@ -4,7 +4,8 @@
 // What tests and style sheets may read: data attributes of <body>: connection (connecting · open ·
 // waiting · closed), state (the server's), look (what is shown: state.js), microphone (unavailable ·
 // off · starting · on), held (true while the server holds a reply), sounding (true while audio is
-// played), audio (state of the AudioContext), played (the last chunk reported as heard).
+// played), audio (state of the AudioContext), played (the last chunk reported as heard), resumed
+// (whether the server took an earlier conversation up again).
 
 import { ClipStage } from './clip.js';
 import { DeviceChoice } from './devices.js';
@@ -24,6 +25,9 @@ const TOKEN_KEY = 'vivavoce.token';
 const SILENCE_STEP_MS = 100;
 const SILENCE_AT_LEAST_MS = 1000;
 const SILENCE_AT_MOST_MS = 5000;
+
+/** Errors about a report or a stop that crossed with the server's own decision: nothing to tell anybody. */
+const CROSSED = new Set(['stale_chunk', 'unknown_chunk', 'nothing_to_interrupt']);
 
 const byId = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
@@ -184,6 +188,7 @@ function onSession({ resumed, engines = {} }) {
   // Chunk ids and, in a new conversation, turn ids count from the start again.
   [replyTurn, silencedTurn, lastHeard] = [undefined, undefined, {}];
   turnOfChunk.clear();
+  page.resumed = resumed;
   transcript.restart(resumed ? '' : 'A new conversation');
   byId('engines').replaceChildren(
     ...engineNames(engines).flatMap(([task, name]) => {
@@ -205,8 +210,7 @@ function onSession({ resumed, engines = {} }) {
 }
 
 function onError({ code = '', message, fatal }) {
-  // A report or interrupt that crossed with the server's own decision: nothing to tell anybody.
-  if (code.includes('chunk')) return;
+  if (CROSSED.has(code)) return;
   notices.show('error', message || code, { tone: fatal ? 'error' : 'warning' });
 }
 

@@ -439,6 +439,7 @@ fn valid_config() -> impl Strategy<Value = Config> {
             config.vad.negative_threshold = threshold * low;
             config.turn.chunk_ms = chunk_ms;
             config.turn.lead_ms = chunk_ms + more_ms;
+            config.limits.outbound_messages = 2 * (chunk_ms + more_ms) as usize / chunk_ms as usize + 20;
             config.asr.workers = workers;
             config.asr.engine = asr.into();
             config.record = record;

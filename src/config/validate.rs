@@ -42,7 +42,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     check.video(&config.video);
     check.persona(&config.persona);
     check.turn(&config.turn);
-    check.limits(&config.limits);
+    check.limits(&config.limits, &config.turn);
     check.models(&config.models);
     check.log(&config.log);
     check.scripted(&config.scripted);
@@ -171,16 +171,25 @@ impl Check {
         self.at_least("turn.max_reply_chars", turn.max_reply_chars, "turn.max_segment_chars", longest);
     }
 
-    fn limits(&mut self, limits: &Limits) {
+    fn limits(&mut self, limits: &Limits, turn: &Turn) {
         self.range("limits.sessions", limits.sessions, 1..=100_000);
         self.range("limits.sessions_per_address", limits.sessions_per_address, 0..=100_000);
         self.range("limits.connections", limits.connections, 1..=1_000_000);
         self.at_least("limits.connections", limits.connections, "limits.sessions", limits.sessions);
         self.range("limits.message_bytes", limits.message_bytes, 1_024..=64 << 20);
         self.range("limits.messages_per_second", limits.messages_per_second, 1..=100_000);
-        self.range("limits.audio_speed", limits.audio_speed, 1.0..=1_000.0);
+        self.range("limits.audio_speed", limits.audio_speed, 1.0..=20.0);
         self.range("limits.bad_messages", limits.bad_messages, 1..=1_000_000);
-        self.range("limits.outbound_messages", limits.outbound_messages, 8..=65_536);
+        self.range("limits.outbound_messages", limits.outbound_messages, 16..=65_536);
+        // A reply begins with a burst of the whole lead, which no client can read in no time.
+        let burst = 2 * (turn.lead_ms / turn.chunk_ms.max(1)) as usize + 16;
+        if limits.outbound_messages < burst {
+            let message = format!(
+                "{} is not allowed; must be at least {burst}, for the chunks of turn.lead_ms",
+                limits.outbound_messages
+            );
+            self.0.push(Finding { keys: vec!["limits.outbound_messages", "turn.lead_ms"], message });
+        }
         self.range("limits.idle_timeout_s", limits.idle_timeout_s, 1..=604_800);
         self.range("limits.session_max_s", limits.session_max_s, 1..=604_800);
         self.range("limits.ping_s", limits.ping_s, 1..=3_600);

@@ -20,7 +20,7 @@ use super::{
     Asr, CancelToken, ClipRenderer, EngineError, INPUT_RATE_HZ, Llm, Tts, VAD_FRAME_SAMPLES, Vad, VadFrame,
     VadState,
 };
-use crate::config::Config;
+use crate::config::{ASR_ENGINES, Config, TTS_ENGINES, VAD_ENGINES};
 
 /// All models of the server, behind their worker pools.
 pub struct Engines {
@@ -144,7 +144,8 @@ fn load_many<T>(
 fn vad_for_worker(config: &Config, scripted: &Scripted) -> Loaded<Box<dyn Vad>> {
     let (name, mut vad): (_, Box<dyn Vad>) = match config.vad.engine.as_str() {
         "scripted" => ("scripted", scripted.vad()),
-        _ => ("silero", Box::new(SileroVad::load(&config.models)?)),
+        "auto" | "silero" => ("silero", Box::new(SileroVad::load(&config.models)?)),
+        other => return Err(unknown("vad", other, VAD_ENGINES)),
     };
     let mut frames: Vec<VadFrame> = (0..vad.max_batch().min(2)).map(|_| silent_frame()).collect();
     vad.judge(&mut frames.iter_mut().take(1).collect::<Vec<_>>())?;
@@ -157,22 +158,30 @@ fn silent_frame() -> VadFrame {
 }
 
 fn asr_for_worker(config: &Config, scripted: &Scripted) -> Loaded<Box<dyn Asr>> {
-    if config.asr.engine == "scripted" {
-        return Ok(("scripted", scripted.asr()));
-    }
-    let mut asr = PocketSphinx::load(config)?;
+    let (name, mut asr): (_, Box<dyn Asr>) = match config.asr.engine.as_str() {
+        "scripted" => return Ok(("scripted", scripted.asr())),
+        "auto" | "pocketsphinx" => ("pocketsphinx", Box::new(PocketSphinx::load(config)?)),
+        other => return Err(unknown("asr", other, ASR_ENGINES)),
+    };
     asr.transcribe(&vec![0; INPUT_RATE_HZ as usize / 2], None, &CancelToken::new())?;
-    Ok(("pocketsphinx", Box::new(asr)))
+    Ok((name, asr))
 }
 
 fn tts_for_worker(config: &Config, scripted: &Scripted) -> Loaded<Box<dyn Tts>> {
-    if config.tts.engine == "scripted" {
-        return Ok(("scripted", scripted.tts()));
-    }
-    let mut tts = FliteTts::load(config)?;
+    let (name, mut tts): (_, Box<dyn Tts>) = match config.tts.engine.as_str() {
+        "scripted" => return Ok(("scripted", scripted.tts())),
+        "auto" | "flite" => ("flite", Box::new(FliteTts::load(config)?)),
+        other => return Err(unknown("tts", other, TTS_ENGINES)),
+    };
     let voice = config.persona.voice.as_deref();
     tts.synthesize("Ready.", voice, &CancelToken::new(), &mut |_| ControlFlow::Continue(()))?;
-    Ok(("flite", Box::new(tts)))
+    Ok((name, tts))
+}
+
+fn unknown(stage: &'static str, name: &str, there_are: &[&str]) -> EngineError {
+    let message =
+        format!("there is no engine {name:?}; set {stage}.engine to one of {}", there_are.join(", "));
+    EngineError::Load { engine: stage, message }
 }
 
 fn load_llms(config: &Config, scripted: &Scripted) -> Loaded<Vec<Box<dyn Llm>>> {

@@ -140,9 +140,14 @@ impl Listening {
                 tracing::warn!(sessions = server.sessions.len(), "not all replies finished in time");
             }
         };
+        // Sockets are no longer HTTP connections: that all of those are served says nothing of them.
+        tokio::pin!(drained);
         tokio::select! {
-            result = async { serve.await } => result,
-            () = drained => Ok(()),
+            result = serve.into_future() => {
+                drained.await;
+                result
+            }
+            () = &mut drained => Ok(()),
         }
     }
 }

@@ -28,7 +28,9 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::config::Config;
-use crate::engines::{CancelToken, Clip, EngineError, Engines, VAD_FRAME_SAMPLES, VadFrame, VadState};
+use crate::engines::{
+    CancelToken, Clip, EngineError, Engines, INPUT_RATE_HZ, VAD_FRAME_SAMPLES, VadFrame, VadState,
+};
 use crate::metrics::{self, Direction};
 use crate::turn::Turn;
 use crate::turn::io::{Event, Fault, Input, Output, ReplyId, Time};
@@ -43,8 +45,9 @@ use work::{Arrival, Work};
 
 /// Results of worker threads that wait for the actor.
 const INBOX_LENGTH: usize = 64;
-/// Audio that waits for the VAD, at most: beyond it the server is too slow for this client.
-const MAX_BACKLOG_SAMPLES: usize = 10 * crate::engines::INPUT_RATE_HZ as usize;
+/// Audio that waits for the VAD, at most: twice what a client may send in one burst (ten seconds'
+/// allowance at `limits.audio_speed`). Beyond it the server is too slow for this client.
+const MAX_BACKLOG_S: f32 = 20.0;
 /// After the client is gone, the last turn may take so long to become durable.
 const LAST_COMMIT: Duration = Duration::from_secs(5);
 
@@ -112,6 +115,7 @@ pub async fn run(
     let session_end = began + Duration::from_secs(limits.session_max_s);
     let (hello, greeting) = (start.hello.clone(), start.greeting.clone());
     let mut session = Session::new(start, began, inbox, to_client);
+    tracing::info!(agent = hello.agent, resumed = hello.resumed, "session begins");
     session.open(hello, greeting);
 
     while session.over.is_none() {
@@ -219,7 +223,8 @@ impl Session {
             FromClient::Audio(pcm) => {
                 self.microphone.push(&pcm);
                 self.judge_next_frame();
-                if self.microphone.backlog() > MAX_BACKLOG_SAMPLES {
+                let most = MAX_BACKLOG_S * self.config.limits.audio_speed * INPUT_RATE_HZ as f32;
+                if self.microphone.backlog() as f32 > most {
                     self.fail_session("saturated", "audio comes in faster than the server can judge it");
                 }
             }
@@ -336,6 +341,8 @@ impl Session {
             Output::ForgetReply { reply } => self.forget_reply(reply),
             Output::Commit(commit) => {
                 metrics::turn_ended(commit.outcome, &commit.metrics);
+                let first_audio_ms = commit.metrics.first_audio;
+                tracing::info!(turn_id = commit.turn.0, outcome = ?commit.outcome, first_audio_ms, "turn ends");
                 let done = self.work.committed(commit.turn);
                 self.journal.commit(commit, done);
             }
@@ -384,11 +391,11 @@ impl Session {
             }
             Event::Error { ref fault, turn } => {
                 metrics::error(fault.code.clone());
-                tracing::warn!(code = fault.code, turn = turn.map(|t| t.0), "{}", fault.message);
+                tracing::warn!(code = fault.code, turn_id = turn.map(|t| t.0), "{}", fault.message);
                 self.send(ToClient::Event(event));
             }
             Event::Transcript { ref text, turn, .. } if self.config.log.transcripts => {
-                tracing::info!(turn = turn.0, text, "transcript");
+                tracing::info!(turn_id = turn.0, text, "transcript");
                 self.send(ToClient::Event(event));
             }
             event => self.send(ToClient::Event(event)),

@@ -167,7 +167,7 @@ impl Work {
         }
     }
 
-    /// Stops everything: the session is over.
+    /// Stops everything.
     pub fn cancel_all(&mut self) {
         for (_, cancel) in self.recognition.drain() {
             cancel.cancel();
@@ -210,6 +210,13 @@ impl Work {
             before.cancel();
         }
         (all, llm)
+    }
+}
+
+impl Drop for Work {
+    /// However a session ends, its work ends with it.
+    fn drop(&mut self) {
+        self.cancel_all();
     }
 }
 

@@ -17,9 +17,6 @@ use super::{Turn, replying::Reply};
 /// Input samples per millisecond (16 kHz).
 pub(super) const SAMPLES_PER_MS: u64 = crate::engines::INPUT_RATE_HZ as u64 / 1_000;
 
-/// To judge words during a barge-in, what was said so far is recognised again after so much more.
-const BARGE_IN_RECOGNITION_MS: u64 = 500;
-
 /// The user's contribution.
 #[derive(Debug, Clone)]
 pub(super) struct UserTurn {
@@ -41,12 +38,12 @@ pub(super) struct UserTurn {
 #[derive(Debug, Clone)]
 pub(super) struct Utterance {
     /// Input samples; empty for typed text.
-    range: InputRange,
-    words: Words,
+    pub range: InputRange,
+    pub words: Words,
 }
 
 #[derive(Debug, Clone)]
-enum Words {
+pub(super) enum Words {
     Waiting(AsrJob),
     Known(Heard),
     Typed(String),
@@ -63,7 +60,7 @@ pub(super) struct Job {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Purpose {
+pub(super) enum Purpose {
     /// The words of an utterance of the contribution.
     Utterance,
     /// What was said before the present silence; becomes the utterance's if the silence lasts.
@@ -72,30 +69,6 @@ enum Purpose {
     Interim,
     /// To find out whether a sound during a reply was words.
     BargeIn,
-}
-
-/// The user makes a sound during a reply.
-#[derive(Debug, Clone)]
-pub(super) struct BargeIn {
-    /// Sounds that have ended; more than one if the next began before the words were judged.
-    ended: Vec<InputRange>,
-    /// Where the voice of the last of them ended.
-    voice_end: u64,
-    /// One of them had `min_interrupt_ms` of speech: now only the words are wanted.
-    long_enough: bool,
-    /// Whether a sound is going on.
-    sounding: bool,
-    /// What recognition makes of it all, so far.
-    words: Heard,
-    /// Microphone position of the last recognition.
-    recognised_at: u64,
-}
-
-impl BargeIn {
-    /// The earliest sample that recognition may still want; `None` while the first sound goes on.
-    pub fn needed_from(&self) -> Option<u64> {
-        self.ended.first().map(|range| range.start)
-    }
 }
 
 impl Utterance {
@@ -182,19 +155,11 @@ impl Turn {
     fn on_speech_start(&mut self, sample: u64) {
         self.speech_from = sample;
         self.tell(Event::SpeechStarted { sample });
-        if let Some(barge_in) = &mut self.barge_in {
-            barge_in.sounding = true;
+        if self.barge_in.is_some() {
+            self.go_on_with_barge_in();
         } else if self.reply.as_ref().is_some_and(Reply::is_audible) {
             if self.config.resume_false_interruption {
-                self.hold_reply();
-                self.barge_in = Some(BargeIn {
-                    ended: Vec::new(),
-                    voice_end: sample,
-                    long_enough: false,
-                    sounding: true,
-                    words: Heard::default(),
-                    recognised_at: sample,
-                });
+                self.begin_barge_in(sample);
             } else {
                 self.interrupt_reply(InterruptReason::Speech);
                 self.open_user_turn();
@@ -221,15 +186,8 @@ impl Turn {
 
     fn on_speech_end(&mut self, utterance: InputRange, voice_end: u64) {
         self.tell(Event::SpeechStopped { sample: voice_end });
-        if let Some(barge_in) = &mut self.barge_in {
-            barge_in.sounding = false;
-            barge_in.ended.push(utterance);
-            barge_in.voice_end = voice_end;
-            if barge_in.long_enough {
-                self.recognise_barge_in();
-            } else {
-                self.resume_reply();
-            }
+        if self.barge_in.is_some() {
+            self.end_sound_of_barge_in(utterance, voice_end);
             return;
         }
         if self.user.as_ref().is_none_or(|user| user.decided.is_some()) {
@@ -259,7 +217,7 @@ impl Turn {
         }
     }
 
-    fn recognise_utterance(&mut self, range: InputRange) {
+    pub(super) fn recognise_utterance(&mut self, range: InputRange) {
         let job = self.start_job(Purpose::Utterance, range.clone());
         if let Some(user) = &mut self.user {
             user.utterances.push(Utterance { range, words: Words::Waiting(job) });
@@ -267,7 +225,7 @@ impl Turn {
     }
 
     /// The contribution is complete.
-    fn decide(&mut self, voice_end: u64) {
+    pub(super) fn decide(&mut self, voice_end: u64) {
         let silence = self.detector.position().saturating_sub(voice_end);
         let Some(user) = &mut self.user else { return };
         user.decided = Some(self.now);
@@ -342,83 +300,7 @@ impl Turn {
         }
     }
 
-    /// Has the sound during the reply become an interruption?
-    fn judge_barge_in(&mut self) {
-        let long_enough = u64::from(self.config.min_interrupt_ms) * SAMPLES_PER_MS;
-        let position = self.detector.position();
-        let wanted = self.config.min_interrupt_words as usize;
-        let Some(barge_in) = &mut self.barge_in else { return };
-        if !barge_in.sounding || self.detector.voiced_samples() < long_enough {
-            return;
-        }
-        barge_in.long_enough = true;
-        if count_words(&barge_in.words.text) >= wanted {
-            self.confirm_barge_in();
-        } else if position >= barge_in.recognised_at + BARGE_IN_RECOGNITION_MS * SAMPLES_PER_MS
-            && !self.has_job_for(Purpose::BargeIn)
-        {
-            self.recognise_barge_in();
-        }
-    }
-
-    fn recognise_barge_in(&mut self) {
-        self.cancel_jobs_for(Purpose::BargeIn);
-        let position = self.detector.position();
-        let speech_from = self.speech_from;
-        let Some(barge_in) = &mut self.barge_in else { return };
-        barge_in.recognised_at = position;
-        let first = barge_in.ended.first().map_or(speech_from, |range| range.start);
-        let end =
-            if barge_in.sounding { position } else { barge_in.ended.last().map_or(position, |r| r.end) };
-        self.start_job(Purpose::BargeIn, first..end);
-    }
-
-    fn on_barge_in_words(&mut self, heard: Heard) {
-        let Some(barge_in) = &mut self.barge_in else { return };
-        let enough = count_words(&heard.text) >= self.config.min_interrupt_words as usize;
-        let sounding = barge_in.sounding;
-        barge_in.words = heard;
-        match (sounding, enough) {
-            (true, _) => self.judge_barge_in(),
-            (false, true) => self.confirm_recognised_barge_in(),
-            (false, false) => self.resume_reply(),
-        }
-    }
-
-    fn confirm_barge_in(&mut self) {
-        let barge_in = self.barge_in.take();
-        self.interrupt_reply(InterruptReason::Speech);
-        self.answer_barge_in(barge_in);
-    }
-
-    /// The sound has ended, and recognition has found the words in all of it: they are the user's.
-    fn confirm_recognised_barge_in(&mut self) {
-        let Some(barge_in) = self.barge_in.take() else { return };
-        self.interrupt_reply(InterruptReason::Speech);
-        self.cancel_jobs_for(Purpose::BargeIn);
-        self.open_user_turn();
-        let (first, last) = (barge_in.ended.first(), barge_in.ended.last());
-        if let (Some(user), Some(first), Some(last)) = (&mut self.user, first, last) {
-            let words = Words::Known(barge_in.words);
-            user.utterances.push(Utterance { range: first.start..last.end, words });
-        }
-        self.decide(barge_in.voice_end);
-    }
-
-    /// What was said during the reply becomes the user's next contribution.
-    pub(super) fn answer_barge_in(&mut self, barge_in: Option<BargeIn>) {
-        self.cancel_jobs_for(Purpose::BargeIn);
-        let Some(barge_in) = barge_in else { return };
-        self.open_user_turn();
-        for range in barge_in.ended {
-            self.recognise_utterance(range);
-        }
-        if !barge_in.sounding {
-            self.decide(barge_in.voice_end);
-        }
-    }
-
-    fn open_user_turn(&mut self) {
+    pub(super) fn open_user_turn(&mut self) {
         if self.user.is_none() {
             let id = self.new_turn();
             self.user = Some(UserTurn::new(id));
@@ -552,7 +434,7 @@ impl Turn {
         }
     }
 
-    fn start_job(&mut self, purpose: Purpose, range: InputRange) -> AsrJob {
+    pub(super) fn start_job(&mut self, purpose: Purpose, range: InputRange) -> AsrJob {
         self.last_job.0 += 1;
         let id = self.last_job;
         self.jobs.push(Job { id, purpose, started: self.now, done: None });
@@ -560,14 +442,8 @@ impl Turn {
         id
     }
 
-    fn has_job_for(&self, purpose: Purpose) -> bool {
+    pub(super) fn has_job_for(&self, purpose: Purpose) -> bool {
         self.jobs.iter().any(|job| job.purpose == purpose)
-    }
-
-    /// What was being recognised to judge a sound during the reply is no longer wanted.
-    pub(super) fn forget_barge_in(&mut self) {
-        self.barge_in = None;
-        self.cancel_jobs_for(Purpose::BargeIn);
     }
 
     /// The user's contribution is complete, although the detector has not said so. Without an
@@ -583,7 +459,7 @@ impl Turn {
         }
     }
 
-    fn cancel_jobs_for(&mut self, purpose: Purpose) {
+    pub(super) fn cancel_jobs_for(&mut self, purpose: Purpose) {
         for job in self.jobs.extract_if(.., |job| job.purpose == purpose) {
             if job.done.is_none() {
                 self.outputs.push_back(Output::CancelTranscribe { job: job.id });
@@ -649,8 +525,4 @@ fn unanswered(user: &UserTurn, outcome: Outcome, now: Time) -> Commit {
         outcome,
         metrics: Metrics { total, ..user.metrics },
     }
-}
-
-fn count_words(text: &str) -> usize {
-    text.split_whitespace().count()
 }

@@ -10,14 +10,18 @@
 //! - [`io`]: what goes in and what comes out.
 //! - [`detector`]: VAD probabilities → speech edges.
 //! - `listening`: the user's side; speech edges → utterances → one contribution of the user.
-//! - `replying`: our side; LLM text → segments → TTS → chunks or one clip, and how that ends.
+//! - `barge_in`: a sound during a reply; is it an interruption?
+//! - `replying`: our side; LLM text → segments → TTS, and how that ends.
+//! - `delivery`: what was spoken → chunks or one clip, to the client.
 //! - [`segmenter`], [`speakable`]: LLM text → what can be spoken.
 //! - [`ledger`], [`playout`]: which words lie at which samples, and which samples were heard.
 //!
 //! Deliberately absent: the audio itself (positions are sample counts; the session keeps the
 //! samples), the prompt and the history (the session's and the conversation log's), the wire.
 
+mod barge_in;
 pub mod config;
+mod delivery;
 pub mod detector;
 pub mod io;
 pub mod ledger;
@@ -31,13 +35,14 @@ mod tests;
 
 use std::collections::VecDeque;
 
+use barge_in::BargeIn;
 use config::{TurnConfig, TurnDetection};
 use detector::{DetectorConfig, SpeechDetector};
 use io::{
     AsrJob, ChunkId, Commit, Event, Fault, Input, InterruptReason, Metrics, Outcome, Output, ReplyId, State,
     Time, TurnId,
 };
-use listening::{BargeIn, Job, UserTurn};
+use listening::{Job, UserTurn};
 use replying::Reply;
 
 /// The turn machine of one conversation.

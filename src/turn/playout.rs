@@ -53,9 +53,6 @@ impl Playout {
 
     /// When `samples` more may be sent without being more than `lead_ms` ahead; `None` while held.
     pub fn may_send_at(&self, samples: u64, lead_ms: u64) -> Option<Time> {
-        if self.held {
-            return None;
-        }
         self.reaches_at((self.sent + samples).saturating_sub(lead_ms * SAMPLES_PER_MS))
     }
 

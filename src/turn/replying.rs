@@ -1,17 +1,16 @@
-//! Our side: LLM text → segments → TTS → chunks (or one clip), until the user has heard it.
-//!
-//! A reply is delivered as audio or as a clip: [`Delivery`] is one or the other, chunks are cut only
-//! from [`Voice`] and a clip is sent only from [`ClipStage`], so a turn cannot mix them.
+//! Our side: LLM text → segments → TTS, until the user has heard it, and how that ends.
+//! How it gets there is [`delivery`](super::delivery)'s matter.
 
 use std::collections::VecDeque;
 
 use super::Turn;
 use super::config::TurnConfig;
+use super::delivery::{ClipStage, Delivery, Voice, chunk_samples};
 use super::io::{
-    ChunkId, Commit, Event, Fault, InterruptReason, Metrics, Outcome, Output, ReplyId, SegmentId, State,
-    Time, TurnId, WordTime,
+    Commit, Event, Fault, InterruptReason, Metrics, Outcome, Output, ReplyId, SegmentId, State, Time, TurnId,
+    WordTime,
 };
-use super::ledger::{Ledger, Piece};
+use super::ledger::Ledger;
 use super::playout::{Playout, SAMPLES_PER_MS};
 use super::segmenter::{Segment, Segmenter};
 
@@ -22,25 +21,25 @@ const ENGINE_GRACE_MS: u64 = 1_000;
 #[derive(Debug, Clone)]
 pub(super) struct Reply {
     pub id: ReplyId,
-    turn: TurnId,
+    pub turn: TurnId,
     /// Holds the reply's own text.
-    segmenter: Segmenter,
-    writing: Writing,
+    pub segmenter: Segmenter,
+    pub writing: Writing,
     /// Segments that wait for the TTS.
-    waiting: VecDeque<Segment>,
-    synthesis: Option<Synthesis>,
-    ledger: Ledger,
-    delivery: Delivery,
+    pub waiting: VecDeque<Segment>,
+    pub synthesis: Option<Synthesis>,
+    pub ledger: Ledger,
+    pub delivery: Delivery,
     /// A stage failed: the turn ends as failed.
-    failed: bool,
+    pub failed: bool,
     /// When the user's contribution was decided to be complete.
-    decided: Time,
-    metrics: Metrics,
+    pub decided: Time,
+    pub metrics: Metrics,
 }
 
 /// What the LLM is doing.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Writing {
+pub(super) enum Writing {
     /// Asked, no token yet.
     Asked(Time),
     /// The last token came at this time.
@@ -50,55 +49,10 @@ enum Writing {
 
 /// What the TTS is doing.
 #[derive(Debug, Clone, Copy)]
-struct Synthesis {
+pub(super) struct Synthesis {
     segment: SegmentId,
     /// The last sign of life.
     since: Time,
-}
-
-#[derive(Debug, Clone)]
-enum Delivery {
-    Voice(Voice),
-    Clip(ClipStage),
-}
-
-#[derive(Debug, Clone)]
-struct Voice {
-    playout: Playout,
-    /// Id of the first chunk, and where each chunk ends.
-    first_chunk: ChunkId,
-    chunk_ends: Vec<u64>,
-    /// The segment whose text was told last.
-    announced: Option<SegmentId>,
-    announced_whole: bool,
-}
-
-#[derive(Debug, Clone)]
-enum ClipStage {
-    Collecting,
-    /// Since this time.
-    Rendering(Time),
-    /// The clip is out; it plays like a queue that was sent at once.
-    Playing(Playout),
-}
-
-impl Voice {
-    fn new() -> Voice {
-        Voice {
-            playout: Playout::new(),
-            first_chunk: ChunkId(0),
-            chunk_ends: Vec::new(),
-            announced: None,
-            announced_whole: false,
-        }
-    }
-
-    /// The next chunk that there are samples for, due or not.
-    fn next_piece(&self, ledger: &Ledger, chunk_samples: u64) -> Option<Piece> {
-        let piece = ledger.piece(self.playout.sent(), chunk_samples)?;
-        let whole = piece.ends_segment || piece.range.end - piece.range.start == chunk_samples;
-        whole.then_some(piece)
-    }
 }
 
 impl Reply {
@@ -163,7 +117,7 @@ impl Reply {
     }
 
     /// All of its speech has been made.
-    fn is_spoken(&self) -> bool {
+    pub(super) fn is_spoken(&self) -> bool {
         self.writing == Writing::Done && self.waiting.is_empty() && self.synthesis.is_none()
     }
 
@@ -257,7 +211,7 @@ impl Turn {
     }
 
     /// The one place where stale work is dropped: the reply at work, if `id` is its.
-    fn live(&mut self, id: ReplyId) -> Option<&mut Reply> {
+    pub(super) fn live(&mut self, id: ReplyId) -> Option<&mut Reply> {
         self.reply.as_mut().filter(|reply| reply.id == id)
     }
 
@@ -323,31 +277,6 @@ impl Turn {
                 reply.ledger.close();
             }
             Err(fault) => self.fail_speaking(fault),
-        }
-    }
-
-    pub(super) fn on_rendered(&mut self, id: ReplyId, result: Result<u64, Fault>) {
-        let now = self.now;
-        let Some(reply) = self.live(id) else { return };
-        if !matches!(reply.delivery, Delivery::Clip(ClipStage::Rendering(_))) {
-            return;
-        }
-        let turn = reply.turn;
-        match result {
-            Ok(duration_ms) => {
-                let mut playout = Playout::new();
-                playout.send(reply.ledger.samples(), now);
-                reply.delivery = Delivery::Clip(ClipStage::Playing(playout));
-                reply.metrics.first_audio = Some(now.ms_since(reply.decided));
-                let text = reply.segmenter.text().trim().to_owned();
-                self.tell(Event::SpeakingClip { turn, reply: id, text, duration_ms });
-                self.set_state(State::Speaking, Some(turn));
-            }
-            Err(fault) => {
-                // The words are there: let them be heard at least.
-                reply.delivery = Delivery::Voice(Voice::new());
-                self.tell(Event::Error { turn: Some(turn), fault });
-            }
         }
     }
 
@@ -450,74 +379,6 @@ impl Turn {
         }
     }
 
-    fn start_rendering(&mut self) {
-        let Some(reply) = &mut self.reply else { return };
-        if !reply.is_spoken() || !matches!(reply.delivery, Delivery::Clip(ClipStage::Collecting)) {
-            return;
-        }
-        if reply.ledger.samples() == 0 {
-            reply.delivery = Delivery::Voice(Voice::new()); // nothing to show, nothing to hear
-            return;
-        }
-        reply.delivery = Delivery::Clip(ClipStage::Rendering(self.now));
-        let (id, turn, text) = (reply.id, reply.turn, reply.segmenter.text().trim().to_owned());
-        self.outputs.push_back(Output::Render { reply: id, text });
-        self.set_state(State::Rendering, Some(turn));
-    }
-
-    fn send_due_chunks(&mut self) {
-        let (now, chunk_samples) = (self.now, chunk_samples(&self.config));
-        let lead_ms = u64::from(self.config.lead_ms);
-        loop {
-            let next_chunk = self.next_chunk;
-            let Some(reply) = &mut self.reply else { return };
-            let Delivery::Voice(voice) = &mut reply.delivery else { return };
-            let Some(piece) = voice.next_piece(&reply.ledger, chunk_samples) else { break };
-            let samples = piece.range.end - piece.range.start;
-            if voice.playout.may_send_at(samples, lead_ms).is_none_or(|at| at > now) {
-                break;
-            }
-            if voice.chunk_ends.is_empty() {
-                voice.first_chunk = next_chunk;
-                reply.metrics.first_audio = Some(now.ms_since(reply.decided));
-            }
-            voice.playout.send(samples, now);
-            voice.chunk_ends.push(piece.range.end);
-            let new_segment = voice.announced.replace(piece.segment) != Some(piece.segment);
-            let text = new_segment.then(|| reply.segmenter.text()[piece.source].trim().to_owned());
-            let (turn, id, segment) = (reply.turn, reply.id, piece.segment);
-            self.next_chunk.0 += 1;
-            self.set_state(State::Speaking, Some(turn));
-            if let Some(text) = text {
-                self.tell(Event::ResponseText { turn, segment, text, last: false });
-            }
-            let range = piece.range;
-            self.tell(Event::Audio { turn, reply: id, segment, chunk: next_chunk, range });
-        }
-        self.tell_whole_text();
-    }
-
-    /// With the first chunk of its last segment, the whole reply is known to be heard. Without a
-    /// segment that can be spoken its text is at least seen.
-    fn tell_whole_text(&mut self) {
-        let Some(reply) = &mut self.reply else { return };
-        let Delivery::Voice(voice) = &mut reply.delivery else { return };
-        let sent = voice.playout.sent();
-        let last_begun =
-            sent > reply.ledger.last_start() || (reply.synthesis.is_none() && sent == reply.ledger.samples());
-        if voice.announced_whole || reply.writing != Writing::Done || !reply.waiting.is_empty() || !last_begun
-        {
-            return;
-        }
-        voice.announced_whole = true;
-        let segment = voice.announced.unwrap_or_default();
-        let (turn, text) = (reply.turn, reply.segmenter.text().trim().to_owned());
-        if text.is_empty() {
-            return;
-        }
-        self.tell(Event::ResponseText { turn, segment, text, last: true });
-    }
-
     pub(super) fn hold_reply(&mut self) {
         let now = self.now;
         let Some(reply) = &mut self.reply else { return };
@@ -580,28 +441,6 @@ impl Turn {
             metrics: Metrics { total: Some(self.now.ms_since(reply.decided)), ..reply.metrics },
         });
     }
-
-    /// The client has played a chunk to its end. Ids that mean nothing here are refused.
-    pub(super) fn note_played(&mut self, chunk: ChunkId) {
-        if chunk >= self.next_chunk {
-            let message = format!("chunk {} has not been sent yet", chunk.0);
-            self.refuse("unknown_chunk", &message);
-            return;
-        }
-        if let Some(Reply { delivery: Delivery::Voice(voice), .. }) = &mut self.reply
-            && let Some(index) = chunk.0.checked_sub(voice.first_chunk.0)
-            && let Some(end) = voice.chunk_ends.get(index as usize)
-        {
-            voice.playout.report(*end);
-            return;
-        }
-        let message = format!("chunk {} is not of the reply that is playing", chunk.0);
-        self.refuse("stale_chunk", &message);
-    }
-}
-
-fn chunk_samples(config: &TurnConfig) -> u64 {
-    u64::from(config.chunk_ms) * SAMPLES_PER_MS
 }
 
 fn timeout(code: &str, message: &str) -> Fault {

@@ -2,7 +2,7 @@
 //!
 //! A segment is a sentence, an item of a list, a heading; of the first one a clause is enough, so
 //! that speech starts early. What is said of the text is [`speakable`](super::speakable)'s matter,
-//! where it may be divided [`boundary`]'s; here is decided where it is.
+//! where it may be divided `boundary`'s; here is decided where it is.
 //!
 //! The pieces in which the text arrived change nothing: every decision is a function of the text up
 //! to the first character of the next segment. For that reason short sentences are not merged, which

@@ -113,6 +113,8 @@ pub struct ServerProcess {
     child: Child,
     /// `localhost:PORT`.
     pub address: String,
+    /// The address that it tells people to open.
+    pub page: String,
     folder: Arc<TempDir>,
 }
 
@@ -127,6 +129,11 @@ impl ServerProcess {
 
     /// Runs it once more, where one has run before.
     pub fn start_in(folder: Arc<TempDir>) -> ServerProcess {
+        ServerProcess::start_at("0", folder)
+    }
+
+    /// The same, on a given port: for clients that come back.
+    pub fn start_at(port: &str, folder: Arc<TempDir>) -> ServerProcess {
         let stderr = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -136,7 +143,7 @@ impl ServerProcess {
             .arg("serve")
             .arg("--config")
             .arg(folder.path().join("config.yml"))
-            .env("VIVAVOCE_SERVER__PORT", "0")
+            .env("VIVAVOCE_SERVER__PORT", port)
             .env("VIVAVOCE_MODELS__DIR", MODELS)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -144,16 +151,15 @@ impl ServerProcess {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let address = lines.find_map(|line| {
-            let (_, rest) = line.split_once("open http://")?;
-            rest.split('/').next().map(str::to_owned)
-        });
-        let Some(address) = address else {
+        let page = lines.find_map(|line| line.strip_prefix("open ").map(str::to_owned));
+        let Some((page, address)) =
+            page.and_then(|page| page.split('/').nth(2).map(str::to_owned).map(|address| (page, address)))
+        else {
             let _ = child.kill();
             let _ = child.wait();
             panic!("the server did not start:\n{}", log_of(folder.path()));
         };
-        ServerProcess { child, address, folder }
+        ServerProcess { child, address, page, folder }
     }
 
     /// Of its voice socket.
@@ -180,9 +186,19 @@ impl ServerProcess {
 
     /// SIGTERM; waits until it has ended by itself.
     pub fn terminate(mut self) -> ExitStatus {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.signal("-TERM");
         self.child.wait().unwrap()
+    }
+
+    /// Sends a signal: `-HUP`, …
+    pub fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
+    /// What it has written to standard error so far.
+    pub fn log(&self) -> String {
+        log_of(self.folder.path())
     }
 }
 

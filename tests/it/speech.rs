@@ -125,10 +125,10 @@ fn an_engine_that_is_not_there_is_named_with_those_that_are() {
     config.tts.engine = "kokoro".into();
     config.asr.engine = "whisper".into();
     let error = load_tts(&config).err().unwrap().to_string();
-    assert_eq!(error, "tts: there is no engine \"kokoro\" here; set `tts.engine` to one of: auto, flite");
+    assert_eq!(error, "tts: there is no engine \"kokoro\"; set tts.engine to one of auto, flite, scripted");
     let error = load_asr(&config).err().unwrap().to_string();
     assert_eq!(
         error,
-        "asr: there is no engine \"whisper\" here; set `asr.engine` to one of: auto, pocketsphinx"
+        "asr: there is no engine \"whisper\"; set asr.engine to one of auto, pocketsphinx, scripted"
     );
 }

@@ -11,6 +11,9 @@ test('stage times are short to read, and a stage that did not happen is a dash',
   assert.equal(formatMs(0), '0 ms');
   assert.equal(formatMs(3.24), '3.2 ms');
   assert.equal(formatMs(511.7), '512 ms');
+  assert.equal(formatMs(999.7), '1.00 s');
+  assert.equal(formatMs(1_234), '1.23 s');
+  assert.equal(formatMs(9_996), '10.0 s');
   assert.equal(formatMs(12_345), '12.3 s');
   assert.equal(formatMs(null), '–');
   assert.equal(formatMs(undefined), '–');

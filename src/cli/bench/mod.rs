@@ -1,7 +1,7 @@
 //! `vivavoce bench`: many people at once, in real time, against a running server.
 //!
 //! Each session streams 20 ms messages at absolute deadlines, as a microphone would. What is measured
-//! is beyond the hangover: [`plan`] runs the server's own detector offline over the very samples that
+//! is beyond the hangover: `plan` runs the server's own detector offline over the very samples that
 //! will be sent, so it is known in which message each utterance's end is decided. The latency of a
 //! turn's first audio is the arrival of its first binary message minus the sending of *that* message.
 //! This holds only for a server with the default `vad` settings and the real VAD.

@@ -242,6 +242,7 @@ async fn serve(
     // A client that does not read is not waited for.
     if !writer.is_finished() && tokio::time::timeout(LAST_WRITES, &mut writer).await.is_err() {
         writer.abort();
+        return;
     }
     // What is still coming in is read, or TCP would reset the connection and the goodbye with it.
     let rest = async { while let Some(Ok(_)) = stream.next().await {} };

@@ -74,11 +74,11 @@ pub(super) fn short_config() -> TurnConfig {
         max_reply_chars: 120,
         tts_ahead_ms: 600,
         played_grace_ms: 100,
-        asr_timeout_ms: 700,
+        asr_timeout_ms: 1_200,
         llm_first_token_timeout_ms: 300,
         llm_token_timeout_ms: 200,
-        tts_timeout_ms: 400,
-        render_timeout_ms: 150,
+        tts_timeout_ms: 900,
+        render_timeout_ms: 60,
         apology: "Sorry.".to_owned(),
         ..TurnConfig::new(&Config::default(), false)
     }

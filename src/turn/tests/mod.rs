@@ -1,8 +1,10 @@
 //! Tests of the turn machine.
 //!
 //! - [`timeline`]: engines, user and client on virtual time; what the client saw, as text.
+//! - [`driver`]: the same, but answering when and as a test chooses.
 //! - [`witness`]: checks the promises on every single step, whoever drives.
-//! - `endpointing`, `barge_in`, `replies`, `failures`, `clips`: timelines, topic by topic.
+//! - `endpointing`, `typed_and_manual`, `barge_in`, `heard`, `replies`, `failures`, `clips`:
+//!   timelines, topic by topic.
 //! - `properties`: random interleavings; `exhaustive`: all of the small ones.
 //! - `purity`: what the machine's files may not name.
 
@@ -12,8 +14,10 @@ mod driver;
 mod endpointing;
 mod exhaustive;
 mod failures;
+mod heard;
 mod properties;
 mod purity;
 mod replies;
 mod timeline;
+mod typed_and_manual;
 mod witness;

@@ -33,6 +33,8 @@ enum Step {
     /// A sound too short to interrupt.
     Cough,
     Client(Input),
+    /// The client has played all that it was sent.
+    PlayedAll,
     /// An input of the past once more, by its distance from the end.
     Again(usize),
     Garbage(Input),
@@ -98,6 +100,7 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (1_usize..80).prop_map(|rounds| Step::Work { rounds }),
         3 => Just(Step::Cough),
         3 => client().prop_map(Step::Client),
+        2 => Just(Step::PlayedAll),
         1 => (0_usize..40).prop_map(Step::Again),
         1 => garbage().prop_map(Step::Garbage),
         1 => (0_usize..9).prop_map(Step::Configure),
@@ -172,6 +175,10 @@ fn run(config: TurnConfig, greeting: bool, times_words: bool, steps: &[Step]) ->
                 driver.frames(6, 0.1);
             }
             Step::Client(input) | Step::Garbage(input) => driver.feed(input),
+            Step::PlayedAll => {
+                let chunk = ChunkId(driver.turn.next_chunk.0.saturating_sub(1));
+                driver.feed(Input::Played { chunk });
+            }
             Step::Again(back) => {
                 let at = driver.log.len().saturating_sub(1 + back);
                 // A microphone does not repeat itself, and a session opens once.
@@ -187,6 +194,8 @@ fn run(config: TurnConfig, greeting: bool, times_words: bool, steps: &[Step]) ->
             Step::Close => driver.feed(Input::Close),
         }
         assert!(driver.turn.jobs.len() <= 16, "recognition piles up: {:?}", driver.turn.jobs);
+        let said = driver.turn.user.as_ref().map_or(0, |user| user.utterances.len());
+        assert!(said <= 64, "utterances pile up: {:?}", driver.turn.user);
     }
     driver
 }

@@ -155,15 +155,11 @@ impl Witness {
                 self.speech.written += text;
             }
             Input::Generated { reply, .. } if *reply == self.speech.reply => self.speech.writing = false,
-            Input::Speech { reply, segment, samples, words } => {
-                if *reply == self.speech.reply && Some(*segment) == self.speech.open {
-                    self.speech.add(*samples, words);
-                }
+            Input::Speech { reply, segment, samples, words } if self.speech.is_open(*reply, *segment) => {
+                self.speech.add(*samples, words);
             }
-            Input::Spoken { reply, segment, result } => {
-                if *reply == self.speech.reply && Some(*segment) == self.speech.open {
-                    self.speech.close(result.is_ok());
-                }
+            Input::Spoken { reply, segment, result } if self.speech.is_open(*reply, *segment) => {
+                self.speech.close(result.is_ok());
             }
             Input::Transcribed { job, .. } => {
                 self.jobs.entry(*job).and_modify(|open| *open = false);
@@ -289,6 +285,14 @@ impl Witness {
                 assert_eq!(seen.interrupted_with, None, "interrupted twice");
                 seen.interrupted_with = Some(heard_text.clone());
             }
+            Event::SpeechStopped { .. } => {
+                let minded = |output: &Output| match output {
+                    Output::Transcribe { .. } | Output::Tell(Event::Resume { .. }) => true,
+                    Output::Tell(Event::Status { state, .. }) => *state == State::Transcribing,
+                    _ => false,
+                };
+                assert!(behind.iter().any(minded), "what the user said is lost: {behind:?}");
+            }
             Event::Metrics { turn, .. } => {
                 let end = behind.first();
                 assert!(
@@ -352,6 +356,10 @@ impl Speech {
         let words = text.split_whitespace().count();
         self.segments.push(SpokenSegment { start, samples: 0, words, closed: false, word_ends: Vec::new() });
         self.open = Some(segment);
+    }
+
+    fn is_open(&self, reply: ReplyId, segment: SegmentId) -> bool {
+        (reply, Some(segment)) == (self.reply, self.open)
     }
 
     fn add(&mut self, samples: u64, words: &[WordTime]) {

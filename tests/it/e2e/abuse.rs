@@ -116,12 +116,13 @@ async fn a_flood_of_garbage_closes_the_socket() {
 #[tokio::test]
 async fn too_many_messages_and_too_fast_audio_close_the_socket() {
     let server = TestServer::start(|config| {
-        config.limits.messages_per_second = 10;
+        config.limits.messages_per_second = 60;
         config.limits.audio_speed = 2.0;
     });
     let (mut sender, receiver) = server.connect().await.split();
-    for _ in 0..101 {
-        sender.send(&ClientMessage::Ping).await.unwrap();
+    for _ in 0..700 {
+        // It is cut off before all of them are sent, if it is quick.
+        let _ = sender.send(&ClientMessage::Ping).await;
     }
     assert_eq!(close_code(receiver).await, 1008);
     let (mut sender, receiver) = server.connect().await.split();
@@ -147,7 +148,7 @@ async fn a_huge_message_closes_the_socket_as_too_big() {
 #[tokio::test]
 async fn a_client_that_does_not_read_is_cut_off() {
     let server = TestServer::start(|config| {
-        config.limits.outbound_messages = 8;
+        config.limits.outbound_messages = 40;
         config.limits.messages_per_second = 100_000;
     });
     let url = server.url();
@@ -163,7 +164,7 @@ async fn a_client_that_does_not_read_is_cut_off() {
             Ok(Err(error)) => break error,
             Err(_) => panic!("neither cut off nor served after {sent} messages"),
         }
-        assert!(sent < 10_000, "the server buffers without end");
+        assert!(sent < 100_000, "the server buffers without end");
     };
     println!("cut off after {sent} messages: {cut}");
     still_serves(&server).await;

@@ -188,8 +188,6 @@ fn check_prompts(llm: &StubLlm, heard: &[(u64, String)]) {
 #[tokio::test]
 async fn a_cough_only_pauses_the_reply() {
     let server = TestServer::start(|config| {
-        config.llm.engine = "scripted".into();
-        config.tts.engine = "flite".into();
         config.scripted.replies = vec![LONG_REPLY.into()];
         config.turn.min_interrupt_ms = 2_000;
     });
@@ -207,7 +205,7 @@ async fn a_cough_only_pauses_the_reply() {
     let mut calm = Person::new(server.connect().await);
     calm.type_text("count").await;
     calm.until_turn_end().await;
-    assert_eq!(person.audio(1), calm.audio(1));
+    assert!(person.audio(1) == calm.audio(1), "the reply is not the same as without a cough");
     server.stop();
 }
 

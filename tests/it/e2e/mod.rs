@@ -4,6 +4,7 @@ mod abuse;
 mod conversation;
 mod durability;
 mod faults;
-mod person;
+pub mod person;
+mod persona;
 mod recording;
 mod video;
