@@ -22,6 +22,9 @@ use crate::conversation::log::ConversationLog;
 use crate::conversation::tokens::TokenStore;
 use crate::engines::{CancelToken, Engines};
 
+/// Sessions that have to end may take so long to write their last turn and to say goodbye.
+const LAST_GOODBYES: Duration = Duration::from_secs(5);
+
 /// What all connections share.
 pub struct Server {
     /// The configuration.
@@ -38,6 +41,8 @@ pub struct Server {
     pub admission: Arc<Admission>,
     /// Set when the server is about to stop.
     pub drain: CancelToken,
+    /// Set when what has not finished by then has to end.
+    pub stop: CancelToken,
     /// Sessions that are open, or are writing their last turn.
     pub sessions: TaskTracker,
     persona: RwLock<Arc<Persona>>,
@@ -92,6 +97,7 @@ impl Server {
             tokens,
             door,
             drain: CancelToken::new(),
+            stop: CancelToken::new(),
             sessions: TaskTracker::new(),
         });
         Ok(Listening { server, listener, address: bound, new_token })
@@ -138,6 +144,9 @@ impl Listening {
             server.sessions.close();
             if tokio::time::timeout(drain_limit, server.sessions.wait()).await.is_err() {
                 tracing::warn!(sessions = server.sessions.len(), "not all replies finished in time");
+                server.stop.cancel();
+                // What was heard goes to the log, and the clients are told.
+                let _ = tokio::time::timeout(LAST_GOODBYES, server.sessions.wait()).await;
             }
         };
         // Sockets are no longer HTTP connections: that all of those are served says nothing of them.

@@ -69,6 +69,8 @@ pub struct Start {
     pub recorder: Option<Recorder>,
     /// Set when the server is about to stop: replies finish, then the session ends.
     pub drain: CancelToken,
+    /// Set when it stops: the session ends now.
+    pub stop: CancelToken,
 }
 
 /// One conversation.
@@ -110,7 +112,7 @@ pub async fn run(
 ) {
     let (inbox, mut arrivals) = mpsc::channel(INBOX_LENGTH);
     let began = Instant::now();
-    let (drain, limits) = (start.drain.clone(), start.config.limits.clone());
+    let (drain, stop, limits) = (start.drain.clone(), start.stop.clone(), start.config.limits.clone());
     let idle_timeout = Duration::from_secs(limits.idle_timeout_s);
     let session_end = began + Duration::from_secs(limits.session_max_s);
     let (hello, greeting) = (start.hello.clone(), start.greeting.clone());
@@ -132,6 +134,7 @@ pub async fn run(
             () = drain.cancelled(), if session.turn.is_idle() => {
                 session.over = Some(Over::Closed(CloseReason::Restart));
             }
+            () = stop.cancelled() => session.over = Some(Over::Closed(CloseReason::Restart)),
             () = tokio::time::sleep_until(wake) => {
                 let now = Instant::now();
                 if now >= session_end {

@@ -210,6 +210,7 @@ async fn serve(
         greeting,
         recorder,
         drain: server.drain.clone(),
+        stop: server.stop.clone(),
     };
     let mut session = tokio::spawn(
         async move {

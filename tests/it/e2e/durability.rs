@@ -87,6 +87,27 @@ async fn sigterm_lets_the_reply_finish_and_says_goodbye() {
 }
 
 #[tokio::test]
+async fn a_reply_that_is_too_long_to_wait_for_is_ended_with_what_was_heard() {
+    crate::tls();
+    let config =
+        SCRIPTED.replace("{asr", "{server: {drain_ms: 100}, asr").replace("First", "One two three four");
+    let server = ServerProcess::start(&config);
+    let folder = server.folder();
+    let mut person = Person::new(server.connect().await);
+    person.type_text("one").await;
+    person.until(|m| matches!(m, ServerMessage::Audio(_))).await;
+    let stopping = tokio::task::spawn_blocking(move || server.terminate());
+    let end = person.listen(|_| false).await.unwrap_err();
+    assert!(matches!(end, ClientError::Closed { code: 1012, .. }), "{end}");
+    assert!(stopping.await.unwrap().success());
+    let (id, token) = id_and_token(&person);
+    let server = ServerProcess::start_in(folder);
+    let (_, told) = history(&server.address, &id, &token).await;
+    assert_eq!(told["turns"][0]["outcome"], "interrupted", "{told}");
+    assert_eq!(told["messages"][0]["text"], "one", "{told}");
+}
+
+#[tokio::test]
 async fn history_says_what_was_heard_of_an_interrupted_reply() {
     crate::tls();
     let server = TestServer::start(|config| {
