@@ -153,8 +153,8 @@ fn serve(config: Config, config_path: Option<PathBuf>) -> anyhow::Result<()> {
     if config.server.executor_threads > 0 {
         runtime.worker_threads(config.server.executor_threads);
     }
-    let runtime =
-        runtime.enable_all().thread_name("executor").build().context("cannot start the executor")?;
+    let runtime = runtime.enable_all().thread_name("executor").build();
+    let runtime = runtime.map_err(|error| anyhow::anyhow!("cannot start the executor: {error}"))?;
     runtime.block_on(async {
         let listening = Server::listen(Arc::new(config), engines).await?;
         server::reload_on_hangup(Arc::clone(&listening.server), config_path)?;
