@@ -10,7 +10,7 @@ use vivavoce::cli;
 use vivavoce::config::Config;
 use vivavoce::engines::Engines;
 use vivavoce::engines::manifest::Manifest;
-use vivavoce::frontends::server::{self, Server};
+use vivavoce::frontends::start::{self, Listening};
 use vivavoce::metrics;
 use vivavoce::session::recording;
 
@@ -156,8 +156,8 @@ fn serve(config: Config, config_path: Option<PathBuf>) -> anyhow::Result<()> {
     let runtime = runtime.enable_all().thread_name("executor").build();
     let runtime = runtime.map_err(|error| anyhow::anyhow!("cannot start the executor: {error}"))?;
     runtime.block_on(async {
-        let listening = Server::listen(Arc::new(config), engines).await?;
-        server::reload_on_hangup(Arc::clone(&listening.server), config_path)?;
+        let listening = Listening::open(Arc::new(config), engines).await?;
+        start::reload_on_hangup(Arc::clone(&listening.server), config_path)?;
         announce(&listening)?;
         listening.run(stop_signal()?).await?;
         anyhow::Ok(())
@@ -165,9 +165,9 @@ fn serve(config: Config, config_path: Option<PathBuf>) -> anyhow::Result<()> {
 }
 
 /// Says where to go, on standard output: the token is shown here once and nowhere else.
-fn announce(listening: &server::Listening) -> anyhow::Result<()> {
+fn announce(listening: &Listening) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    let host = server::shown_host(listening.address.ip());
+    let host = start::shown_host(listening.address.ip());
     let port = listening.address.port();
     match &listening.new_token {
         Some(token) => {

@@ -1,7 +1,6 @@
 //! What the rest of the house uses: the log as a whole, and one session's pen.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -12,23 +11,12 @@ use super::events::{Event, Origin, SessionEnd, SessionStart, TurnOutcome};
 use super::history::{self, HistoryMessage};
 use super::ids::{Hash, Head, SessionId};
 use super::projections::{ConversationRow, Ended};
-use super::sqlite::{Access, SqliteOptions, SqliteStore};
+use super::sqlite::{Access, SqliteOptions, SqliteStore, sqlite_path};
 use super::store::{CheckReport, NewEvent, OnDurable, Place, RebuildReport, SharedHead, Store, now_unix_us};
 use super::tokens::{new_resume_token, token_hash, token_matches};
 
 /// Forks of forks of forks … that are followed back for a history.
 const MAX_ANCESTORS: usize = 64;
-
-/// The file that `sqlite://path` names. A relative path is the caller's to resolve, beforehand.
-///
-/// # Errors
-/// [`StoreError::BadUrl`].
-pub fn sqlite_path(url: &str) -> Result<PathBuf, StoreError> {
-    match url.strip_prefix("sqlite://") {
-        Some(path) if !path.is_empty() => Ok(path.into()),
-        _ => Err(StoreError::BadUrl { url: url.into() }),
-    }
-}
 
 /// The event log of the server.
 #[derive(Debug)]

@@ -16,8 +16,7 @@ use subtle::{Choice, ConstantTimeEq as _};
 
 use super::error::StoreError;
 use super::ids::{Hash, random_bytes};
-use super::log::sqlite_path;
-use super::sqlite::{Access, open_connection};
+use super::sqlite::{Access, open_connection, sqlite_path};
 use super::store::now_unix_us;
 
 /// A new token for resuming one session: 192 random bits, 32 url-safe characters.

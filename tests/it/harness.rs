@@ -12,6 +12,7 @@ use vivavoce::client::{self, Connection};
 use vivavoce::config::Config;
 use vivavoce::engines::Engines;
 use vivavoce::frontends::server::Server;
+use vivavoce::frontends::start::Listening;
 
 /// Where `scripts/setup-models.sh` puts the models.
 const MODELS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models");
@@ -100,7 +101,7 @@ fn serve(config: Config, tell: &mpsc::Sender<(Arc<Server>, String)>, stopped: on
     let engines = Arc::new(Engines::load(&config).unwrap());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        let listening = Server::listen(Arc::new(config), engines).await.unwrap();
+        let listening = Listening::open(Arc::new(config), engines).await.unwrap();
         tell.send((Arc::clone(&listening.server), listening.address.to_string())).unwrap();
         // A dropped sender means the same as a message.
         let stop = async move { drop(stopped.await) };

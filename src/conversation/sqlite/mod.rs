@@ -31,6 +31,17 @@ use writer::{Job, Pending, Writer};
 /// Reading connections that are kept for the next reader.
 const IDLE_READERS: usize = 4;
 
+/// The file that `sqlite://path` names. A relative path is the caller's to resolve, beforehand.
+///
+/// # Errors
+/// [`StoreError::BadUrl`].
+pub fn sqlite_path(url: &str) -> Result<PathBuf, StoreError> {
+    match url.strip_prefix("sqlite://") {
+        Some(path) if !path.is_empty() => Ok(path.into()),
+        _ => Err(StoreError::BadUrl { url: url.into() }),
+    }
+}
+
 /// What can be set apart from the path.
 #[derive(Debug, Clone, Copy)]
 pub struct SqliteOptions {

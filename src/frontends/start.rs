@@ -1,0 +1,139 @@
+//! Start and stop: opens the log, binds the address, serves the routes, and lets replies finish.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+use super::auth::Door;
+use super::listener::{LimitedListener, Peer};
+use super::server::Server;
+use super::{ops, pages, sessions_api, voice_ws};
+use crate::config::Config;
+use crate::conversation::error::StoreError;
+use crate::conversation::log::ConversationLog;
+use crate::conversation::tokens::TokenStore;
+use crate::engines::Engines;
+
+/// Sessions that have to end may take so long to write their last turn and to say goodbye.
+const LAST_GOODBYES: Duration = Duration::from_secs(5);
+
+/// Why the server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be bound.
+    #[error("cannot listen on {address}: {source}; change server.host or server.port")]
+    Bind {
+        /// Which.
+        address: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The event log cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A server that listens, and serves when [`Listening::run`] is awaited.
+pub struct Listening {
+    /// What all connections share.
+    pub server: Arc<Server>,
+    listener: TcpListener,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// A token that was made because there was none: to be shown once.
+    pub new_token: Option<String>,
+}
+
+impl Listening {
+    /// Opens the log and binds the address.
+    pub async fn open(config: Arc<Config>, engines: Arc<Engines>) -> Result<Listening, StartError> {
+        let address = format!("{}:{}", config.server.host, config.server.port);
+        let bind = |source| StartError::Bind { address: address.clone(), source };
+        let listener =
+            TcpListener::bind((config.server.host.as_str(), config.server.port)).await.map_err(bind)?;
+        let bound = listener.local_addr().map_err(bind)?;
+        let log = ConversationLog::open(&config.store.url)?;
+        let tokens = Arc::new(TokenStore::open(&config.store.url)?);
+        let door = Door::new(&config, bound.ip(), Arc::clone(&tokens));
+        let new_token =
+            (door.needs_tokens() && !tokens.has_any()?).then(|| tokens.create("first start")).transpose()?;
+        let server = Arc::new(Server::new(config, engines, log, tokens, door));
+        Ok(Listening { server, listener, address: bound, new_token })
+    }
+
+    /// Serves until `stop` is done; then lets replies finish, up to `server.drain_ms`.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+        let Listening { server, listener, .. } = self;
+        let drain_limit = Duration::from_millis(server.config.server.drain_ms);
+        let service = router(&server).into_make_service_with_connect_info::<Peer>();
+        let limited = LimitedListener::new(listener, server.config.limits.connections);
+        let draining = Arc::clone(&server);
+        let serve = axum::serve(limited, service).with_graceful_shutdown(async move {
+            stop.await;
+            tracing::info!("stopping: replies may finish within {} ms", drain_limit.as_millis());
+            draining.drain.cancel();
+        });
+        let drained = async {
+            server.drain.cancelled().await;
+            server.sessions.close();
+            if tokio::time::timeout(drain_limit, server.sessions.wait()).await.is_err() {
+                tracing::warn!(sessions = server.sessions.len(), "not all replies finished in time");
+                server.stop.cancel();
+                // What was heard goes to the log, and the clients are told.
+                let _ = tokio::time::timeout(LAST_GOODBYES, server.sessions.wait()).await;
+            }
+        };
+        // Sockets are no longer HTTP connections: that all of those are served says nothing of them.
+        tokio::pin!(drained);
+        tokio::select! {
+            result = serve.into_future() => {
+                drained.await;
+                result
+            }
+            () = &mut drained => Ok(()),
+        }
+    }
+}
+
+fn router(server: &Arc<Server>) -> Router {
+    Router::new()
+        .route("/", get(pages::index))
+        .route("/{name}", get(pages::asset))
+        .route("/ws/chat", get(voice_ws::upgrade))
+        .route("/api/sessions/{id}", get(sessions_api::get))
+        .route("/healthz", get(ops::healthz))
+        .route("/readyz", get(ops::readyz))
+        .route("/metrics", get(ops::show_metrics))
+        .with_state(Arc::clone(server))
+}
+
+/// Re-reads the persona on SIGHUP, for new sessions.
+pub fn reload_on_hangup(server: Arc<Server>, config_path: Option<PathBuf>) -> std::io::Result<()> {
+    let mut hangups = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangups.recv().await.is_some() {
+            match Config::reload_persona(config_path.as_deref()) {
+                Ok(persona) => {
+                    tracing::info!("persona re-read: new sessions get it");
+                    server.set_persona(persona);
+                }
+                Err(error) => tracing::error!("persona not re-read, the old one stays: {error}"),
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Where an address may be reached by a person on this machine.
+pub fn shown_host(ip: IpAddr) -> String {
+    match ip {
+        ip if ip.is_unspecified() || ip.is_loopback() => "localhost".to_owned(),
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    }
+}
