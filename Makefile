@@ -5,7 +5,9 @@
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
 # Of the property tests. A failure is repeated with: make test SEED=<the printed number>
-SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
+ifndef SEED
+SEED := $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
+endif
 CONFIG ?= config.yml
 
 .PHONY: setup setup-test run test lint bench
