@@ -108,13 +108,7 @@ impl<W: Send + 'static> Pool<W> {
         let mut threads = Vec::with_capacity(engines.len());
         for (index, mut engine) in engines.into_iter().enumerate() {
             let receiver = receiver.clone();
-            let body = move || {
-                // A panic inside a model must not take the pool with it: the work at hand is lost
-                // (its stage times out), the next piece is served.
-                while catch_unwind(AssertUnwindSafe(|| serve(&mut engine, &receiver))).is_err() {
-                    tracing::error!(pool = name, "a model call panicked");
-                }
-            };
+            let body = move || serve(&mut engine, &receiver);
             let thread = std::thread::Builder::new().name(format!("{name}-{index}")).spawn(body);
             threads.push(thread.map_err(|error| EngineError::Load {
                 engine: name,
@@ -169,7 +163,7 @@ pub fn vad_pool(engines: Vec<Box<dyn Vad>>, queue_length: usize) -> Result<Pool<
             batch.extend(queue.try_iter().take(vad.max_batch() - 1));
             let result = {
                 let mut frames: Vec<&mut VadFrame> = batch.iter_mut().map(|work| &mut *work.frame).collect();
-                vad.judge(&mut frames)
+                survive("vad", || vad.judge(&mut frames))
             };
             crate::metrics::vad_batch(batch.len());
             for VadWork { frame, done } in batch.drain(..) {
@@ -183,7 +177,7 @@ pub fn vad_pool(engines: Vec<Box<dyn Vad>>, queue_length: usize) -> Result<Pool<
 pub fn asr_pool(engines: Vec<Box<dyn Asr>>, queue_length: usize) -> Result<Pool<AsrWork>, EngineError> {
     Pool::start("asr", engines, queue_length, |asr, queue| {
         for AsrWork { pcm, language, cancel, done } in queue {
-            done(unless_cancelled(&cancel, || asr.transcribe(&pcm, language.as_deref(), &cancel)));
+            done(unless_cancelled("asr", &cancel, || asr.transcribe(&pcm, language.as_deref(), &cancel)));
         }
     })
 }
@@ -193,7 +187,7 @@ pub fn llm_pool(engines: Vec<Box<dyn Llm>>, queue_length: usize) -> Result<Pool<
     Pool::start("llm", engines, queue_length, |llm, queue| {
         for LlmWork { request, mut state, cancel, mut sink, done } in queue {
             let result =
-                unless_cancelled(&cancel, || llm.generate(&request, &mut state, &cancel, &mut *sink));
+                unless_cancelled("llm", &cancel, || llm.generate(&request, &mut state, &cancel, &mut *sink));
             done((state, result));
         }
     })
@@ -203,7 +197,9 @@ pub fn llm_pool(engines: Vec<Box<dyn Llm>>, queue_length: usize) -> Result<Pool<
 pub fn tts_pool(engines: Vec<Box<dyn Tts>>, queue_length: usize) -> Result<Pool<TtsWork>, EngineError> {
     Pool::start("tts", engines, queue_length, |tts, queue| {
         for TtsWork { text, voice, cancel, mut sink, done } in queue {
-            done(unless_cancelled(&cancel, || tts.synthesize(&text, voice.as_deref(), &cancel, &mut *sink)));
+            done(unless_cancelled("tts", &cancel, || {
+                tts.synthesize(&text, voice.as_deref(), &cancel, &mut *sink)
+            }));
         }
     })
 }
@@ -215,7 +211,7 @@ pub fn clip_pool(
 ) -> Result<Pool<ClipWork>, EngineError> {
     Pool::start("clip", engines, queue_length, |renderer, queue| {
         for ClipWork { audio, text, cancel, done } in queue {
-            done(unless_cancelled(&cancel, || {
+            done(unless_cancelled("clip", &cancel, || {
                 renderer.render_clip(&audio, super::OUTPUT_RATE_HZ, &text, &cancel)
             }));
         }
@@ -224,11 +220,137 @@ pub fn clip_pool(
 
 /// Work that was cancelled while it waited is not begun, and late success counts as cancelled.
 fn unless_cancelled<T>(
+    pool: &'static str,
     cancel: &CancelToken,
     work: impl FnOnce() -> Result<T, EngineError>,
 ) -> Result<T, EngineError> {
     if cancel.is_cancelled() {
         return Err(EngineError::Cancelled);
     }
-    work().and_then(|value| if cancel.is_cancelled() { Err(EngineError::Cancelled) } else { Ok(value) })
+    survive(pool, work).and_then(
+        |value| {
+            if cancel.is_cancelled() { Err(EngineError::Cancelled) } else { Ok(value) }
+        },
+    )
+}
+
+/// A panic inside a model fails the work at hand, and takes neither the pool nor the session with it.
+fn survive<T>(pool: &'static str, work: impl FnOnce() -> Result<T, EngineError>) -> Result<T, EngineError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        tracing::error!(pool, "a model call panicked");
+        let message = "a model call panicked; the server's standard error has the place".to_owned();
+        Err(EngineError::Failed { engine: pool, code: "engine_panicked", message })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::engines::{VAD_FRAME_SAMPLES, VadState};
+
+    /// Says how many frames came together, and waits to be let go before each call.
+    struct GatedVad {
+        calls: mpsc::Sender<usize>,
+        gate: mpsc::Receiver<()>,
+    }
+
+    impl Vad for GatedVad {
+        fn judge(&mut self, frames: &mut [&mut VadFrame]) -> Result<(), EngineError> {
+            self.calls.send(frames.len()).unwrap();
+            self.gate.recv().unwrap();
+            frames.iter_mut().for_each(|frame| frame.probability = frame.pcm[0]);
+            Ok(())
+        }
+
+        fn max_batch(&self) -> usize {
+            3
+        }
+    }
+
+    fn frame(first_sample: f32) -> Box<VadFrame> {
+        let mut pcm = Box::new([0.0; VAD_FRAME_SAMPLES]);
+        pcm[0] = first_sample;
+        Box::new(VadFrame { state: VadState::default(), pcm, probability: -1.0 })
+    }
+
+    #[test]
+    fn frames_that_wait_together_are_judged_together_and_each_goes_back_to_its_own() {
+        let (calls, called) = mpsc::channel();
+        let (open, gate) = mpsc::channel();
+        let pool = vad_pool(vec![Box::new(GatedVad { calls, gate })], 8).unwrap();
+        let (judged, results) = mpsc::channel();
+        let submit = |value: f32| {
+            let judged = judged.clone();
+            let done: Done<_> = Box::new(move |(frame, result): (Box<VadFrame>, Result<(), EngineError>)| {
+                judged.send((value, frame.probability, result.is_ok())).unwrap();
+            });
+            pool.submit(VadWork { frame: frame(value), done }).unwrap();
+        };
+        submit(0.0);
+        assert_eq!(called.recv().unwrap(), 1);
+        (1..=4).for_each(|n| submit(n as f32));
+        (0..3).for_each(|_| open.send(()).unwrap());
+        assert_eq!((called.recv().unwrap(), called.recv().unwrap()), (3, 1));
+        let results: Vec<(f32, f32, bool)> = results.iter().take(5).collect();
+        assert_eq!(results, (0..5).map(|n| (n as f32, n as f32, true)).collect::<Vec<_>>());
+    }
+
+    /// Panics at the word, and else gives the number of samples.
+    struct Fragile;
+
+    impl Asr for Fragile {
+        fn transcribe(
+            &mut self,
+            pcm: &[i16],
+            language: Option<&str>,
+            _: &CancelToken,
+        ) -> Result<Transcript, EngineError> {
+            assert_ne!(language, Some("xx"), "this is the panic of a test");
+            Ok(Transcript { text: pcm.len().to_string(), language: None })
+        }
+    }
+
+    type Answer = Result<Transcript, EngineError>;
+
+    fn ask(pool: &Pool<AsrWork>, language: &str, cancel: &CancelToken) -> mpsc::Receiver<Answer> {
+        let (tell, told) = mpsc::channel();
+        let done: Done<Answer> = Box::new(move |answer| tell.send(answer).unwrap());
+        let (language, cancel) = (Some(language.to_owned()), cancel.clone());
+        pool.submit(AsrWork { pcm: vec![0; 7], language, cancel, done }).unwrap();
+        told
+    }
+
+    #[test]
+    fn a_panic_fails_its_own_work_and_the_next_is_served() {
+        let pool = asr_pool(vec![Box::new(Fragile)], 4).unwrap();
+        let failed = ask(&pool, "xx", &CancelToken::new()).recv().unwrap().unwrap_err();
+        assert_eq!(failed.code(), "engine_panicked");
+        assert_eq!(ask(&pool, "en", &CancelToken::new()).recv().unwrap().unwrap().text, "7");
+    }
+
+    #[test]
+    fn cancelled_work_is_not_begun() {
+        let pool = asr_pool(vec![Box::new(Fragile)], 4).unwrap();
+        let cancel = CancelToken::new();
+        cancel.cancel();
+        let answer = ask(&pool, "xx", &cancel).recv().unwrap();
+        assert!(matches!(answer, Err(EngineError::Cancelled)), "{answer:?}");
+    }
+
+    #[test]
+    fn a_full_queue_refuses_at_once() {
+        let (calls, called) = mpsc::channel();
+        let (open, gate) = mpsc::channel();
+        let pool = vad_pool(vec![Box::new(GatedVad { calls, gate })], 2).unwrap();
+        let submit = || pool.submit(VadWork { frame: frame(0.0), done: Box::new(|_| {}) });
+        submit().unwrap();
+        called.recv().unwrap();
+        submit().unwrap();
+        submit().unwrap();
+        assert_eq!((pool.queued(), pool.capacity()), (2, 2));
+        assert!(submit().unwrap_err().to_string().contains("vad queue is full"));
+        (0..2).for_each(|_| open.send(()).unwrap());
+    }
 }
