@@ -4,6 +4,7 @@ mod abuse;
 mod conversation;
 mod durability;
 mod faults;
+mod operations;
 pub mod person;
 mod persona;
 mod recording;
