@@ -12,6 +12,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
@@ -81,7 +82,9 @@ impl Recorder {
         let path = dir.join(format!("{name}.jsonl"));
         let in_file = |source| RecordingError::File { path: path.clone(), source };
         std::fs::create_dir_all(dir).map_err(in_file)?;
-        let mut file = BufWriter::new(File::create(&path).map_err(in_file)?);
+        // For nobody else to read: it holds what people said.
+        let file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&path);
+        let mut file = BufWriter::new(file.map_err(in_file)?);
         let (lines, queue) = bounded::<String>(QUEUE_LENGTH);
         let shown = path.clone();
         let body = move || {

@@ -29,6 +29,8 @@ async fn a_recorded_conversation_replays_byte_for_byte() {
     server.stop();
 
     let path = recordings(&folder.path().join("recordings")).pop().unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
+    assert_eq!(mode & 0o077, 0, "others can read what people said");
     let replayed = whole_replay(&path).await;
     assert_eq!(replayed.difference, None);
     assert!(replayed.inputs > 100 && replayed.outputs > 50, "{replayed:?}");
