@@ -52,6 +52,7 @@ impl Talk {
             recorder: None,
             drain: CancelToken::new(),
             stop: CancelToken::new(),
+            replaced: CancelToken::new(),
         };
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

@@ -3,6 +3,7 @@
 //! - [`start`]: the routes, start and stop. [`server`]: what all connections share. [`listener`]: the
 //!   TCP door.
 //! - [`auth`]: who may talk. [`admission`]: how many may. [`limits`]: how much each may send.
+//!   [`live`]: which sessions are open.
 //! - [`voice_ws`]: `/ws/chat`. [`pages`]: the browser page. [`sessions_api`]: histories. [`ops`]:
 //!   health and metrics.
 
@@ -10,6 +11,7 @@ pub mod admission;
 pub mod auth;
 pub mod limits;
 pub mod listener;
+pub mod live;
 pub mod ops;
 pub mod pages;
 pub mod server;

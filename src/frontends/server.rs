@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use super::admission::Admission;
 use super::auth::{Door, Refusal};
+use super::live::LiveSessions;
 use crate::config::{Config, Persona};
 use crate::conversation::log::ConversationLog;
 use crate::conversation::tokens::TokenStore;
@@ -28,6 +29,8 @@ pub struct Server {
     pub door: Door,
     /// How many may.
     pub admission: Arc<Admission>,
+    /// Which sessions are open.
+    pub live: Arc<LiveSessions>,
     /// Set when the server is about to stop.
     pub drain: CancelToken,
     /// Set when what has not finished by then has to end.
@@ -54,6 +57,7 @@ impl Server {
             log,
             tokens,
             door,
+            live: Arc::default(),
             drain: CancelToken::new(),
             stop: CancelToken::new(),
             sessions: TaskTracker::new(),

@@ -39,16 +39,14 @@ impl Journal {
         self.writer.append_turn(&events, Box::new(on_durable));
     }
 
-    /// Writes that the session is over.
-    pub fn end(&mut self, reason: &str) {
-        self.writer.end(
-            reason,
-            Box::new(|result| {
-                if let Err(error) = result {
-                    tracing::warn!("the end of the session is not in the log: {error}");
-                }
-            }),
-        );
+    /// Writes that the session is over. Done when that is durable, so that whoever goes on with it
+    /// finds the log complete.
+    pub async fn end(&mut self, reason: &str) {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        self.writer.end(reason, Box::new(|result| drop(tell.send(result))));
+        if let Ok(Err(error)) = told.await {
+            tracing::warn!("the end of the session is not in the log: {error}");
+        }
     }
 
     /// The prompt: instructions, the last `max_messages` of the history as it was heard, and the

@@ -94,6 +94,8 @@ pub enum CloseReason {
     TooLong,
     /// The server restarts.
     Restart,
+    /// Another connection goes on with it.
+    Replaced,
     /// A model that every turn needs has failed.
     Fault,
 }

@@ -71,6 +71,8 @@ pub struct Start {
     pub drain: CancelToken,
     /// Set when it stops: the session ends now.
     pub stop: CancelToken,
+    /// Set when another connection goes on with the session: it ends here now.
+    pub replaced: CancelToken,
 }
 
 /// One conversation.
@@ -112,7 +114,8 @@ pub async fn run(
 ) {
     let (inbox, mut arrivals) = mpsc::channel(INBOX_LENGTH);
     let began = Instant::now();
-    let (drain, stop, limits) = (start.drain.clone(), start.stop.clone(), start.config.limits.clone());
+    let (drain, stop, replaced) = (start.drain.clone(), start.stop.clone(), start.replaced.clone());
+    let limits = start.config.limits.clone();
     let idle_timeout = Duration::from_secs(limits.idle_timeout_s);
     let session_end = began + Duration::from_secs(limits.session_max_s);
     let (hello, greeting) = (start.hello.clone(), start.greeting.clone());
@@ -134,6 +137,7 @@ pub async fn run(
             () = drain.cancelled(), if session.turn.is_idle() => {
                 session.over = Some(Over::Closed(CloseReason::Restart));
             }
+            () = replaced.cancelled() => session.over = Some(Over::Closed(CloseReason::Replaced)),
             () = stop.cancelled() => session.over = Some(Over::Closed(CloseReason::Restart)),
             () = tokio::time::sleep_until(wake) => {
                 let now = Instant::now();
@@ -438,14 +442,18 @@ impl Session {
                 }
             }
         }
-        self.journal.end(match over {
+        let reason = match over {
             Over::ClientGone => "client_gone",
             Over::TooSlow => "slow_client",
             Over::Closed(CloseReason::Idle) => "idle",
             Over::Closed(CloseReason::TooLong) => "session_max",
             Over::Closed(CloseReason::Restart) => "restart",
+            Over::Closed(CloseReason::Replaced) => "replaced",
             Over::Closed(CloseReason::Fault) => "fault",
-        });
+        };
+        if tokio::time::timeout(LAST_COMMIT, self.journal.end(reason)).await.is_err() {
+            tracing::error!("the end of the session did not become durable in time");
+        }
         match over {
             Over::Closed(reason) => {
                 // A frontend that still reads gets to hear why.

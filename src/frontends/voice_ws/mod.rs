@@ -25,6 +25,7 @@ use super::admission::{Admitted, Refused};
 use super::auth::{self, SUBPROTOCOL, Visitor};
 use super::limits::{Allowance, Excess};
 use super::listener::Peer;
+use super::live::Live;
 use super::server::{self, Server};
 use crate::audio::pcm;
 use crate::conversation::ids::SessionId;
@@ -107,7 +108,7 @@ pub async fn upgrade(
         Err(rejection) => return rejection.into_response(),
     };
     let resume_token = query.resume_token.or(resume_token);
-    let (writer, hello) = match open_history(&server, query.session, resume_token, visitor).await {
+    let opened = match open_history(&server, query.session, resume_token, visitor).await {
         Ok(opened) => opened,
         Err(response) => return *response,
     };
@@ -119,10 +120,17 @@ pub async fn upgrade(
         .read_buffer_size(SOCKET_BUFFER_BYTES)
         .write_buffer_size(0)
         .on_upgrade(move |socket| {
-            let span = tracing::info_span!("session", session_id = %hello.session_id);
+            let span = tracing::info_span!("session", session_id = %opened.hello.session_id);
             let sessions = server.sessions.clone();
-            sessions.track_future(serve(server, admitted, writer, hello, socket).instrument(span))
+            sessions.track_future(serve(server, admitted, opened, socket).instrument(span))
         })
+}
+
+/// A conversation that can begin, or go on.
+struct Opened {
+    writer: SessionWriter,
+    hello: Hello,
+    live: Live,
 }
 
 /// A new place in the log, or that of a conversation that goes on.
@@ -131,7 +139,7 @@ async fn open_history(
     session: Option<String>,
     resume_token: Option<String>,
     visitor: Visitor,
-) -> Result<(SessionWriter, Hello), Box<Response>> {
+) -> Result<Opened, Box<Response>> {
     let names = &server.engines.names;
     let hello = |session_id: SessionId, resume_token: String, resumed: bool| Hello {
         session_id: session_id.to_string(),
@@ -161,34 +169,32 @@ async fn open_history(
             }),
         );
         let id = started.writer.session_id();
-        return Ok((started.writer, hello(id, started.resume_token, false)));
+        let live = server.live.enter(id).await;
+        return Ok(Opened { writer: started.writer, hello: hello(id, started.resume_token, false), live });
+    };
+    let not_found = || {
+        let message = "there is no such session, or it is not yours; give its resume_token";
+        Box::new(server::error(StatusCode::NOT_FOUND, "not_found", message))
     };
     let token = resume_token.unwrap_or_default();
-    let server = Arc::clone(server);
-    let resumed = tokio::task::spawn_blocking(move || {
-        let id = id.parse::<SessionId>().ok()?;
-        let allowed = server.log.check_resume_token(id, &token).ok()?;
-        let writer = allowed.then(|| server.log.continue_session(id)).and_then(Result::ok)?;
-        Some((writer, id, token))
-    })
-    .await;
-    match resumed {
-        Ok(Some((writer, id, token))) => Ok((writer, hello(id, token, true))),
-        _ => Err(Box::new(server::error(
-            StatusCode::NOT_FOUND,
-            "not_found",
-            "there is no such session, or it is not yours; give its resume_token",
-        ))),
+    let id = id.parse::<SessionId>().map_err(|_| not_found())?;
+    let allowed = {
+        let (log, token) = (Arc::clone(&server.log), token.clone());
+        tokio::task::spawn_blocking(move || log.check_resume_token(id, &token)).await
+    };
+    if !matches!(allowed, Ok(Ok(true))) {
+        return Err(not_found());
     }
+    // Only now: nobody else may end the connection that is there.
+    let live = server.live.enter(id).await;
+    let log = Arc::clone(&server.log);
+    let writer = tokio::task::spawn_blocking(move || log.continue_session(id)).await;
+    let Ok(Ok(writer)) = writer else { return Err(not_found()) };
+    Ok(Opened { writer, hello: hello(id, token, true), live })
 }
 
-async fn serve(
-    server: Arc<Server>,
-    admitted: Admitted,
-    writer: SessionWriter,
-    hello: Hello,
-    socket: WebSocket,
-) {
+async fn serve(server: Arc<Server>, admitted: Admitted, opened: Opened, socket: WebSocket) {
+    let Opened { writer, hello, live } = opened;
     let config = &server.config;
     let clips = server.engines.clip.is_some();
     let persona = server.persona();
@@ -211,11 +217,12 @@ async fn serve(
         recorder,
         drain: server.drain.clone(),
         stop: server.stop.clone(),
+        replaced: live.replaced(),
     };
     let mut session = tokio::spawn(
         async move {
             session::run(start, inbound, to_client).await;
-            drop(admitted);
+            drop((admitted, live));
         }
         .in_current_span(),
     );
@@ -385,6 +392,7 @@ fn close_code(reason: CloseReason) -> (u16, &'static str) {
         CloseReason::Idle => (close::DONE, "idle"),
         CloseReason::TooLong => (close::DONE, "session maximum"),
         CloseReason::Restart => (close::RESTART, "restart"),
+        CloseReason::Replaced => (close::DONE, "replaced"),
         CloseReason::Fault => (close::FAULT, "fault"),
     }
 }

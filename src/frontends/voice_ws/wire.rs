@@ -231,6 +231,7 @@ fn farewell(reason: CloseReason) -> (&'static str, &'static str) {
         CloseReason::Idle => ("idle_timeout", "nothing was said for too long; connect again to go on"),
         CloseReason::TooLong => ("session_max", "the session reached its maximum length; connect again"),
         CloseReason::Restart => ("restart", "the server restarts; connect again in a moment"),
+        CloseReason::Replaced => ("replaced", "the session goes on in another connection"),
         CloseReason::Fault => ("server_fault", "the session cannot go on; connect again"),
     }
 }

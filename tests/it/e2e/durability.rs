@@ -73,6 +73,35 @@ async fn kill_9_in_the_middle_of_a_turn_loses_nothing_that_was_acknowledged() {
 }
 
 #[tokio::test]
+async fn who_comes_back_takes_over_from_the_connection_that_was_lost() {
+    crate::tls();
+    let server = TestServer::start(|_| {});
+    let mut lost = Person::new(server.connect().await);
+    lost.type_text("one").await;
+    lost.until_turn_end().await;
+    lost.type_text("two").await;
+    lost.until(|m| matches!(m, ServerMessage::Audio(audio) if audio.turn_id == 2)).await;
+    // The client comes back before the server has noticed that it was gone.
+    let (id, token) = id_and_token(&lost);
+    let url = format!("{}?session={id}&resume_token={token}", server.url());
+    let come_back = async {
+        let mut back = Person::new(vivavoce::client::connect(&url, None).await.unwrap());
+        back.type_text("three").await;
+        assert_eq!(back.until_turn_end().await, (3, Outcome::Completed));
+    };
+    let (end, ()) = tokio::join!(lost.listen(|_| false), come_back);
+    let end = end.unwrap_err();
+    assert!(matches!(end, ClientError::Closed { code: 1000, .. }), "{end}");
+    // One history, without a fork.
+    let (_, told) = history(&server.address, &id, &token).await;
+    let said: Vec<String> =
+        texts(&told).into_iter().filter(|(role, _)| role == "user").map(|(_, t)| t).collect();
+    assert_eq!(said, ["one", "two", "three"], "{told}");
+    assert_eq!(told["turns"][1]["outcome"], "interrupted", "{told}");
+    server.stop();
+}
+
+#[tokio::test]
 async fn sigterm_lets_the_reply_finish_and_says_goodbye() {
     let server = ServerProcess::start(SCRIPTED);
     let mut person = Person::new(server.connect().await);
