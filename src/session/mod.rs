@@ -341,11 +341,11 @@ impl Session {
                     self.refused.push_back(Input::Rendered { reply, result: Err(work::saturated(error)) });
                 }
             }
-            Output::CancelReply { reply } => {
+            // A reply that has ended well has no work left, or what hangs and was given up on.
+            Output::CancelReply { reply } | Output::ForgetReply { reply } => {
                 self.work.cancel_reply(reply);
                 self.forget_reply(reply);
             }
-            Output::ForgetReply { reply } => self.forget_reply(reply),
             Output::Commit(commit) => {
                 metrics::turn_ended(commit.outcome, &commit.metrics);
                 let first_audio_ms = commit.metrics.first_audio;

@@ -249,7 +249,7 @@ pub enum Output {
         /// Which.
         reply: ReplyId,
     },
-    /// The reply has ended and its audio is no longer needed.
+    /// The reply has ended: its audio is no longer needed, nor what is left of its work.
     ForgetReply {
         /// Which.
         reply: ReplyId,

@@ -34,9 +34,6 @@ use crate::config;
 /// The name in `config.yml`.
 pub const NAME: &str = "openai";
 
-/// Workers if `llm.workers` is 0: they only wait, so one for each of the default's 64 sessions.
-pub const DEFAULT_WORKERS: usize = 64;
-
 /// [`probe`] asks for so long: start-up must not hang on a server that is not there.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Once the model has stopped, token counts and `[DONE]` may take so long; nobody waits for more.

@@ -3,7 +3,7 @@
 use vivavoce::client::ServerMessage;
 use vivavoce::turn::io::Outcome;
 
-use super::person::{Person, spoken};
+use super::person::{Person, spoken, wait_until};
 use crate::harness::TestServer;
 
 const APOLOGY: &str = "Sorry, something went wrong. Please try again.";
@@ -72,5 +72,24 @@ async fn a_model_that_never_answers_times_out() {
     person.type_text("hello?").await;
     assert_eq!(person.until_turn_end().await, (1, Outcome::Failed));
     assert_eq!(person.reply(1), APOLOGY);
+    server.stop();
+}
+
+#[tokio::test]
+async fn a_voice_that_hangs_is_stopped_and_holds_up_nobody_else() {
+    let server = TestServer::start(|config| {
+        config.scripted.tts_delay_ms = 3_600_000;
+        config.tts.timeout_ms = 200;
+        config.tts.workers = 1;
+        // Nor does the first person's silence end it.
+        config.limits.ping_s = 3_600;
+    });
+    let (mut one, mut two) = (Person::new(server.connect().await), Person::new(server.connect().await));
+    for person in [&mut one, &mut two] {
+        person.type_text("hello?").await;
+        assert_eq!(person.until_turn_end().await, (1, Outcome::Failed));
+    }
+    // The one worker is free for the second person's work, though the first is still here.
+    wait_until(|| server.server.engines.tts.queued() == 0).await;
     server.stop();
 }
