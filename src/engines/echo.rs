@@ -56,13 +56,13 @@ mod tests {
     use crate::engines::{ChatMessage, Role};
 
     fn echo(messages: &[(Role, &str)], max_new_tokens: u32, cancel: &CancelToken) -> Vec<String> {
-        let messages = messages.iter().map(|&(role, content)| ChatMessage { role, content: content.into() });
+        let messages = messages.iter().map(|&(role, content)| ChatMessage::new(role, content));
         let request = LlmRequest { messages: messages.collect(), tools: vec![], max_new_tokens };
         let mut pieces = vec![];
         let result = Echo.generate(&request, &mut LlmState::default(), cancel, &mut |event| {
             match event {
                 LlmEvent::Text(text) => pieces.push(text),
-                LlmEvent::ToolCall { .. } => panic!("echo calls no tools"),
+                LlmEvent::ToolCall(_) => panic!("echo calls no tools"),
             }
             ControlFlow::Continue(())
         });

@@ -9,6 +9,7 @@ pub mod echo;
 pub mod flite;
 pub mod llm_choice;
 mod load;
+pub mod local;
 pub mod manifest;
 pub mod onnx;
 pub mod openai_http;
@@ -147,8 +148,32 @@ pub enum Role {
 pub struct ChatMessage {
     /// Who said it.
     pub role: Role,
-    /// What was said.
+    /// What was said; what a tool gave.
     pub content: String,
+    /// Tools that the assistant called in this message.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCall>,
+    /// Of a [`Role::Tool`] message: the call that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_call_id: Option<String>,
+}
+
+impl ChatMessage {
+    /// A message of words only.
+    pub fn new(role: Role, content: impl Into<String>) -> ChatMessage {
+        ChatMessage { role, content: content.into(), tool_calls: Vec::new(), tool_call_id: None }
+    }
+}
+
+/// A call of a tool by the model.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ToolCall {
+    /// The provider's id of the call; unique in a conversation.
+    pub id: String,
+    /// Function name.
+    pub name: String,
+    /// JSON text.
+    pub arguments: String,
 }
 
 /// A tool that the model may call; `parameters` is a JSON schema.
@@ -178,15 +203,8 @@ pub struct LlmRequest {
 pub enum LlmEvent {
     /// A piece of the reply: whole characters, any number of them.
     Text(String),
-    /// The model calls a tool. `arguments` is JSON text.
-    ToolCall {
-        /// The provider's id of the call.
-        id: String,
-        /// Function name.
-        name: String,
-        /// JSON text.
-        arguments: String,
-    },
+    /// The model calls a tool.
+    ToolCall(ToolCall),
 }
 
 /// Measured token counts of one request, where the engine knows them.

@@ -54,15 +54,15 @@ impl Journal {
     pub fn prompt(&self, system_prompt: &str, max_messages: usize, user_text: String) -> Vec<ChatMessage> {
         let history = self.writer.history();
         let recent = &history[history.len().saturating_sub(max_messages)..];
-        let said = recent.iter().filter(|message| !message.text.is_empty()).map(|message| ChatMessage {
-            role: match message.role {
+        let said = recent.iter().filter(|message| !message.text.is_empty()).map(|message| {
+            let role = match message.role {
                 history::Role::User => Role::User,
                 history::Role::Assistant => Role::Assistant,
-            },
-            content: message.text.clone(),
+            };
+            ChatMessage::new(role, message.text.clone())
         });
-        let instructions = ChatMessage { role: Role::System, content: system_prompt.to_owned() };
-        let question = ChatMessage { role: Role::User, content: user_text };
+        let instructions = ChatMessage::new(Role::System, system_prompt);
+        let question = ChatMessage::new(Role::User, user_text);
         std::iter::once(instructions).chain(said).chain([question]).collect()
     }
 }

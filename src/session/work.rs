@@ -113,7 +113,9 @@ impl Work {
         let sink = Box::new(move |event| {
             deliver(Arrival::Input(match event {
                 LlmEvent::Text(text) => Input::Token { reply, text },
-                LlmEvent::ToolCall { name, arguments, .. } => Input::ToolCall { reply, name, arguments },
+                LlmEvent::ToolCall(call) => {
+                    Input::ToolCall { reply, name: call.name, arguments: call.arguments }
+                }
             }))
         });
         let done = Box::new(move |(state, result)| deliver_last(Arrival::Generated(reply, state, result)));

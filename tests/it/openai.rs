@@ -11,7 +11,7 @@ use vivavoce::config;
 use vivavoce::engines::llm_choice::choose_llm;
 use vivavoce::engines::openai_http::{OpenAi, probe};
 use vivavoce::engines::{
-    CancelToken, ChatMessage, EngineError, LlmEvent, LlmRequest, LlmState, Role, ToolSpec, Usage,
+    CancelToken, ChatMessage, EngineError, LlmEvent, LlmRequest, LlmState, Role, ToolCall, ToolSpec, Usage,
     forbid_executor_thread,
 };
 
@@ -34,10 +34,7 @@ fn config(url: &str) -> config::Llm {
 
 fn hello() -> LlmRequest {
     LlmRequest {
-        messages: vec![
-            ChatMessage { role: Role::System, content: "Be brief.".into() },
-            ChatMessage { role: Role::User, content: "Hello".into() },
-        ],
+        messages: vec![ChatMessage::new(Role::System, "Be brief."), ChatMessage::new(Role::User, "Hello")],
         tools: vec![],
         max_new_tokens: 64,
     }
@@ -69,7 +66,7 @@ fn ask_once(answers: Vec<Answer>, edit: impl FnOnce(&mut config::Llm)) -> (Reply
 fn words(events: &[LlmEvent]) -> String {
     let text = |event: &LlmEvent| match event {
         LlmEvent::Text(text) => text.clone(),
-        LlmEvent::ToolCall { name, .. } => format!("[{name}]"),
+        LlmEvent::ToolCall(ToolCall { name, .. }) => format!("[{name}]"),
     };
     events.iter().map(text).collect()
 }
@@ -151,8 +148,11 @@ fn tools_are_passed_through() {
     let tool = ToolSpec { name: "light".into(), description: "Switches it".into(), parameters };
     let request = LlmRequest { tools: vec![tool.clone()], ..hello() };
     let (events, _) = ask(&OpenAi::new(&config(&stub.url)).unwrap(), &request);
-    let call =
-        LlmEvent::ToolCall { id: "c1".into(), name: "light".into(), arguments: "{\"on\":true}".into() };
+    let call = LlmEvent::ToolCall(ToolCall {
+        id: "c1".into(),
+        name: "light".into(),
+        arguments: "{\"on\":true}".into(),
+    });
     assert_eq!(events, [LlmEvent::Text("One moment.".into()), call]);
     assert_eq!(stub.take_asked()[0].body["tools"], json!([{"type": "function", "function": tool}]));
 }

@@ -7,7 +7,7 @@
 use serde::Deserialize;
 
 use super::think::ThinkStripper;
-use crate::engines::{LlmEvent, Usage};
+use crate::engines::{LlmEvent, ToolCall, Usage};
 
 /// Tool calls of one reply, at most.
 const MAX_TOOL_CALLS: usize = 64;
@@ -41,7 +41,7 @@ pub enum BadReply {
 #[derive(Debug, Default)]
 pub struct ReplyReader {
     think: ThinkStripper,
-    calls: Vec<ToolCall>,
+    calls: Vec<CallSoFar>,
     usage: Usage,
     progress: Progress,
 }
@@ -61,7 +61,7 @@ pub enum Progress {
 }
 
 #[derive(Debug, Default)]
-struct ToolCall {
+struct CallSoFar {
     index: Option<usize>,
     id: String,
     name: String,
@@ -103,11 +103,11 @@ impl ReplyReader {
         let text = self.think.finish();
         let text = self.speak(text);
         let calls = std::mem::take(&mut self.calls).into_iter().enumerate().map(|(number, call)| {
-            LlmEvent::ToolCall {
+            LlmEvent::ToolCall(ToolCall {
                 id: if call.id.is_empty() { format!("call_{number}") } else { call.id },
                 name: call.name,
                 arguments: if call.arguments.is_empty() { "{}".to_owned() } else { call.arguments },
-            }
+            })
         });
         text.into_iter().chain(calls).collect()
     }
@@ -134,7 +134,7 @@ impl ReplyReader {
     /// it brings an id of its own. Some servers give every call index 0 and only the id differs.
     fn add_to_call(&mut self, piece: ToolPiece) -> Result<(), BadReply> {
         let id = piece.id.unwrap_or_default();
-        let continues = |call: &ToolCall| match piece.index {
+        let continues = |call: &CallSoFar| match piece.index {
             Some(index) => {
                 call.index == Some(index) && (id.is_empty() || call.id.is_empty() || call.id == id)
             }
@@ -146,7 +146,7 @@ impl ReplyReader {
             return Err(BadReply::TooManyTools);
         }
         if known.is_none() {
-            self.calls.push(ToolCall { index: piece.index, ..ToolCall::default() });
+            self.calls.push(CallSoFar { index: piece.index, ..CallSoFar::default() });
         }
         let call = &mut self.calls[at];
         if call.id.is_empty() {
@@ -241,7 +241,7 @@ mod tests {
     }
 
     fn call(id: &str, name: &str, arguments: &str) -> LlmEvent {
-        LlmEvent::ToolCall { id: id.into(), name: name.into(), arguments: arguments.into() }
+        LlmEvent::ToolCall(ToolCall { id: id.into(), name: name.into(), arguments: arguments.into() })
     }
 
     #[test]

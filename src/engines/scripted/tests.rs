@@ -9,7 +9,7 @@ fn scripted(edit: impl FnOnce(&mut config::Scripted)) -> Scripted {
 }
 
 fn ask(user_words: &str) -> LlmRequest {
-    let message = |role, content: &str| ChatMessage { role, content: content.into() };
+    let message = |role, content: &str| ChatMessage::new(role, content);
     LlmRequest {
         messages: vec![
             message(Role::User, "earlier"),
@@ -31,7 +31,7 @@ fn generate(
     let result = llm.generate(request, &mut LlmState::default(), cancel, &mut |event| {
         match event {
             LlmEvent::Text(text) => pieces.push(text),
-            LlmEvent::ToolCall { .. } => panic!("the script knows no tools"),
+            LlmEvent::ToolCall(_) => panic!("the script knows no tools"),
         }
         ControlFlow::Continue(())
     });

@@ -1,0 +1,1 @@
+//! Weights and settings of a model as files hold them: GGUF, and folders with safetensors.

@@ -1,0 +1,1 @@
+//! Matrices of quantised weights, packed for fast products on the CPU.
