@@ -82,12 +82,33 @@ impl Default for Llm {
             model: String::new(),
             api_key_env: "OPENAI_API_KEY".into(),
             max_new_tokens: 512,
-            temperature: 0.7,
+            temperature: None,
+            top_k: None,
+            top_p: None,
+            min_p: None,
+            repetition_penalty: None,
+            seed: None,
+            stop: vec![],
             connect_timeout_ms: 3_000,
             first_token_timeout_ms: 20_000,
             token_timeout_ms: 10_000,
             retries: 2,
             history_messages: 40,
+            local: LocalLlm::default(),
+        }
+    }
+}
+
+impl Default for LocalLlm {
+    fn default() -> Self {
+        LocalLlm {
+            model: "auto".into(),
+            device: "auto".into(),
+            threads: 0,
+            context_tokens: 4096,
+            cache_mb: 1024,
+            step_ms: 100,
+            quantize: true,
         }
     }
 }

@@ -163,7 +163,7 @@ pub struct Asr {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Llm {
-    /// `auto`, `openai`, `echo` or `scripted`.
+    /// `auto`, `local`, `openai`, `echo` or `scripted`.
     pub engine: String,
     /// Requests at the same time; 0: chosen by the engine.
     pub workers: usize,
@@ -175,8 +175,20 @@ pub struct Llm {
     pub api_key_env: String,
     /// Tokens per reply.
     pub max_new_tokens: u32,
-    /// 0 is greedy.
-    pub temperature: f32,
+    /// 0 is greedy; `None`: the model's own.
+    pub temperature: Option<f32>,
+    /// Only the likeliest so many tokens; `None`: the model's own.
+    pub top_k: Option<u32>,
+    /// Only the likeliest tokens that together have this probability; `None`: the model's own.
+    pub top_p: Option<f32>,
+    /// Only tokens that have this part of the likeliest one's probability; `None`: the model's own.
+    pub min_p: Option<f32>,
+    /// Above 1: less of what was just said; `None`: the model's own.
+    pub repetition_penalty: Option<f32>,
+    /// The same seed and prompt give the same reply; `None`: a new one each time.
+    pub seed: Option<u64>,
+    /// A reply ends before any of these.
+    pub stop: Vec<String>,
     /// Time to connect.
     pub connect_timeout_ms: u32,
     /// Time to the first token.
@@ -187,6 +199,28 @@ pub struct Llm {
     pub retries: u32,
     /// Messages of the history in a prompt.
     pub history_messages: usize,
+    /// The engine `local`.
+    pub local: LocalLlm,
+}
+
+/// A language model inside the process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LocalLlm {
+    /// `auto`, `concierge`, the name of a pulled model, or the path of a GGUF file or a folder.
+    pub model: String,
+    /// `auto`, `cpu` or `cuda`.
+    pub device: String,
+    /// Threads that compute; 0: some cores are left for speech.
+    pub threads: usize,
+    /// Tokens of one conversation at most: prompt and reply.
+    pub context_tokens: usize,
+    /// Memory for the KV caches of all sessions, in MiB.
+    pub cache_mb: usize,
+    /// How long one step of computing may take: what a cancel or another session waits for.
+    pub step_ms: u32,
+    /// Weights in 16 or 32 bits become 8 bits on the CPU.
+    pub quantize: bool,
 }
 
 /// `tts.*`

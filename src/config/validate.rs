@@ -5,14 +5,18 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use super::{Asr, Config, Limits, Llm, Log, Models, Persona, Scripted, Server, Store, Tts, Turn, Vad, Video};
+use super::{
+    Asr, Config, Limits, Llm, LocalLlm, Log, Models, Persona, Scripted, Server, Store, Tts, Turn, Vad, Video,
+};
 
 /// Valid values of `vad.engine`.
 pub const VAD_ENGINES: &[&str] = &["auto", "silero", "scripted"];
 /// Valid values of `asr.engine`.
 pub const ASR_ENGINES: &[&str] = &["auto", "pocketsphinx", "scripted"];
 /// Valid values of `llm.engine`.
-pub const LLM_ENGINES: &[&str] = &["auto", "openai", "echo", "scripted"];
+pub const LLM_ENGINES: &[&str] = &["auto", "local", "openai", "echo", "scripted"];
+/// Valid values of `llm.local.device`.
+pub const LLM_DEVICES: &[&str] = &["auto", "cpu", "cuda"];
 /// Valid values of `tts.engine`.
 pub const TTS_ENGINES: &[&str] = &["auto", "flite", "scripted"];
 /// Valid values of `video.engine`.
@@ -129,12 +133,31 @@ impl Check {
             self.refuse("llm.api_key_env", message.into());
         }
         self.range("llm.max_new_tokens", llm.max_new_tokens, 1..=1_000_000);
-        self.range("llm.temperature", llm.temperature, 0.0..=2.0);
+        self.range("llm.temperature", llm.temperature.unwrap_or(0.0), 0.0..=2.0);
+        self.range("llm.top_k", llm.top_k.unwrap_or(1), 1..=1_000_000);
+        self.range("llm.top_p", llm.top_p.unwrap_or(1.0), 0.0..=1.0);
+        self.range("llm.min_p", llm.min_p.unwrap_or(0.0), 0.0..=1.0);
+        self.range("llm.repetition_penalty", llm.repetition_penalty.unwrap_or(1.0), 0.1..=10.0);
+        if llm.stop.len() > 16 || llm.stop.iter().any(|stop| stop.is_empty() || stop.len() > 256) {
+            let message = "must be at most 16 texts of 1 to 256 bytes each";
+            self.refuse("llm.stop", message.into());
+        }
         self.range("llm.connect_timeout_ms", llm.connect_timeout_ms, WAIT_MS);
         self.range("llm.first_token_timeout_ms", llm.first_token_timeout_ms, WAIT_MS);
         self.range("llm.token_timeout_ms", llm.token_timeout_ms, WAIT_MS);
         self.range("llm.retries", llm.retries, 0..=10);
         self.range("llm.history_messages", llm.history_messages, 0..=10_000);
+        self.local_llm(&llm.local);
+    }
+
+    fn local_llm(&mut self, local: &LocalLlm) {
+        let model = "auto, concierge, the name of a pulled model, or the path of a GGUF file or a folder";
+        self.holds(!local.model.trim().is_empty(), "llm.local.model", &local.model, model);
+        self.one_of("llm.local.device", &local.device, LLM_DEVICES);
+        self.range("llm.local.threads", local.threads, 0..=1_024);
+        self.range("llm.local.context_tokens", local.context_tokens, 256..=1_000_000);
+        self.range("llm.local.cache_mb", local.cache_mb, 1..=1 << 20);
+        self.range("llm.local.step_ms", local.step_ms, 1..=10_000);
     }
 
     fn tts(&mut self, tts: &Tts) {

@@ -26,6 +26,7 @@ fn config(url: &str) -> config::Llm {
         url: url.to_owned(),
         model: "m".into(),
         api_key_env: String::new(),
+        temperature: Some(0.7),
         first_token_timeout_ms: MINUTE_MS,
         token_timeout_ms: MINUTE_MS,
         ..Default::default()
@@ -101,6 +102,23 @@ fn a_reply_is_streamed() {
         "max_tokens": 64,
     });
     assert_eq!(asked.body, expected);
+}
+
+#[test]
+fn sampling_is_the_servers_own_unless_it_is_set() {
+    let (_, stub) = ask_once(vec![Answer::reply(&["x"])], |c| c.temperature = None);
+    let keys = ["temperature", "top_p", "top_k", "min_p", "repetition_penalty", "seed", "stop"];
+    let body = &stub.take_asked()[0].body;
+    assert!(keys.iter().all(|key| body.get(key).is_none()), "{body}");
+
+    let (_, stub) = ask_once(vec![Answer::reply(&["x"])], |c| {
+        (c.temperature, c.top_p, c.top_k) = (Some(0.5), Some(0.25), Some(20));
+        (c.min_p, c.repetition_penalty, c.seed) = (Some(0.125), Some(1.5), Some(7));
+        c.stop = vec!["\n".into()];
+    });
+    let body = &stub.take_asked()[0].body;
+    let sent: Vec<&serde_json::Value> = keys.iter().map(|key| &body[key]).collect();
+    assert_eq!(json!(sent), json!([0.5, 0.25, 20, 0.125, 1.5, 7, ["\n"]]));
 }
 
 #[test]

@@ -339,7 +339,21 @@ struct ChatRequest<'a> {
     messages: &'a [ChatMessage],
     stream: bool,
     stream_options: StreamOptions,
-    temperature: f32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_p: Option<f32>,
+    // These three are no part of OpenAI's own interface; servers of open models take them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_k: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min_p: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repetition_penalty: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<u64>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    stop: &'a [String],
     max_tokens: u32,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<Tool<'a>>,
@@ -357,7 +371,7 @@ struct Tool<'a> {
 }
 
 impl<'a> ChatRequest<'a> {
-    fn new(request: &'a LlmRequest, model: &'a str, config: &config::Llm) -> ChatRequest<'a> {
+    fn new(request: &'a LlmRequest, model: &'a str, config: &'a config::Llm) -> ChatRequest<'a> {
         let tool = |function| Tool { r#type: "function", function };
         ChatRequest {
             model,
@@ -365,6 +379,12 @@ impl<'a> ChatRequest<'a> {
             stream: true,
             stream_options: StreamOptions { include_usage: true },
             temperature: config.temperature,
+            top_p: config.top_p,
+            top_k: config.top_k,
+            min_p: config.min_p,
+            repetition_penalty: config.repetition_penalty,
+            seed: config.seed,
+            stop: &config.stop,
             max_tokens: match request.max_new_tokens {
                 0 => config.max_new_tokens,
                 tokens => tokens,
