@@ -9,6 +9,7 @@
 
 import { ClipStage } from './clip.js';
 import { DeviceChoice } from './devices.js';
+import { FactsBox } from './facts.js';
 import { LatencyLog, showLatency } from './latency.js';
 import { Microphone, microphoneObstacle } from './microphone.js';
 import { button, Notices, tokenForm } from './notices.js';
@@ -102,6 +103,16 @@ const session = new Session({
   },
 });
 
+const facts = new FactsBox({
+  form: byId('facts-form'),
+  prompt: byId('prompt'),
+  facts: byId('facts'),
+  note: byId('facts-note'),
+  example: byId('facts-example'),
+  reset: byId('facts-reset'),
+  send: (settings) => session.configure(settings),
+});
+
 // --- From the server ---
 
 function onConnection({ phase, kind, reason }) {
@@ -175,6 +186,9 @@ function onMessage(message) {
       setHeld(false);
       player.resume(); // should the server have forgotten that it held the queue
       break;
+    case 'configured':
+      facts.configured(message);
+      break;
     case 'error':
       onError(message);
       break;
@@ -206,11 +220,13 @@ function onSession({ resumed, engines = {} }) {
   } else {
     notices.clear('echo');
   }
+  facts.opened();
   if (sendWhenOpen) byId('composer').requestSubmit();
 }
 
 function onError({ code = '', message, fatal }) {
   if (CROSSED.has(code)) return;
+  if (code === 'bad_configure') facts.refused(message);
   notices.show('error', message || code, { tone: fatal ? 'error' : 'warning' });
 }
 

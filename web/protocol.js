@@ -137,6 +137,11 @@ export class Session {
     return this.#send({ type: 'interrupt', ...heard });
   }
 
+  /** Other settings from here on, answered by `configured`; {} only asks for those in force. */
+  configure(settings) {
+    return this.#send({ type: 'configure', ...settings });
+  }
+
   played(chunkId) {
     return this.#send({ type: 'played', chunk_id: chunkId });
   }

@@ -23,6 +23,7 @@ const FILES: &[(&str, &str, &str)] = files! {
     "capture-worklet.js" SCRIPT,
     "clip.js" SCRIPT,
     "devices.js" SCRIPT,
+    "facts.js" SCRIPT,
     "latency.js" SCRIPT,
     "main.js" SCRIPT,
     "microphone.js" SCRIPT,

@@ -1,0 +1,244 @@
+//! All replies that are being written, and the next step for them together.
+//!
+//! A step computes one token of each reply that is past its prompt, and a piece of one prompt; the
+//! network sees all these rows at once, since reading its weights costs more than computing with
+//! them. Prompts take turns, a piece each, so that neither a long prompt nor a cancel waits for more
+//! than one step. This is plain synchronous code without a clock or a thread: tests drive it step by
+//! step; [`super::scheduler`] runs it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crossbeam_channel::{Sender, TrySendError};
+
+use super::cache_pool::{CachePool, Held, SlotId, Taken};
+use super::decoder::{Decoder, Sequence};
+use super::picker::Picker;
+use crate::engines::{CancelToken, EngineError};
+
+/// Tokens that a reply may be ahead of its reader. A slow session stops its own reply, nobody else's.
+pub const TOKENS_AHEAD: usize = 32;
+
+/// A reply to write.
+pub struct Job {
+    /// At least one token.
+    pub prompt: Vec<u32>,
+    /// Where the session's cache lives.
+    pub slot: SlotId,
+    /// Chooses each token.
+    pub picker: Picker,
+    /// At least one.
+    pub max_new_tokens: usize,
+    /// Stops it at the next step.
+    pub cancel: CancelToken,
+    /// Room for [`TOKENS_AHEAD`] and the end. Dropped at the other side: stops it at the next step.
+    pub written: Sender<Written>,
+}
+
+/// What becomes of a job.
+#[derive(Debug)]
+pub enum Written {
+    /// The next token.
+    Token(u32),
+    /// That was all, well or not. Always the last message.
+    End(Result<Read, EngineError>),
+}
+
+/// What a reply's prompt cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Read {
+    /// Tokens that had to be read.
+    pub fresh: usize,
+    /// Tokens that the cache already had.
+    pub reused: usize,
+}
+
+/// What a step did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// The network computed.
+    Worked {
+        /// Tokens of a prompt.
+        read: usize,
+        /// Replies that got a token's worth of work.
+        decoded: usize,
+    },
+    /// All replies wait for their readers.
+    Blocked,
+    /// There is nothing to do.
+    Idle,
+}
+
+/// All replies at work.
+pub struct Batch {
+    decoder: Arc<Decoder>,
+    caches: Arc<CachePool>,
+    waiting: VecDeque<Job>,
+    running: Vec<Running>,
+    steps: u64,
+}
+
+struct Running {
+    job: Job,
+    held: Held,
+    reused: usize,
+    /// The last token written, which the network has not seen yet.
+    unread: Option<u32>,
+    written: usize,
+    /// The step that last read a piece of its prompt.
+    served: u64,
+    /// Why it ends, once it does.
+    end: Option<Result<(), EngineError>>,
+}
+
+impl Running {
+    fn prompt_left(&self) -> usize {
+        self.job.prompt.len().saturating_sub(self.held.tokens.len())
+    }
+
+    fn is_blocked(&self) -> bool {
+        self.job.written.len() >= TOKENS_AHEAD
+    }
+
+    /// What the network is to read next for it, at most so many tokens of its prompt.
+    fn next_rows(&self, most: usize) -> &[u32] {
+        let read = self.held.tokens.len();
+        match &self.unread {
+            Some(token) => std::slice::from_ref(token),
+            None => &self.job.prompt[read..self.job.prompt.len().min(read + most)],
+        }
+    }
+
+    /// The network has read `rows`, and gave these logits if that was all there is so far.
+    fn advance(&mut self, rows: &[u32], logits: Option<Vec<f32>>) {
+        self.held.tokens.extend_from_slice(rows);
+        self.unread = None;
+        let Some(mut logits) = logits else { return };
+        match self.job.picker.pick(&mut logits) {
+            Ok(Some(token)) => {
+                self.unread = Some(token);
+                self.written += 1;
+                if let Err(TrySendError::Disconnected(_)) = self.job.written.try_send(Written::Token(token)) {
+                    self.end = Some(Err(EngineError::Cancelled));
+                } else if self.written == self.job.max_new_tokens {
+                    self.end = Some(Ok(()));
+                }
+            }
+            Ok(None) => self.end = Some(Ok(())),
+            Err(error) => self.end = Some(Err(error)),
+        }
+    }
+}
+
+impl Batch {
+    /// Nothing to do yet.
+    pub fn new(decoder: Arc<Decoder>, caches: Arc<CachePool>) -> Batch {
+        Batch { decoder, caches, waiting: VecDeque::new(), running: Vec::new(), steps: 0 }
+    }
+
+    /// Takes a job in.
+    pub fn push(&mut self, job: Job) {
+        self.waiting.push_back(job);
+    }
+
+    /// Does the next step; reads at most `most` tokens of a prompt in it.
+    pub fn step(&mut self, most: usize) -> Progress {
+        self.steps += 1;
+        self.end_unwanted();
+        self.admit();
+        let reading = self.whose_turn_to_read();
+        let in_step = |at: usize, running: &Running| {
+            Some(at) == reading || (running.prompt_left() == 0 && !running.is_blocked())
+        };
+        let taking_part: Vec<bool> =
+            self.running.iter().enumerate().map(|(at, running)| in_step(at, running)).collect();
+        if !taking_part.contains(&true) {
+            return if self.running.is_empty() { Progress::Idle } else { Progress::Blocked };
+        }
+        let rows: Vec<Vec<u32>> = self.running.iter().map(|running| running.next_rows(most).to_vec()).collect();
+        let mut sequences = Vec::new();
+        for ((running, rows), _) in self.running.iter_mut().zip(&rows).zip(&taking_part).filter(|(_, part)| **part) {
+            let wants_logits = running.held.tokens.len() + rows.len() >= running.job.prompt.len();
+            sequences.push(Sequence { tokens: rows, cache: &mut running.held.cache, wants_logits });
+        }
+        let result = self.decoder.forward(&mut sequences);
+        let part = self.running.iter_mut().zip(&rows).zip(&taking_part).filter(|(_, part)| **part);
+        match result {
+            Ok(logits) => {
+                for (((running, rows), _), logits) in part.zip(logits) {
+                    running.advance(rows, logits);
+                }
+            }
+            Err(error) => {
+                let error = EngineError::from(error);
+                part.for_each(|((running, _), _)| running.end = Some(Err(error.clone())));
+            }
+        }
+        let read = reading.map_or(0, |at| {
+            self.running[at].served = self.steps;
+            rows[at].len()
+        });
+        let decoded = taking_part.iter().filter(|part| **part).count() - usize::from(reading.is_some());
+        self.sweep();
+        Progress::Worked { read, decoded }
+    }
+
+    /// Everything at work ends with this error, and what it had read is forgotten: its state is not
+    /// to be trusted any more.
+    pub fn fail_all(&mut self, error: &EngineError) {
+        for running in self.running.drain(..) {
+            self.caches.give_back(running.job.slot, None);
+            let _ = running.job.written.try_send(Written::End(Err(error.clone())));
+        }
+    }
+
+    /// The one that has waited longest for a piece of its prompt to be read.
+    fn whose_turn_to_read(&self) -> Option<usize> {
+        let reading = self.running.iter().enumerate().filter(|(_, running)| running.prompt_left() > 0);
+        reading.min_by_key(|(_, running)| running.served).map(|(at, _)| at)
+    }
+
+    fn end_unwanted(&mut self) {
+        for running in &mut self.running {
+            if running.job.cancel.is_cancelled() {
+                running.end = Some(Err(EngineError::Cancelled));
+            }
+        }
+        self.sweep();
+        self.waiting.retain(|job| {
+            let wanted = !job.cancel.is_cancelled();
+            if !wanted {
+                let _ = job.written.try_send(Written::End(Err(EngineError::Cancelled)));
+            }
+            wanted
+        });
+    }
+
+    /// Begins what waits and has room, first come first served; one that has none holds up only those
+    /// behind it that need memory too.
+    fn admit(&mut self) {
+        for _ in 0..self.waiting.len() {
+            let Some(job) = self.waiting.pop_front() else { return };
+            let tokens = job.prompt.len() + job.max_new_tokens;
+            match self.caches.take(job.slot, &job.prompt, tokens) {
+                Taken::Wait => self.waiting.push_back(job),
+                Taken::Cache(held) => {
+                    let empty = || Held { tokens: Vec::new(), cache: self.decoder.new_cache() };
+                    let held = held.unwrap_or_else(empty);
+                    let reused = held.tokens.len();
+                    self.running.push(Running { job, held, reused, unread: None, written: 0, served: 0, end: None });
+                }
+            }
+        }
+    }
+
+    /// Takes out what has ended.
+    fn sweep(&mut self) {
+        for running in self.running.extract_if(.., |running| running.end.is_some()) {
+            let Running { job, held, reused, end, .. } = running;
+            let read = Read { fresh: job.prompt.len() - reused, reused };
+            self.caches.give_back(job.slot, Some(held));
+            let _ = job.written.try_send(Written::End(end.unwrap_or(Ok(())).map(|()| read)));
+        }
+    }
+}
