@@ -26,6 +26,9 @@ const ERRORS: &str = "vivavoce_errors_total";
 const TURNS: &str = "vivavoce_turns_total";
 const AUDIO_SECONDS: &str = "vivavoce_audio_seconds_total";
 const VAD_BATCH_SIZE: &str = "vivavoce_vad_batch_size";
+const LLM_TOKENS: &str = "vivavoce_llm_tokens_total";
+const LLM_CACHE_BYTES: &str = "vivavoce_llm_cache_bytes";
+const LLM_CACHE_EVICTIONS: &str = "vivavoce_llm_cache_evictions_total";
 
 /// From a scripted engine's millisecond to a patient person's limit.
 const STAGE_BUCKETS_S: &[f64] =
@@ -146,6 +149,24 @@ pub fn vad_batch(frames: usize) {
     histogram!(VAD_BATCH_SIZE).record(frames as f64);
 }
 
+/// The local language model has written a reply: tokens of its prompt that it had to read, those that
+/// it remembered, and those of the reply.
+pub fn llm_reply(read: usize, remembered: usize, written: usize) {
+    for (kind, tokens) in [("read", read), ("remembered", remembered), ("written", written)] {
+        counter!(LLM_TOKENS, "kind" => kind).increment(tokens as u64);
+    }
+}
+
+/// So much memory is in use for what the local language model has read.
+pub fn llm_cache_bytes(bytes: u64) {
+    gauge!(LLM_CACHE_BYTES).set(bytes as f64);
+}
+
+/// A session that was idle lost what the local language model had read of it.
+pub fn llm_cache_evicted() {
+    counter!(LLM_CACHE_EVICTIONS).increment(1);
+}
+
 fn start() -> Result<PrometheusHandle, String> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full(STAGE_SECONDS.into()), STAGE_BUCKETS_S)
@@ -179,6 +200,9 @@ fn describe() {
     describe_counter!(TURNS, "Turns that ended, by outcome");
     describe_counter!(AUDIO_SECONDS, Unit::Seconds, "Audio received (in) and sent (out)");
     describe_histogram!(VAD_BATCH_SIZE, "Frames per call of the VAD's network");
+    describe_counter!(LLM_TOKENS, "Tokens of the local language model: read, remembered, written");
+    describe_gauge!(LLM_CACHE_BYTES, Unit::Bytes, "Memory of what the local language model has read");
+    describe_counter!(LLM_CACHE_EVICTIONS, "Idle sessions that lost their place in that memory");
     metrics_process::Collector::default().describe();
 
     gauge!(SESSIONS_ACTIVE).set(0.0);
@@ -224,6 +248,10 @@ mod tests {
         audio(Direction::In, 8_000);
         audio(Direction::Out, 48_000);
         vad_batch(5);
+        llm_reply(7, 100, 20);
+        llm_reply(3, 0, 0);
+        llm_cache_bytes(4_096);
+        llm_cache_evicted();
 
         let text = render();
         for (series, expected) in [
@@ -237,6 +265,11 @@ mod tests {
             (r#"vivavoce_queue_length{pool="asr"}"#, 3.0),
             (r#"vivavoce_audio_seconds_total{direction="in"}"#, 1.0),
             (r#"vivavoce_audio_seconds_total{direction="out"}"#, 2.0),
+            (r#"vivavoce_llm_tokens_total{kind="read"}"#, 10.0),
+            (r#"vivavoce_llm_tokens_total{kind="remembered"}"#, 100.0),
+            (r#"vivavoce_llm_tokens_total{kind="written"}"#, 20.0),
+            ("vivavoce_llm_cache_bytes", 4_096.0),
+            ("vivavoce_llm_cache_evictions_total", 1.0),
             (r#"vivavoce_vad_batch_size_bucket{le="4"}"#, 0.0),
             (r#"vivavoce_vad_batch_size_bucket{le="8"}"#, 1.0),
             (r#"vivavoce_stage_seconds_bucket{stage="asr",le="0.025"}"#, 0.0),
