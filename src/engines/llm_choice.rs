@@ -1,14 +1,15 @@
 //! Which language model `llm.engine` means, and the line that says so.
 //!
-//! `auto` takes the best that is there: the chat server of `llm.url` if it answers, else `echo`. An
-//! engine that is named is used without looking for another.
+//! `auto` takes the best that is there: a local model that was named or pulled, else the chat server of
+//! `llm.url` if it answers, else the small model that is built in. An engine that is named is used
+//! without looking for another.
 
-use super::{EngineError, echo, openai_http, scripted};
-use crate::config;
+use super::local::source::{BUILT_IN, Source};
+use super::{EngineError, echo, local, openai_http, scripted};
+use crate::config::Config;
 
-/// Names that `llm.engine` knows besides `auto`. (`local`, the built-in model, will be one of them,
-/// and `auto`'s answer where no server is found: see [`choose_llm`].)
-pub const NAMES: [&str; 3] = [openai_http::NAME, echo::NAME, scripted::NAME];
+/// Names that `llm.engine` knows besides `auto`.
+pub const NAMES: [&str; 4] = [local::NAME, openai_http::NAME, echo::NAME, scripted::NAME];
 
 /// A choice to be logged, and to be told to clients by its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,24 +20,33 @@ pub struct LlmChoice {
     pub reason: String,
 }
 
-/// Decides. Blocks, at most a second (`auto` asks the server of `llm.url` once); not to be called on
+/// Decides. Blocks, at most a second (`auto` may ask the server of `llm.url` once); not to be called on
 /// an executor thread.
-pub fn choose_llm(config: &config::Llm) -> Result<LlmChoice, EngineError> {
-    if config.engine == "auto" {
+pub fn choose_llm(config: &Config) -> Result<LlmChoice, EngineError> {
+    let engine = &config.llm.engine;
+    if engine == "auto" {
         return choose_best(config);
     }
-    let named = NAMES.into_iter().find(|name| *name == config.engine);
+    let named = NAMES.into_iter().find(|name| name == engine);
     let name = named.ok_or_else(|| EngineError::Load {
         engine: "llm",
-        message: format!("llm.engine: `{}` is no engine; write auto, {}", config.engine, NAMES.join(", ")),
+        message: format!("llm.engine: `{engine}` is no engine; write auto, {}", NAMES.join(", ")),
     })?;
     Ok(LlmChoice { name, reason: format!("llm: {name}, because llm.engine names it") })
 }
 
-fn choose_best(config: &config::Llm) -> Result<LlmChoice, EngineError> {
-    match openai_http::probe(config) {
+fn choose_best(config: &Config) -> Result<LlmChoice, EngineError> {
+    let local = |reason: String| Ok(LlmChoice { name: local::NAME, reason: format!("llm: local, {reason}") });
+    let model = &config.llm.local.model;
+    if model != "auto" {
+        return local(format!("because llm.local.model names {model}"));
+    }
+    if let Some(pulled) = Source::pulled(config) {
+        return local(format!("because {} was pulled", pulled.name()));
+    }
+    match openai_http::probe(&config.llm) {
         Ok(server) => {
-            let model = match (config.model.as_str(), server.chat_model()) {
+            let model = match (config.llm.model.as_str(), server.chat_model()) {
                 ("", Some(first)) => first.to_owned(),
                 ("", None) => "no model yet; load one there".to_owned(),
                 (named, _) => named.to_owned(),
@@ -47,15 +57,11 @@ fn choose_best(config: &config::Llm) -> Result<LlmChoice, EngineError> {
         }
         // A setting that is wrong is to be mended, not to be worked around.
         Err(error @ EngineError::Load { .. }) => Err(error),
-        // Here `local` goes: the built-in model, if its weights are there.
-        Err(error) => {
-            let name = echo::NAME;
-            let reason = format!(
-                "llm: {name}, which only repeats what it hears, because no language model is there: {error}; \
-                 any OpenAI-compatible server does (LM Studio, Ollama, llama.cpp, vLLM)"
-            );
-            Ok(LlmChoice { name, reason })
-        }
+        Err(error) => local(format!(
+            "with the small built-in model {BUILT_IN}, because none was pulled and no chat server answers \
+             ({error}); for a larger one: `vivavoce models pull qwen3-4b`, or any OpenAI-compatible server \
+             (LM Studio, Ollama, llama.cpp, vLLM)"
+        )),
     }
 }
 
@@ -63,8 +69,15 @@ fn choose_best(config: &config::Llm) -> Result<LlmChoice, EngineError> {
 mod tests {
     use super::*;
 
+    fn config(engine: &str, url: &str) -> Config {
+        let cache = std::path::PathBuf::from("/no/such/cache");
+        let mut config = Config::default();
+        (config.llm.engine, config.llm.url, config.models.cache) = (engine.into(), url.into(), cache);
+        config
+    }
+
     fn choose(engine: &str, url: &str) -> Result<LlmChoice, EngineError> {
-        choose_llm(&config::Llm { engine: engine.into(), url: url.into(), ..Default::default() })
+        choose_llm(&config(engine, url))
     }
 
     #[test]
@@ -75,9 +88,26 @@ mod tests {
     }
 
     #[test]
+    fn a_named_local_model_goes_before_a_server() {
+        let mut config = config("auto", "no address at all");
+        config.llm.local.model = "some.gguf".into();
+        let choice = choose_llm(&config).unwrap();
+        assert_eq!(choice.name, "local");
+        assert!(choice.reason.contains("some.gguf"), "{}", choice.reason);
+    }
+
+    #[test]
+    fn where_nothing_answers_the_built_in_model_does() {
+        // Nobody listens on the port of discarded data.
+        let choice = choose("auto", "http://127.0.0.1:9/v1").unwrap();
+        assert_eq!(choice.name, "local");
+        assert!(choice.reason.contains("concierge") && choice.reason.contains("127.0.0.1:9"), "{}", choice.reason);
+    }
+
+    #[test]
     fn an_unknown_engine_is_named() {
         let error = choose("gpt", "").unwrap_err().to_string();
-        assert!(error.contains("`gpt`") && error.contains("openai, echo, scripted"), "{error}");
+        assert!(error.contains("`gpt`") && error.contains("local, openai, echo, scripted"), "{error}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::echo::Echo;
 use super::flite::FliteTts;
 use super::llm_choice::choose_llm;
+use super::local::LocalModel;
 use super::openai_http::OpenAi;
 use super::pocketsphinx::PocketSphinx;
 use super::scripted::Scripted;
@@ -49,6 +50,8 @@ pub struct EngineNames {
     pub vad: String,
     pub asr: String,
     pub llm: String,
+    /// Which model, where the engine can run several and it is known.
+    pub llm_model: Option<String>,
     pub tts: String,
     pub video: Option<String>,
 }
@@ -68,7 +71,7 @@ impl Engines {
             loaded("vad", || load_many(config.vad.workers, || vad_for_worker(config, &scripted)))?;
         let (asr_name, asrs) =
             loaded("asr", || load_many(config.asr.workers, || asr_for_worker(config, &scripted)))?;
-        let (llm_name, llms) = loaded("llm", || load_llms(config, &scripted))?;
+        let (llm_name, (llm_model, llms)) = loaded("llm", || load_llms(config, &scripted))?;
         let (tts_name, ttss) =
             loaded("tts", || load_many(config.tts.workers, || tts_for_worker(config, &scripted)))?;
         let (clip, video_name, video_fault) = match load_clips(config, &scripted, queue_length) {
@@ -89,6 +92,7 @@ impl Engines {
                 vad: vad_name.to_owned(),
                 asr: asr_name.to_owned(),
                 llm: llm_name.to_owned(),
+                llm_model,
                 tts: tts_name.to_owned(),
                 video: video_name.map(str::to_owned),
             },
@@ -184,22 +188,35 @@ fn unknown(stage: &'static str, name: &str, there_are: &[&str]) -> EngineError {
     EngineError::Load { engine: stage, message }
 }
 
-fn load_llms(config: &Config, scripted: &Scripted) -> Loaded<Vec<Box<dyn Llm>>> {
-    let choice = choose_llm(&config.llm)?;
+/// The language model that `llm.engine` means, warm: for one worker.
+pub fn load_llm(config: &Config) -> Result<Box<dyn Llm>, EngineError> {
+    let mut one = config.clone();
+    one.llm.workers = 1;
+    let (_, (_, mut llms)) = load_llms(&one, &Scripted::new(&config.scripted)?)?;
+    let none = || EngineError::Load { engine: "llm", message: "it has no worker".to_owned() };
+    llms.pop().ok_or_else(none)
+}
+
+fn load_llms(config: &Config, scripted: &Scripted) -> Loaded<(Option<String>, Vec<Box<dyn Llm>>)> {
+    let choice = choose_llm(config)?;
     tracing::info!("{}", choice.reason);
-    // A worker waits for its server most of the time: as many as there can be replies.
+    // A worker waits for its server, or for the model's thread: as many as there can be replies.
     let workers = if config.llm.workers == 0 { config.limits.sessions } else { config.llm.workers };
-    let mut llms: Vec<Box<dyn Llm>> = Vec::with_capacity(workers);
-    match choice.name {
+    let (model, llms): (_, Vec<Box<dyn Llm>>) = match choice.name {
+        super::local::NAME => {
+            let local = LocalModel::load(config)?;
+            (Some(local.name().to_owned()), (0..workers).map(|_| local.llm()).collect())
+        }
         super::openai_http::NAME => {
             let server = OpenAi::new(&config.llm)?;
-            llms.extend((0..workers).map(|_| server.llm()));
+            let model = Some(config.llm.model.clone()).filter(|model| !model.is_empty());
+            (model, (0..workers).map(|_| server.llm()).collect())
         }
-        super::scripted::NAME => llms.extend((0..workers).map(|_| scripted.llm())),
+        super::scripted::NAME => (None, (0..workers).map(|_| scripted.llm()).collect()),
         // It has nothing to wait for: one is enough.
-        _ => llms.push(Box::new(Echo)),
-    }
-    Ok((choice.name, llms))
+        _ => (None, vec![Box::new(Echo)]),
+    };
+    Ok((choice.name, (model, llms)))
 }
 
 type ClipPool = (&'static str, Pool<ClipWork>);

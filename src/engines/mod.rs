@@ -18,7 +18,7 @@ pub mod scripted;
 pub mod silero;
 pub mod workers;
 
-pub use load::{EngineNames, Engines, load_asr, load_tts};
+pub use load::{EngineNames, Engines, load_asr, load_llm, load_tts};
 
 use std::ops::{ControlFlow, Range};
 

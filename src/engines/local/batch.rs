@@ -9,12 +9,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crossbeam_channel::{Sender, TrySendError};
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::cache_pool::{CachePool, Held, SlotId, Taken};
 use super::decoder::{Decoder, Sequence};
-use super::picker::Picker;
-use crate::engines::{CancelToken, EngineError};
+use super::writer::Writer;
+use crate::engines::{CancelToken, EngineError, LlmEvent};
 
 /// Tokens that a reply may be ahead of its reader. A slow session stops its own reply, nobody else's.
 pub const TOKENS_AHEAD: usize = 32;
@@ -25,32 +25,39 @@ pub struct Job {
     pub prompt: Vec<u32>,
     /// Where the session's cache lives.
     pub slot: SlotId,
-    /// Chooses each token.
-    pub picker: Picker,
+    /// Chooses and reads each token.
+    pub writer: Writer,
     /// At least one.
     pub max_new_tokens: usize,
     /// Stops it at the next step.
     pub cancel: CancelToken,
-    /// Room for [`TOKENS_AHEAD`] and the end. Dropped at the other side: stops it at the next step.
+    /// Made by [`channel`]. Dropped at the other side: stops it at the next step.
     pub written: Sender<Written>,
 }
 
 /// What becomes of a job.
 #[derive(Debug)]
 pub enum Written {
-    /// The next token.
-    Token(u32),
+    /// What one more token made certain.
+    Events(Vec<LlmEvent>),
     /// That was all, well or not. Always the last message.
-    End(Result<Read, EngineError>),
+    End(Result<Tokens, EngineError>),
 }
 
-/// What a reply's prompt cost.
+/// What a reply took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Read {
-    /// Tokens that had to be read.
-    pub fresh: usize,
-    /// Tokens that the cache already had.
-    pub reused: usize,
+pub struct Tokens {
+    /// Of the prompt, those that had to be read.
+    pub read: usize,
+    /// Of the prompt, those that the cache already had.
+    pub remembered: usize,
+    /// Of the reply.
+    pub written: usize,
+}
+
+/// The way from a job to its reader: one message per token at most, what was held back, and the end.
+pub fn channel() -> (Sender<Written>, Receiver<Written>) {
+    bounded(TOKENS_AHEAD + 2)
 }
 
 /// What a step did.
@@ -81,7 +88,7 @@ pub struct Batch {
 struct Running {
     job: Job,
     held: Held,
-    reused: usize,
+    remembered: usize,
     /// The last token written, which the network has not seen yet.
     unread: Option<u32>,
     written: usize,
@@ -114,18 +121,27 @@ impl Running {
         self.held.tokens.extend_from_slice(rows);
         self.unread = None;
         let Some(mut logits) = logits else { return };
-        match self.job.picker.pick(&mut logits) {
-            Ok(Some(token)) => {
-                self.unread = Some(token);
-                self.written += 1;
-                if let Err(TrySendError::Disconnected(_)) = self.job.written.try_send(Written::Token(token)) {
-                    self.end = Some(Err(EngineError::Cancelled));
-                } else if self.written == self.job.max_new_tokens {
-                    self.end = Some(Ok(()));
-                }
+        let next = match self.job.writer.next(&mut logits, &self.held.tokens) {
+            Ok(next) => next,
+            Err(error) => {
+                self.end = Some(Err(error));
+                return;
             }
-            Ok(None) => self.end = Some(Ok(())),
-            Err(error) => self.end = Some(Err(error)),
+        };
+        self.written += 1;
+        let ended = next.ended || self.written >= self.job.max_new_tokens;
+        let mut events = next.events;
+        if ended {
+            events.extend(self.job.writer.finish());
+        }
+        // There is room: a reply whose reader is behind takes no part in a step.
+        let gone = !events.is_empty() && self.job.written.try_send(Written::Events(events)).is_err();
+        if gone {
+            self.end = Some(Err(EngineError::Cancelled));
+        } else if ended {
+            self.end = Some(Ok(()));
+        } else {
+            self.unread = Some(next.token);
         }
     }
 }
@@ -225,8 +241,9 @@ impl Batch {
                 Taken::Cache(held) => {
                     let empty = || Held { tokens: Vec::new(), cache: self.decoder.new_cache() };
                     let held = held.unwrap_or_else(empty);
-                    let reused = held.tokens.len();
-                    self.running.push(Running { job, held, reused, unread: None, written: 0, served: 0, end: None });
+                    let remembered = held.tokens.len();
+                    let state = Running { job, held, remembered, unread: None, written: 0, served: 0, end: None };
+                    self.running.push(state);
                 }
             }
         }
@@ -235,10 +252,11 @@ impl Batch {
     /// Takes out what has ended.
     fn sweep(&mut self) {
         for running in self.running.extract_if(.., |running| running.end.is_some()) {
-            let Running { job, held, reused, end, .. } = running;
-            let read = Read { fresh: job.prompt.len() - reused, reused };
+            let Running { job, held, remembered, written, end, .. } = running;
+            let tokens = Tokens { read: held.tokens.len().min(job.prompt.len()) - remembered, remembered, written };
+            crate::metrics::llm_reply(tokens.read, remembered, written);
             self.caches.give_back(job.slot, Some(held));
-            let _ = job.written.try_send(Written::End(end.unwrap_or(Ok(())).map(|()| read)));
+            let _ = job.written.try_send(Written::End(end.unwrap_or(Ok(())).map(|()| tokens)));
         }
     }
 }
