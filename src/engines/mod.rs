@@ -16,6 +16,7 @@ pub mod openai_http;
 pub mod pocketsphinx;
 pub mod scripted;
 pub mod silero;
+mod think;
 pub mod workers;
 
 pub use load::{EngineNames, Engines, load_asr, load_llm, load_tts};

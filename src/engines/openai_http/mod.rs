@@ -13,7 +13,6 @@
 mod reply;
 mod server;
 mod sse;
-mod think;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

@@ -6,7 +6,7 @@
 
 use serde::Deserialize;
 
-use super::think::ThinkStripper;
+use crate::engines::think::ThinkStripper;
 use crate::engines::{LlmEvent, ToolCall, Usage};
 
 /// Tool calls of one reply, at most.

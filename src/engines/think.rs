@@ -2,8 +2,9 @@
 //! is never spoken.
 //!
 //! A reply that begins inside a block without `<think>` (some chat templates write that tag into the
-//! prompt) cannot be told from speech until `</think>` comes; run such models with their server's
-//! reasoning parser. The stray closing tag is dropped all the same.
+//! prompt) cannot be told from speech until `</think>` comes. Who made the prompt knows
+//! ([`ThinkStripper::inside_thought`]); models behind a server need its reasoning parser. The stray
+//! closing tag is dropped all the same.
 
 const OPEN: &str = "<think>";
 const CLOSE: &str = "</think>";
@@ -21,6 +22,22 @@ pub struct ThinkStripper {
 }
 
 impl ThinkStripper {
+    /// For a reply whose prompt ends in `<think>`.
+    pub fn inside_thought() -> ThinkStripper {
+        ThinkStripper { inside: true, ..ThinkStripper::default() }
+    }
+
+    /// Whether the text so far ends inside a block (a tag that may have begun does not count).
+    pub fn is_inside(&self) -> bool {
+        self.inside
+    }
+
+    /// Something that is not spoken has been taken out at this point by somebody else: white space
+    /// behind it is treated as behind a thought.
+    pub fn skip_block(&mut self) {
+        self.behind_block = true;
+    }
+
     /// Takes the next piece of the reply; returns what of it can be spoken (often nothing).
     pub fn push(&mut self, piece: &str) -> String {
         let text = std::mem::take(&mut self.held) + piece;
