@@ -11,10 +11,8 @@ use vivavoce::engines::silero::SileroVad;
 use vivavoce::engines::{VAD_FRAME_SAMPLES, Vad, VadFrame, VadState};
 
 fn vad_frame(criterion: &mut Criterion) {
-    let models = config::Models {
-        dir: concat!(env!("CARGO_MANIFEST_DIR"), "/models").into(),
-        onnxruntime: Default::default(),
-    };
+    let models =
+        config::Models { dir: concat!(env!("CARGO_MANIFEST_DIR"), "/models").into(), ..Default::default() };
     let mut vad = SileroVad::load(&models).unwrap_or_else(|error| panic!("{error}"));
     let mut group = criterion.benchmark_group("vad_frame");
     for sessions in [1, 8, 64] {

@@ -14,6 +14,9 @@
 //! The modules, in flow order:
 
 pub mod config;
+mod http_client;
+
+pub mod models;
 
 pub mod audio;
 pub mod engines;

@@ -9,7 +9,6 @@ use clap::{Parser, Subcommand};
 use vivavoce::cli;
 use vivavoce::config::Config;
 use vivavoce::engines::Engines;
-use vivavoce::engines::manifest::Manifest;
 use vivavoce::frontends::start::{self, Listening};
 use vivavoce::metrics;
 use vivavoce::session::recording;
@@ -32,9 +31,7 @@ enum Command {
     Talk(cli::talk::Talk),
     Say(cli::say::Say),
     Transcribe(cli::transcribe::Transcribe),
-    /// Show or verify the models that the server uses
-    #[command(subcommand)]
-    Models(ModelsCommand),
+    Models(cli::models::Models),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -48,14 +45,6 @@ enum Command {
     /// Make access tokens
     #[command(subcommand)]
     Token(TokenCommand),
-}
-
-#[derive(Debug, Subcommand)]
-enum ModelsCommand {
-    /// What there is, and where it comes from
-    List,
-    /// Check every file against its sha256
-    Verify,
 }
 
 #[derive(Debug, Subcommand)]
@@ -109,15 +98,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Command::Say(say) => say.run(&config, &mut out)?,
         Command::Transcribe(transcribe) => transcribe.run(&config, &mut out)?,
-        Command::Models(command) => {
-            let manifest = Manifest::builtin()?;
-            let reports = match command {
-                ModelsCommand::List => manifest.list(&config),
-                ModelsCommand::Verify => manifest.verify(&config),
-            };
-            vivavoce::engines::manifest::write_table(&reports, &mut out)?;
-            return Ok(exit_code(reports.iter().all(|report| report.is_present())));
-        }
+        Command::Models(models) => return Ok(exit_code(models.run(&config, &mut out)?)),
         Command::Replay { file } => {
             let replay = recording::replay(&file)?;
             writeln!(out, "{} inputs told, {} outputs the same", replay.inputs, replay.outputs)?;

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod config_check;
 pub mod db;
 pub mod logging;
+pub mod models;
 pub mod say;
 pub mod talk;
 pub mod transcribe;

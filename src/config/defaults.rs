@@ -162,7 +162,7 @@ impl Default for Video {
 
 impl Default for Models {
     fn default() -> Self {
-        Models { dir: "models".into(), onnxruntime: PathBuf::new() }
+        Models { dir: "models".into(), cache: PathBuf::new(), offline: false, onnxruntime: PathBuf::new() }
     }
 }
 

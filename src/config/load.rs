@@ -265,7 +265,14 @@ fn describe(value: &Value) -> String {
 /// Makes relative paths relative to the folder of the file that they stand in.
 fn resolve(mut config: Config, folder: &Path) -> Config {
     let Config { models, asr, store, record_dir, .. } = &mut config;
-    for path in [&mut models.dir, &mut models.onnxruntime, &mut asr.pocketsphinx_model_dir, record_dir] {
+    let paths = [
+        &mut models.dir,
+        &mut models.cache,
+        &mut models.onnxruntime,
+        &mut asr.pocketsphinx_model_dir,
+        record_dir,
+    ];
+    for path in paths {
         if !path.as_os_str().is_empty() {
             *path = folder.join(&*path);
         }

@@ -305,8 +305,13 @@ pub struct Limits {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Models {
-    /// Folder of the weights.
+    /// Folder of the weights that come with the program or by its set-up.
     pub dir: PathBuf,
+    /// Folder that `models pull` fills; empty: in the user's cache folder
+    /// ([`Cache::of`](crate::models::cache::Cache::of)).
+    pub cache: PathBuf,
+    /// Never ask a model hub.
+    pub offline: bool,
     /// ONNX Runtime's shared library; empty: the one in `dir`, else `ORT_DYLIB_PATH`.
     pub onnxruntime: PathBuf,
 }

@@ -10,7 +10,6 @@ pub mod flite;
 pub mod llm_choice;
 mod load;
 pub mod local;
-pub mod manifest;
 pub mod onnx;
 pub mod openai_http;
 pub mod pocketsphinx;

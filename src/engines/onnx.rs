@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     fn models(dir: &Path, onnxruntime: &str) -> config::Models {
-        config::Models { dir: dir.into(), onnxruntime: onnxruntime.into() }
+        config::Models { dir: dir.into(), onnxruntime: onnxruntime.into(), ..Default::default() }
     }
 
     fn touch(path: &Path) {

@@ -8,11 +8,13 @@ mod browser;
 mod client;
 mod e2e;
 mod harness;
+mod models;
 mod openai;
 mod packaging;
 mod silero;
 mod speech;
 mod store;
+mod stub_hub;
 mod stub_llm;
 mod talk;
 

@@ -230,7 +230,11 @@ fn a_call_on_an_executor_thread_panics() {
 #[test]
 fn a_missing_or_foreign_network_is_an_error_that_names_file_and_remedy() {
     let dir = tempfile::tempdir().expect("temporary folder");
-    let models = config::Models { dir: dir.path().into(), onnxruntime: models().dir.join(onnx::LIBRARY) };
+    let models = config::Models {
+        dir: dir.path().into(),
+        onnxruntime: models().dir.join(onnx::LIBRARY),
+        ..Default::default()
+    };
     let network = dir.path().join(MODEL);
     let check = |what: &str| {
         let Err(error) = SileroVad::load(&models) else { panic!("{what}: it loaded") };
@@ -246,7 +250,7 @@ fn a_missing_or_foreign_network_is_an_error_that_names_file_and_remedy() {
 }
 
 fn models() -> config::Models {
-    config::Models { dir: concat!(env!("CARGO_MANIFEST_DIR"), "/models").into(), onnxruntime: PathBuf::new() }
+    config::Models { dir: concat!(env!("CARGO_MANIFEST_DIR"), "/models").into(), ..Default::default() }
 }
 
 fn vad() -> SileroVad {

@@ -25,10 +25,11 @@ use tokio::time::Instant;
 pub use self::server::ServerInfo;
 
 use self::reply::{Progress, ReplyReader, quote};
-use self::server::{Limit, Patience, Server, Stop, root_cause};
+use self::server::{Limit, Patience, Server, Stop};
 use self::sse::SseParser;
 use super::{CancelToken, EngineError, Llm, LlmEvent, LlmRequest, LlmState, Usage, forbid_executor_thread};
 use crate::config;
+use crate::http_client::root_cause;
 
 /// The name in `config.yml`.
 pub const NAME: &str = "openai";

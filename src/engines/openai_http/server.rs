@@ -4,7 +4,6 @@
 //! never asked for again. Deliberately absent: `Retry-After` as a date (taken as if it were not
 //! there), and any look into proxies for a server on this machine.
 
-use std::error::Error;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use super::NAME;
 use super::reply::{quote, server_message};
 use crate::config;
 use crate::engines::{CancelToken, ChatMessage, EngineError, LlmRequest, ToolSpec};
+use crate::http_client::{self, root_cause};
 
 /// Wait before the first repetition; each further one waits twice as long. A random half is taken
 /// off, so that many sessions do not come back in step.
@@ -399,26 +399,14 @@ fn failed(code: &'static str, message: String) -> EngineError {
 }
 
 fn client(config: &config::Llm, base: &Url) -> Result<Client, reqwest::Error> {
-    // An error only says that somebody else has installed a provider before.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = Client::builder()
-        .user_agent(concat!("vivavoce/", env!("CARGO_PKG_VERSION")))
+    let mut builder = http_client::builder(base)
         .connect_timeout(Duration::from_millis(config.connect_timeout_ms.into()))
-        .pool_idle_timeout(POOL_IDLE)
-        .redirect(reqwest::redirect::Policy::none());
-    if is_loopback(base) {
-        builder = builder.no_proxy();
-    }
+        .pool_idle_timeout(POOL_IDLE);
     if base.scheme() == "http" {
         // Plain HTTP must not fail on a machine without CA certificates.
         builder = builder.tls_certs_only([]);
     }
     builder.build()
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
 }
 
 /// `None` without such a variable. The error is a message.
@@ -461,15 +449,6 @@ fn jitter() -> f64 {
     0.5 + f64::from(getrandom::u32().unwrap_or(u32::MAX)) / f64::from(u32::MAX) / 2.0
 }
 
-/// The innermost reason of an error; it names no address (that is, no credentials).
-pub(super) fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause: Option<&dyn Error> = error.source();
-    while let Some(deeper) = cause.and_then(Error::source) {
-        cause = Some(deeper);
-    }
-    cause.map_or_else(|| "no reason given".to_owned(), ToString::to_string)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -503,13 +482,6 @@ mod tests {
     fn credentials_are_not_shown() {
         let shown = server("http://me:secret@host:1/v1/?key=secret").unwrap().shown();
         assert_eq!(shown, "http://host:1/v1");
-    }
-
-    #[test]
-    fn this_machine_is_recognised() {
-        let loopback = |url: &str| is_loopback(&Url::parse(url).unwrap());
-        assert!(["http://localhost:1", "http://127.0.0.9", "http://[::1]:1"].map(loopback) == [true; 3]);
-        assert!(["http://10.0.0.1", "http://localhost.example"].map(loopback) == [false; 2]);
     }
 
     #[test]
