@@ -29,6 +29,7 @@ enum Command {
     /// Run the server
     Serve,
     Talk(cli::talk::Talk),
+    Ask(cli::ask::Ask),
     Say(cli::say::Say),
     Transcribe(cli::transcribe::Transcribe),
     Models(cli::models::Models),
@@ -96,6 +97,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             cli::logging::init(&config.log)?;
             serve(config, arguments.config)?;
         }
+        Command::Ask(ask) => ask.run(&config, &mut out)?,
         Command::Say(say) => say.run(&config, &mut out)?,
         Command::Transcribe(transcribe) => transcribe.run(&config, &mut out)?,
         Command::Models(models) => return Ok(exit_code(models.run(&config, &mut out)?)),

@@ -1,5 +1,6 @@
 //! The subcommands of the binary.
 
+pub mod ask;
 pub mod bench;
 pub mod config_check;
 pub mod db;

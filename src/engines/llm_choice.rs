@@ -41,7 +41,7 @@ fn choose_best(config: &Config) -> Result<LlmChoice, EngineError> {
     if model != "auto" {
         return local(format!("because llm.local.model names {model}"));
     }
-    if let Some(pulled) = Source::pulled(config) {
+    if let Some(pulled) = Source::pulled(config)? {
         return local(format!("because {} was pulled", pulled.name()));
     }
     match openai_http::probe(&config.llm) {
@@ -101,7 +101,11 @@ mod tests {
         // Nobody listens on the port of discarded data.
         let choice = choose("auto", "http://127.0.0.1:9/v1").unwrap();
         assert_eq!(choice.name, "local");
-        assert!(choice.reason.contains("concierge") && choice.reason.contains("127.0.0.1:9"), "{}", choice.reason);
+        assert!(
+            choice.reason.contains("concierge") && choice.reason.contains("127.0.0.1:9"),
+            "{}",
+            choice.reason
+        );
     }
 
     #[test]

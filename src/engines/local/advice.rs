@@ -49,7 +49,9 @@ impl Advice {
                     repetition_penalty: number("penalty_repeat"),
                 }
             }
-            Checkpoint::Folder(_) => read(&checkpoint.path().join("generation_config.json")).unwrap_or_default(),
+            Checkpoint::Folder(_) => {
+                read(&checkpoint.path().join("generation_config.json")).unwrap_or_default()
+            }
         }
     }
 
@@ -91,7 +93,8 @@ mod tests {
     #[test]
     fn the_operator_overrides_the_makers() {
         let advice: Advice =
-            serde_json::from_str(r#"{"do_sample": true, "temperature": 0.6, "top_k": 20, "top_p": 0.95}"#).unwrap();
+            serde_json::from_str(r#"{"do_sample": true, "temperature": 0.6, "top_k": 20, "top_p": 0.95}"#)
+                .unwrap();
         let llm = config::Llm { top_k: Some(5), repetition_penalty: Some(1.2), ..Default::default() };
         let expected = Sampling {
             temperature: 0.6,

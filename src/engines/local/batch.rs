@@ -171,9 +171,12 @@ impl Batch {
         if !taking_part.contains(&true) {
             return if self.running.is_empty() { Progress::Idle } else { Progress::Blocked };
         }
-        let rows: Vec<Vec<u32>> = self.running.iter().map(|running| running.next_rows(most).to_vec()).collect();
+        let rows: Vec<Vec<u32>> =
+            self.running.iter().map(|running| running.next_rows(most).to_vec()).collect();
         let mut sequences = Vec::new();
-        for ((running, rows), _) in self.running.iter_mut().zip(&rows).zip(&taking_part).filter(|(_, part)| **part) {
+        for ((running, rows), _) in
+            self.running.iter_mut().zip(&rows).zip(&taking_part).filter(|(_, part)| **part)
+        {
             let wants_logits = running.held.tokens.len() + rows.len() >= running.job.prompt.len();
             sequences.push(Sequence { tokens: rows, cache: &mut running.held.cache, wants_logits });
         }
@@ -242,7 +245,8 @@ impl Batch {
                     let empty = || Held { tokens: Vec::new(), cache: self.decoder.new_cache() };
                     let held = held.unwrap_or_else(empty);
                     let remembered = held.tokens.len();
-                    let state = Running { job, held, remembered, unread: None, written: 0, served: 0, end: None };
+                    let state =
+                        Running { job, held, remembered, unread: None, written: 0, served: 0, end: None };
                     self.running.push(state);
                 }
             }
@@ -253,10 +257,14 @@ impl Batch {
     fn sweep(&mut self) {
         for running in self.running.extract_if(.., |running| running.end.is_some()) {
             let Running { job, held, remembered, written, end, .. } = running;
-            let tokens = Tokens { read: held.tokens.len().min(job.prompt.len()) - remembered, remembered, written };
+            let tokens =
+                Tokens { read: held.tokens.len().min(job.prompt.len()) - remembered, remembered, written };
             crate::metrics::llm_reply(tokens.read, remembered, written);
             self.caches.give_back(job.slot, Some(held));
             let _ = job.written.try_send(Written::End(end.unwrap_or(Ok(())).map(|()| tokens)));
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -166,7 +166,10 @@ impl Inner {
     }
 
     fn idle_bytes(&self) -> u64 {
-        self.slots.values().map(|slot| if let Slot::Idle { held, .. } = slot { held.cache.bytes() } else { 0 }).sum()
+        self.slots
+            .values()
+            .map(|slot| if let Slot::Idle { held, .. } = slot { held.cache.bytes() } else { 0 })
+            .sum()
     }
 
     fn pinned_bytes(&self) -> u64 {

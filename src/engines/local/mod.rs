@@ -114,7 +114,7 @@ impl LocalModel {
         let step = Duration::from_millis(llm.local.step_ms.into());
         let scheduler = Scheduler::start(batch, pool, step).map_err(load_error)?;
         Ok(LocalModel(Arc::new(Shared {
-            name: source.name(),
+            name: source.name().to_owned(),
             text,
             scheduler,
             caches,
@@ -242,7 +242,11 @@ impl Shared {
         if !known {
             state.0 = Some(Box::new(self.caches.lease()));
         }
-        state.0.as_ref().and_then(|kept| kept.downcast_ref()).unwrap_or_else(|| unreachable!("just put there"))
+        state
+            .0
+            .as_ref()
+            .and_then(|kept| kept.downcast_ref())
+            .unwrap_or_else(|| unreachable!("just put there"))
     }
 
     fn writer(&self, prompt: &Prompt, tools: &[ToolSpec]) -> Result<Writer, EngineError> {
@@ -324,7 +328,8 @@ fn device(name: &str) -> Result<Device, EngineError> {
     let cuda = || Device::new_cuda(0);
     match name {
         "cuda" => cuda().map_err(|error| {
-            let remedy = if cfg!(feature = "cuda") { "" } else { " (this binary was built without the feature cuda)" };
+            let remedy =
+                if cfg!(feature = "cuda") { "" } else { " (this binary was built without the feature cuda)" };
             let message = format!("llm.local.device: no CUDA device: {error}{remedy}; set it to cpu or auto");
             EngineError::Load { engine: NAME, message }
         }),

@@ -9,6 +9,7 @@ use super::checkpoint::Checkpoint;
 use super::text::ChatText;
 use crate::config::Config;
 use crate::engines::EngineError;
+use crate::models;
 
 /// The name of the model that is compiled in.
 pub const BUILT_IN: &str = "concierge";
@@ -20,46 +21,55 @@ static BUILT_IN_FILE: &[u8] = include_bytes!("../../../models/concierge/concierg
 pub enum Source {
     /// The one that is compiled in.
     BuiltIn,
-    /// A GGUF file, or a folder with safetensors.
-    Path(PathBuf),
+    /// Files that were pulled, or the operator's own.
+    Files {
+        /// For people: the name in the manifest, or the path.
+        name: String,
+        /// A GGUF file, or a folder with safetensors.
+        path: PathBuf,
+    },
 }
 
 impl Source {
     /// What `llm.local.model` names. `auto` is the best that was pulled, else the built-in model.
     pub fn of(config: &Config) -> Result<Source, EngineError> {
         match config.llm.local.model.as_str() {
-            "auto" => Ok(Source::pulled(config).unwrap_or(Source::BuiltIn)),
+            "auto" => Ok(Source::pulled(config)?.unwrap_or(Source::BuiltIn)),
             BUILT_IN => Ok(Source::BuiltIn),
-            name => crate::models::find(config, name)
-                .map(Source::Path)
-                .map_err(|error| EngineError::Load { engine: NAME, message: format!("llm.local.model: {error}") }),
+            name => {
+                let path = models::find(config, name);
+                let path = path.map_err(|error| load_error(format_args!("llm.local.model: {error}")))?;
+                Ok(Source::Files { name: name.to_owned(), path })
+            }
         }
     }
 
     /// The best language model that was pulled, if any was.
-    pub fn pulled(config: &Config) -> Option<Source> {
-        crate::models::pulled(config, crate::models::Task::Llm).into_iter().next().map(|model| Source::Path(model.path))
+    pub fn pulled(config: &Config) -> Result<Option<Source>, EngineError> {
+        let found = models::pulled(config, models::Engine::Llm).map_err(load_error)?;
+        Ok(found.into_iter().next().map(|model| Source::Files { name: model.name, path: model.path }))
     }
 
     /// For people: the name in `config.yml` or the path.
-    pub fn name(&self) -> String {
+    pub fn name(&self) -> &str {
         match self {
-            Source::BuiltIn => BUILT_IN.to_owned(),
-            Source::Path(path) => path.display().to_string(),
+            Source::BuiltIn => BUILT_IN,
+            Source::Files { name, .. } => name,
         }
     }
 
     /// Opens the files; nothing is read yet but their heads.
     pub fn open(&self) -> Result<(Checkpoint, ChatText), EngineError> {
         let checkpoint = match self {
-            Source::BuiltIn => {
-                Checkpoint::from_gguf_bytes(Bytes::from_static(BUILT_IN_FILE), Path::new("concierge (built in)"))
-            }
-            Source::Path(path) => Checkpoint::open(path),
+            Source::BuiltIn => Checkpoint::from_gguf_bytes(
+                Bytes::from_static(BUILT_IN_FILE),
+                Path::new("concierge (built in)"),
+            ),
+            Source::Files { path, .. } => Checkpoint::open(path),
         };
         let checkpoint = checkpoint.map_err(load_error)?;
         let text = match checkpoint.vocabulary().map_err(load_error)? {
-            Some(vocabulary) => ChatText::from_embedded(&vocabulary, &self.name()),
+            Some(vocabulary) => ChatText::from_embedded(&vocabulary, self.name()),
             None => ChatText::from_folder(&folder_of(checkpoint.path())),
         };
         Ok((checkpoint, text.map_err(load_error)?))

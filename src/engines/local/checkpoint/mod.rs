@@ -17,7 +17,6 @@ mod safetensors;
 mod tensor;
 mod vocabulary;
 
-
 pub use config::{Architecture, DecoderConfig, RopeScaling};
 pub use error::CheckpointError;
 pub use gguf::Gguf;

@@ -60,6 +60,19 @@ impl KvCache {
         self.len = self.len.min(len);
     }
 
+    /// Another cache that has read the first `len` of this one's tokens.
+    pub fn prefix(&self, len: usize) -> Result<KvCache> {
+        let len = len.min(self.len);
+        let mut copy = KvCache { layers: Vec::new(), len: 0, device: self.device.clone(), ..*self };
+        copy.reserve(len)?;
+        for (from, to) in self.layers.iter().zip(&copy.layers) {
+            to.keys.slice_set(&from.keys(len)?.contiguous()?, 1, 0)?;
+            to.values.slice_set(&from.values(len)?.contiguous()?, 1, 0)?;
+        }
+        copy.len = len;
+        Ok(copy)
+    }
+
     /// Memory that the buffers take.
     pub fn bytes(&self) -> u64 {
         let positions = self.layers.len() * self.capacity();

@@ -135,6 +135,12 @@ impl Decoder {
         KvCache::new(&self.config, self.kv_dtype, &self.device)
     }
 
+    /// Memory that a cache takes for a token.
+    pub fn cache_bytes_per_token(&self) -> u64 {
+        let DecoderConfig { layers, kv_heads, head_dim, .. } = self.config;
+        (layers * 2 * kv_heads * head_dim * self.kv_dtype.size_in_bytes()) as u64
+    }
+
     /// Memory that the weights take, without the embedding table in the mapped file.
     pub fn weight_bytes(&self) -> u64 {
         self.layers.iter().map(Layer::bytes).sum::<u64>() + self.lm_head.bytes()

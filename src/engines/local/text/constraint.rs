@@ -117,7 +117,8 @@ impl TokenizerEnv for Env {
     }
 }
 
-/// What one reply must keep to.
+/// What one reply must keep to. A copy follows the grammar from where the original is.
+#[derive(Clone)]
 pub struct Constraint {
     vocabulary: Arc<Vocabulary>,
     /// Follows the grammar from its beginning.
