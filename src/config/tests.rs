@@ -196,7 +196,7 @@ fn an_impossible_value_is_named_with_what_is_allowed() {
             config.yml:3: vad.negative_threshold: 0.7 is not allowed; must be below vad.threshold (0.5)
             config.yml:1: vad.engine: "webrtc" is not allowed; must be one of auto, silero, scripted
             config.yml:1: asr.engine: "whisper" is not allowed; must be one of auto, pocketsphinx, scripted
-            config.yml:1: llm.engine: "gpt" is not allowed; must be one of auto, openai, echo, scripted
+            config.yml:1: llm.engine: "gpt" is not allowed; must be one of auto, local, openai, echo, scripted
             config.yml:1: tts.engine: "kokoro" is not allowed; must be one of auto, flite, scripted
             config.yml:1: video.engine: "musetalk" is not allowed; must be one of auto, scripted
             config.yml:1: turn.chunk_ms: 5 is not allowed; must be from 10 to 1000

@@ -249,19 +249,19 @@ fn the_next_turn_reads_only_what_is_new_and_an_interrupted_one_cuts_back() {
 fn who_was_idle_longest_makes_room_and_says_the_same_later() {
     let prompt_of = |rig: &Rig, question: &str| rig.question(LONG, question);
     // Room for two conversations, not for three.
-    let mut rig = Rig::new(2 * Rig::bytes_of(256));
+    let mut rig = Rig::new(2 * Rig::bytes_of(128));
     let leases: Vec<Lease> = (0..3).map(|_| rig.caches.lease()).collect();
     let prompts: Vec<Vec<u32>> = ["where is the tea room", "when do you close", "are dogs allowed"]
         .iter()
         .map(|question| prompt_of(&rig, question))
         .collect();
-    assert!(prompts.iter().all(|prompt| (128..240).contains(&prompt.len())), "{}", prompts[0].len());
+    assert!(prompts.iter().all(|prompt| (64..112).contains(&prompt.len())), "{}", prompts[0].len());
     let first: Vec<String> =
         leases.iter().zip(&prompts).map(|(lease, prompt)| rig.reply(lease, prompt, 12).text).collect();
     let (bytes, holding) = rig.caches.usage();
-    assert!(bytes <= 2 * Rig::bytes_of(256) && holding == 2, "{bytes} bytes of {holding}");
+    assert!(bytes <= 2 * Rig::bytes_of(128) && holding == 2, "{bytes} bytes of {holding}");
     // The last two are remembered, the first is not.
-    assert!(rig.reply(&leases[2], &prompts[2], 12).tokens().remembered > 100);
+    assert!(rig.reply(&leases[2], &prompts[2], 12).tokens().remembered > 50);
     let again = rig.reply(&leases[0], &prompts[0], 12);
     assert_eq!(again.tokens().remembered, 0);
     assert_eq!(again.text, first[0]);
@@ -271,7 +271,7 @@ fn who_was_idle_longest_makes_room_and_says_the_same_later() {
 
 #[test]
 fn memory_that_is_in_use_is_waited_for() {
-    let mut rig = Rig::new(Rig::bytes_of(256));
+    let mut rig = Rig::new(Rig::bytes_of(128));
     let (a, b) = (rig.caches.lease(), rig.caches.lease());
     let prompt = rig.question(LONG, "where is the tea room");
     let (mut first, mut second) = (rig.ask(&a, prompt.clone(), 12), rig.ask(&b, prompt.clone(), 12));
