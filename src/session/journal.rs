@@ -68,8 +68,9 @@ impl Journal {
 }
 
 fn events_of(commit: Commit) -> Vec<Event> {
-    let Commit { turn: TurnId(turn), user, typed, assistant, whole_reply, estimated, outcome, metrics } =
-        commit;
+    let Commit {
+        turn: TurnId(turn), user, typed, assistant, whole_reply, estimated, outcome, metrics, ..
+    } = commit;
     let outcome = match outcome {
         Outcome::Completed => TurnOutcome::Completed,
         Outcome::Interrupted => TurnOutcome::Interrupted,

@@ -322,7 +322,8 @@ impl Session {
                 }
             }
             Output::CancelTranscribe { job } => self.work.forget_transcription(job),
-            Output::Generate { reply, user_text } => self.generate(reply, user_text),
+            Output::Generate { reply, user_text, .. } => self.generate(reply, user_text),
+            Output::RunTool { .. } | Output::EndSession => {}
             Output::StopGenerating { reply } => self.work.stop_generating(reply),
             Output::Synthesize { reply, segment, text } => {
                 self.open_audio(reply);

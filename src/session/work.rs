@@ -113,9 +113,7 @@ impl Work {
         let sink = Box::new(move |event| {
             deliver(Arrival::Input(match event {
                 LlmEvent::Text(text) => Input::Token { reply, text },
-                LlmEvent::ToolCall(call) => {
-                    Input::ToolCall { reply, name: call.name, arguments: call.arguments }
-                }
+                LlmEvent::ToolCall(call) => Input::ToolCall { reply, call },
             }))
         });
         let done = Box::new(move |(state, result)| deliver_last(Arrival::Generated(reply, state, result)));

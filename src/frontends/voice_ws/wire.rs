@@ -51,6 +51,8 @@ enum ServerMessage<'a> {
         segment_id: SegmentId,
         #[serde(rename = "final")]
         last: bool,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        filler: bool,
     },
     Audio {
         turn_id: TurnId,
@@ -98,6 +100,11 @@ enum ServerMessage<'a> {
         turn_id: TurnId,
         name: &'a str,
         arguments: &'a str,
+    },
+    ToolResult {
+        turn_id: TurnId,
+        name: &'a str,
+        summary: &'a str,
     },
     Error {
         code: &'a str,
@@ -182,9 +189,13 @@ fn event_message(event: &Event) -> Option<ServerMessage<'_>> {
             audio_ms: *audio_ms,
             language: language.as_deref(),
         },
-        Event::ResponseText { turn, segment, text, last } => {
-            ServerMessage::ResponseText { text, turn_id: *turn, segment_id: *segment, last: *last }
-        }
+        Event::ResponseText { turn, segment, text, last, filler } => ServerMessage::ResponseText {
+            text,
+            turn_id: *turn,
+            segment_id: *segment,
+            last: *last,
+            filler: *filler,
+        },
         Event::Pause { turn } => ServerMessage::Pause { turn_id: *turn },
         Event::Resume { turn, from_chunk } => {
             ServerMessage::Resume { turn_id: *turn, from_chunk_id: *from_chunk }
@@ -194,6 +205,9 @@ fn event_message(event: &Event) -> Option<ServerMessage<'_>> {
         }
         Event::ToolCall { turn, name, arguments } => {
             ServerMessage::ToolCall { turn_id: *turn, name, arguments }
+        }
+        Event::ToolResult { turn, name, summary } => {
+            ServerMessage::ToolResult { turn_id: *turn, name, summary }
         }
         Event::Metrics { turn, metrics } => ServerMessage::Metrics { turn_id: *turn, metrics: *metrics },
         Event::TurnEnd { turn, outcome } => ServerMessage::TurnEnd { turn_id: *turn, outcome: *outcome },
