@@ -14,9 +14,11 @@
 //! The modules, in flow order:
 
 pub mod config;
+mod outbound;
 
 pub mod audio;
 pub mod engines;
+pub mod tools;
 pub mod turn;
 
 pub mod conversation;

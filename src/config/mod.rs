@@ -305,7 +305,8 @@ pub struct Scripted {
     pub llm_first_token_ms: u64,
     /// Delay of each other token.
     pub llm_token_ms: u64,
-    /// Replies, one each, round and round; a token is a word with its space.
+    /// Replies, one for each request, round and round; a token is a word with its space, and
+    /// `{call NAME ARGUMENTS}` calls a tool.
     pub replies: Vec<String>,
     /// Delay of each segment's first audio.
     pub tts_delay_ms: u64,

@@ -172,7 +172,7 @@ pub fn encode(message: &ToClient) -> Option<Wire> {
         ),
         ToClient::Configured(settings) => (json(&configured(settings)), None),
         ToClient::Close(reason) => {
-            let (code, message) = farewell(*reason);
+            let (code, message) = farewell(*reason)?;
             (json(&ServerMessage::Error { code, message, turn_id: None, fatal: true }), None)
         }
     };
@@ -239,15 +239,16 @@ fn configured(settings: &Settings) -> ServerMessage<'_> {
     }
 }
 
-/// The last `error` of a session that the server ends: code and message.
-fn farewell(reason: CloseReason) -> (&'static str, &'static str) {
-    match reason {
+/// The last `error` of a session that the server ends: code and message. None where nothing is wrong.
+fn farewell(reason: CloseReason) -> Option<(&'static str, &'static str)> {
+    Some(match reason {
         CloseReason::Idle => ("idle_timeout", "nothing was said for too long; connect again to go on"),
         CloseReason::TooLong => ("session_max", "the session reached its maximum length; connect again"),
         CloseReason::Restart => ("restart", "the server restarts; connect again in a moment"),
         CloseReason::Replaced => ("replaced", "the session goes on in another connection"),
         CloseReason::Fault => ("server_fault", "the session cannot go on; connect again"),
-    }
+        CloseReason::HungUp => return None,
+    })
 }
 
 /// An `error` message.
