@@ -15,6 +15,7 @@ use vivavoce::engines::{CancelToken, Engines};
 use vivavoce::session::messages::{FromClient, Hello, ToClient};
 use vivavoce::session::settings::Settings;
 use vivavoce::session::{self, Journal, Start};
+use vivavoce::tools::Registry;
 use vivavoce::turn::io::Event;
 
 struct Talk {
@@ -46,6 +47,7 @@ impl Talk {
             },
             settings: Settings::new(&config, &config.persona, false),
             journal: Journal::new(started.writer),
+            tools: Arc::new(Registry::new(&config.tools).unwrap()),
             engines,
             config,
             greeting: None,

@@ -14,12 +14,12 @@
 //! The modules, in flow order:
 
 pub mod config;
-mod http_client;
-
 pub mod models;
+mod outbound;
 
 pub mod audio;
 pub mod engines;
+pub mod tools;
 pub mod turn;
 
 pub mod conversation;

@@ -24,6 +24,7 @@ const QUEUE_LENGTH: &str = "vivavoce_queue_length";
 const INTERRUPTIONS: &str = "vivavoce_interruptions_total";
 const ERRORS: &str = "vivavoce_errors_total";
 const TURNS: &str = "vivavoce_turns_total";
+const TOOL_RUNS: &str = "vivavoce_tool_runs_total";
 const AUDIO_SECONDS: &str = "vivavoce_audio_seconds_total";
 const VAD_BATCH_SIZE: &str = "vivavoce_vad_batch_size";
 const LLM_TOKENS: &str = "vivavoce_llm_tokens_total";
@@ -116,6 +117,11 @@ pub fn turn_ended(outcome: Outcome, times: &StageTimes) {
     }
 }
 
+/// A tool was run to its end. (Which, is in the log: names are not a closed set.)
+pub fn tool_ran(failed: bool) {
+    counter!(TOOL_RUNS, "outcome" => if failed { "failed" } else { "ok" }).increment(1);
+}
+
 /// A reply was stopped.
 pub fn interrupted(reason: InterruptReason) {
     let reason = match reason {
@@ -197,6 +203,7 @@ fn describe() {
     describe_gauge!(QUEUE_LENGTH, "Work waiting for a worker pool");
     describe_counter!(INTERRUPTIONS, "Replies that were interrupted, by speech or by the client's request");
     describe_counter!(ERRORS, "Errors that clients were told of, by code");
+    describe_counter!(TOOL_RUNS, "Tools that the language model called, by outcome");
     describe_counter!(TURNS, "Turns that ended, by outcome");
     describe_counter!(AUDIO_SECONDS, Unit::Seconds, "Audio received (in) and sent (out)");
     describe_histogram!(VAD_BATCH_SIZE, "Frames per call of the VAD's network");
@@ -252,6 +259,7 @@ mod tests {
         llm_reply(3, 0, 0);
         llm_cache_bytes(4_096);
         llm_cache_evicted();
+        tool_ran(true);
 
         let text = render();
         for (series, expected) in [
@@ -262,6 +270,7 @@ mod tests {
             (r#"vivavoce_interruptions_total{reason="client"}"#, 1.0),
             (r#"vivavoce_interruptions_total{reason="speech"}"#, 0.0),
             (r#"vivavoce_errors_total{code="llm_timeout"}"#, 2.0),
+            (r#"vivavoce_tool_runs_total{outcome="failed"}"#, 1.0),
             (r#"vivavoce_queue_length{pool="asr"}"#, 3.0),
             (r#"vivavoce_audio_seconds_total{direction="in"}"#, 1.0),
             (r#"vivavoce_audio_seconds_total{direction="out"}"#, 2.0),

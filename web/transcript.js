@@ -1,7 +1,8 @@
 // Who said what, and what of it was heard. Pure: messages in, entries out; `transcript-view.js`
 // shows them.
 //
-// An entry: { key, role: user | assistant | note, turn, text, unheard, partial, outcome, hidden }.
+// An entry: { key, role: user | assistant | note, turn, text, unheard, partial, outcome, hidden }; that
+// of a tool which has not answered yet has its name, too: { tool }.
 // `text` is what was said or heard; `unheard` is the rest of an interrupted reply.
 
 /**
@@ -91,7 +92,8 @@ export class Transcript {
         break;
       case 'response_text':
         this.#claimTyped(turn);
-        this.#response(message);
+        if (message.filler) this.note(message.text, turn);
+        else this.#response(message);
         break;
       case 'speaking_clip':
         this.#claimTyped(turn);
@@ -101,7 +103,11 @@ export class Transcript {
         this.#interrupt(turn, message.heard_text ?? '');
         break;
       case 'tool_call':
-        this.note(`Uses the tool ${message.name}`, turn);
+        this.#claimTyped(turn);
+        this.#add({ role: 'note', text: `Uses the tool ${message.name}`, turn, tool: message.name });
+        break;
+      case 'tool_result':
+        this.#toolResult(message);
         break;
       case 'turn_end':
         this.#end(turn, message.outcome);
@@ -116,6 +122,14 @@ export class Transcript {
       text: final ? text : joinSegments(entry.text, text),
       partial: !final,
     });
+  }
+
+  /** Completes the note of its call. */
+  #toolResult({ turn_id: turn, name, summary }) {
+    const call = this.entries.find((entry) => entry.turn === turn && entry.tool === name);
+    const text = `Uses the tool ${name}: ${summary}`;
+    if (call) this.#set(call, { text, tool: undefined });
+    else this.note(text, turn);
   }
 
   #interrupt(turn, heardText) {

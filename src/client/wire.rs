@@ -48,6 +48,9 @@ pub enum ServerMessage {
         segment_id: u64,
         #[serde(rename = "final")]
         last: bool,
+        /// Bridges the wait for a tool and is no part of the reply.
+        #[serde(default)]
+        filler: bool,
     },
     /// A chunk, joined with its binary message.
     #[serde(skip)]
@@ -89,6 +92,11 @@ pub enum ServerMessage {
         turn_id: u64,
         name: String,
         arguments: String,
+    },
+    ToolResult {
+        turn_id: u64,
+        name: String,
+        summary: String,
     },
     Error {
         code: String,

@@ -16,6 +16,7 @@ impl Default for Config {
             tts: Tts::default(),
             video: Video::default(),
             persona: Persona::default(),
+            tools: Tools::default(),
             turn: Turn::default(),
             limits: Limits::default(),
             models: Models::default(),

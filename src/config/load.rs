@@ -100,13 +100,15 @@ impl Config {
         };
         let locate = |finding: Finding| Problem {
             origin: finding.keys.iter().find_map(|key| origin(key)).unwrap_or(source.to_string()),
-            key: finding.keys[0].to_owned(),
+            key: finding.keys[0].clone().into_owned(),
             message: finding.message,
         };
 
+        let place = |key: &str| origin(key).unwrap_or(source.to_string());
+        problems.extend(super::tools::problems_in_http(&root, &place));
         for (key, value) in tree::leaves(&root) {
             // Unknown keys and sections that are none have been reported above.
-            let leaf = leaves.iter().find(|(leaf, _)| *leaf == key);
+            let leaf = leaves.iter().find(|(leaf, _)| *leaf == key && key != super::tools::HTTP_KEY);
             if let Some(message) = leaf.and_then(|(_, default)| wrong_type(&key, value, default)) {
                 problems.push(Problem { origin: origin(&key).unwrap_or(source.to_string()), key, message });
             }
@@ -242,7 +244,7 @@ fn wrong_type(key: &str, value: &Value, default: &Value) -> Option<String> {
 }
 
 /// A value in a person's words, short.
-fn describe(value: &Value) -> String {
+pub(super) fn describe(value: &Value) -> String {
     /// Longer texts are cut: the line has to stay readable.
     const SHOWN_CHARS: usize = 60;
     match value {

@@ -16,6 +16,7 @@ mod load;
 mod persona;
 #[cfg(test)]
 mod tests;
+mod tools;
 mod tree;
 mod validate;
 
@@ -27,6 +28,7 @@ pub use env::ENV_PREFIX;
 pub use error::{ConfigError, Problem};
 pub use load::{FILE_NAME, Source};
 pub use persona::Persona;
+pub use tools::{BUILTIN_TOOLS, HTTP_METHODS, HttpTool, Tools};
 pub use validate::{ASR_ENGINES, LLM_ENGINES, TTS_ENGINES, VAD_ENGINES, VIDEO_ENGINES};
 
 /// Everything an operator can decide. Every key has a default; units are in the names.
@@ -51,6 +53,8 @@ pub struct Config {
     pub video: Video,
     /// Who the server is.
     pub persona: Persona,
+    /// What the language model may call.
+    pub tools: Tools,
     /// Barge-in, segments and pacing.
     pub turn: Turn,
     /// Limits and timeouts.
@@ -340,7 +344,8 @@ pub struct Scripted {
     pub llm_first_token_ms: u64,
     /// Delay of each other token.
     pub llm_token_ms: u64,
-    /// Replies, one each, round and round; a token is a word with its space.
+    /// Replies, one for each request, round and round; a token is a word with its space, and
+    /// `{call NAME ARGUMENTS}` calls a tool.
     pub replies: Vec<String>,
     /// Delay of each segment's first audio.
     pub tts_delay_ms: u64,

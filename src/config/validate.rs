@@ -1,5 +1,6 @@
 //! Which values can be: ranges, names, and keys that depend on each other. The one list of them.
 
+use std::borrow::Cow;
 use std::fmt::{Debug, Display};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -23,14 +24,14 @@ pub const TTS_ENGINES: &[&str] = &["auto", "flite", "scripted"];
 pub const VIDEO_ENGINES: &[&str] = &["auto", "scripted"];
 
 /// Durations that somebody waits for: up to ten minutes.
-const WAIT_MS: RangeInclusive<u32> = 1..=600_000;
+pub(super) const WAIT_MS: RangeInclusive<u32> = 1..=600_000;
 /// Worker threads of a pool.
 const WORKERS: RangeInclusive<usize> = 1..=256;
 
 /// A value that cannot be.
 pub(super) struct Finding {
     /// The key, then those that it depends on. Never empty.
-    pub(super) keys: Vec<&'static str>,
+    pub(super) keys: Vec<Cow<'static, str>>,
     pub(super) message: String,
 }
 
@@ -45,6 +46,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     check.tts(&config.tts);
     check.video(&config.video);
     check.persona(&config.persona);
+    check.tools(&config.tools);
     check.turn(&config.turn);
     check.limits(&config.limits, &config.turn);
     check.models(&config.models);
@@ -54,7 +56,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     check.0
 }
 
-struct Check(Vec<Finding>);
+pub(super) struct Check(Vec<Finding>);
 
 impl Check {
     fn server(&mut self, server: &Server) {
@@ -96,7 +98,8 @@ impl Check {
         let (high, low) = (vad.threshold, vad.negative_threshold);
         if low >= high {
             let message = format!("{low} is not allowed; must be below vad.threshold ({high})");
-            self.0.push(Finding { keys: vec!["vad.negative_threshold", "vad.threshold"], message });
+            let keys = vec!["vad.negative_threshold".into(), "vad.threshold".into()];
+            self.0.push(Finding { keys, message });
         }
         self.range("vad.min_speech_ms", vad.min_speech_ms, 0..=10_000);
         self.range("vad.hangover_ms", vad.hangover_ms, 32..=10_000);
@@ -124,10 +127,7 @@ impl Check {
             let allowed = "http:// or https://, a host, and the path";
             self.holds(is_http_url(&llm.url), "llm.url", &llm.url, allowed);
         }
-        let mut name = llm.api_key_env.chars();
-        let name = !name.next().is_some_and(|c| c.is_ascii_digit())
-            && llm.api_key_env.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        if !name {
+        if !is_variable_name(&llm.api_key_env) {
             // What stands there may well be the key itself.
             let message = "not the name of an environment variable; the key itself does not belong here";
             self.refuse("llm.api_key_env", message.into());
@@ -211,7 +211,8 @@ impl Check {
                 "{} is not allowed; must be at least {burst}, for the chunks of turn.lead_ms",
                 limits.outbound_messages
             );
-            self.0.push(Finding { keys: vec!["limits.outbound_messages", "turn.lead_ms"], message });
+            let keys = vec!["limits.outbound_messages".into(), "turn.lead_ms".into()];
+            self.0.push(Finding { keys, message });
         }
         self.range("limits.idle_timeout_s", limits.idle_timeout_s, 1..=604_800);
         self.range("limits.session_max_s", limits.session_max_s, 1..=604_800);
@@ -254,9 +255,9 @@ impl Check {
         }
     }
 
-    fn range<T: PartialOrd + Display + Debug>(
+    pub(super) fn range<T: PartialOrd + Display + Debug>(
         &mut self,
-        key: &'static str,
+        key: impl Into<Cow<'static, str>>,
         value: T,
         allowed: RangeInclusive<T>,
     ) {
@@ -276,11 +277,11 @@ impl Check {
     ) {
         if value < least {
             let message = format!("{value} is not allowed; must be at least {other} ({least})");
-            self.0.push(Finding { keys: vec![key, other], message });
+            self.0.push(Finding { keys: vec![key.into(), other.into()], message });
         }
     }
 
-    fn one_of(&mut self, key: &'static str, value: &str, allowed: &[&str]) {
+    pub(super) fn one_of(&mut self, key: impl Into<Cow<'static, str>>, value: &str, allowed: &[&str]) {
         self.holds(allowed.contains(&value), key, value, &format!("one of {}", allowed.join(", ")));
     }
 
@@ -288,14 +289,20 @@ impl Check {
         self.holds(!path.as_os_str().is_empty(), key, "", "the path of a folder");
     }
 
-    fn holds(&mut self, valid: bool, key: &'static str, value: &str, allowed: &str) {
+    pub(super) fn holds(
+        &mut self,
+        valid: bool,
+        key: impl Into<Cow<'static, str>>,
+        value: &str,
+        allowed: &str,
+    ) {
         if !valid {
             self.refuse(key, format!("{value:?} is not allowed; must be {allowed}"));
         }
     }
 
-    fn refuse(&mut self, key: &'static str, message: String) {
-        self.0.push(Finding { keys: vec![key], message });
+    pub(super) fn refuse(&mut self, key: impl Into<Cow<'static, str>>, message: String) {
+        self.0.push(Finding { keys: vec![key.into()], message });
     }
 }
 
@@ -308,7 +315,7 @@ fn is_host(host: &str) -> bool {
 }
 
 /// `http://` or `https://`, a host, an optional port and path; no user, query or fragment.
-fn is_http_url(url: &str) -> bool {
+pub(super) fn is_http_url(url: &str) -> bool {
     let Some(rest) = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")) else {
         return false;
     };
@@ -321,6 +328,12 @@ fn is_http_url(url: &str) -> bool {
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let plain = !rest.contains(['?', '#', '@']) && !rest.contains(char::is_whitespace);
     plain && is_host(host) && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
+}
+
+/// The name of an environment variable, or nothing.
+pub(super) fn is_variable_name(name: &str) -> bool {
+    let digit_first = name.chars().next().is_some_and(|c| c.is_ascii_digit());
+    !digit_first && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 /// `stage@N` or `stage@*`.

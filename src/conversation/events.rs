@@ -18,7 +18,11 @@ pub enum Event {
     SessionStart(SessionStart),
     /// The user said or typed something.
     UserMessage(UserMessage),
-    /// What the user heard of a reply.
+    /// The model called a tool.
+    ToolCall(ToolCall),
+    /// The tool answered. Without one the reply ended before it could.
+    ToolResult(ToolResult),
+    /// What the user heard of a reply, behind the tools that it used.
     AssistantMessage(AssistantMessage),
     /// The turn is over; written in one transaction with its messages.
     TurnEnd(TurnEnd),
@@ -74,6 +78,42 @@ pub struct UserMessage {
     /// Typed, not spoken.
     #[serde(default)]
     pub typed: bool,
+}
+
+/// `tool_call`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToolCall {
+    /// Turn of the session, from 1.
+    pub turn: u64,
+    /// Which request to the model called it, from 1 in the turn: calls of one request belong together.
+    pub request: u32,
+    /// Unique in the turn.
+    pub id: String,
+    /// Function name.
+    pub name: String,
+    /// JSON text, as the model wrote it.
+    pub arguments: String,
+    /// So many characters of the whole reply were written up to the end of that request.
+    #[serde(default)]
+    pub after_chars: u64,
+}
+
+/// `tool_result`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToolResult {
+    /// Turn of the session, from 1.
+    pub turn: u64,
+    /// The call's.
+    pub id: String,
+    /// The call's.
+    pub name: String,
+    /// What the model was told: JSON or text.
+    pub content: String,
+    /// The same in a few words; stands for the content in prompts from which old ones are pruned.
+    pub summary: String,
+    /// The tool failed, and `content` says why.
+    #[serde(default)]
+    pub failed: bool,
 }
 
 /// `assistant_message`
@@ -155,6 +195,8 @@ impl Event {
         match self {
             Event::SessionStart(_) => "session_start",
             Event::UserMessage(_) => "user_message",
+            Event::ToolCall(_) => "tool_call",
+            Event::ToolResult(_) => "tool_result",
             Event::AssistantMessage(_) => "assistant_message",
             Event::TurnEnd(_) => "turn_end",
             Event::Amend(_) => "amend",
@@ -168,6 +210,8 @@ impl Event {
         match self {
             Event::SessionStart(payload) => json(payload),
             Event::UserMessage(payload) => json(payload),
+            Event::ToolCall(payload) => json(payload),
+            Event::ToolResult(payload) => json(payload),
             Event::AssistantMessage(payload) => json(payload),
             Event::TurnEnd(payload) => json(payload),
             Event::Amend(payload) => json(payload),
@@ -181,6 +225,8 @@ impl Event {
         let known = match kind {
             "session_start" => serde_json::from_slice(payload).map(Event::SessionStart),
             "user_message" => serde_json::from_slice(payload).map(Event::UserMessage),
+            "tool_call" => serde_json::from_slice(payload).map(Event::ToolCall),
+            "tool_result" => serde_json::from_slice(payload).map(Event::ToolResult),
             "assistant_message" => serde_json::from_slice(payload).map(Event::AssistantMessage),
             "turn_end" => serde_json::from_slice(payload).map(Event::TurnEnd),
             "amend" => serde_json::from_slice(payload).map(Event::Amend),
@@ -218,6 +264,30 @@ mod tests {
         let bytes = r#"{"turn":3,"text":"Two plus","whole_reply":"Two plus two is four.","estimated":true,"outcome":"interrupted"}"#;
         assert_eq!(event.payload(), bytes);
         assert_eq!(Event::read("assistant_message", bytes.as_bytes()), event);
+
+        let event = Event::ToolCall(ToolCall {
+            turn: 3,
+            request: 1,
+            id: "a".into(),
+            name: "now".into(),
+            arguments: "{}".into(),
+            after_chars: 12,
+        });
+        let bytes = r#"{"turn":3,"request":1,"id":"a","name":"now","arguments":"{}","after_chars":12}"#;
+        assert_eq!(event.payload(), bytes);
+        assert_eq!(Event::read("tool_call", bytes.as_bytes()), event);
+
+        let event = Event::ToolResult(ToolResult {
+            turn: 3,
+            id: "a".into(),
+            name: "now".into(),
+            content: r#"{"time":"12:00"}"#.into(),
+            summary: "noon".into(),
+            failed: false,
+        });
+        let bytes = r#"{"turn":3,"id":"a","name":"now","content":"{\"time\":\"12:00\"}","summary":"noon","failed":false}"#;
+        assert_eq!(event.payload(), bytes);
+        assert_eq!(Event::read("tool_result", bytes.as_bytes()), event);
     }
 
     #[test]

@@ -7,12 +7,28 @@ use super::events::{Event, TurnOutcome};
 
 /// Who said a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Role {
     /// The person.
     User,
+    /// Us, to a tool.
+    ToolCall,
+    /// A tool, to us.
+    ToolResult,
     /// Us.
     Assistant,
+}
+
+/// Which tool a message is to or from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ToolNote {
+    /// Of a [`Role::ToolCall`] message; see [`super::events::ToolCall`].
+    #[allow(missing_docs)]
+    Call { id: String, name: String, request: u32, after_chars: u64 },
+    /// Of a [`Role::ToolResult`] message; see [`super::events::ToolResult`].
+    #[allow(missing_docs)]
+    Result { id: String, name: String, summary: String, failed: bool },
 }
 
 /// One message.
@@ -24,7 +40,7 @@ pub struct HistoryMessage {
     pub turn: u64,
     /// Who said it.
     pub role: Role,
-    /// What was said; of a reply, what the user heard.
+    /// What was said; of a reply, what the user heard; the arguments or the result of a tool.
     pub text: String,
     /// A reply as the model wrote it, where that is more than was heard.
     pub whole_reply: Option<String>,
@@ -34,31 +50,48 @@ pub struct HistoryMessage {
     pub interrupted: bool,
     /// Typed, not spoken.
     pub typed: bool,
+    /// Of a message to or from a tool: which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool: Option<ToolNote>,
 }
 
 impl HistoryMessage {
     /// The message that an event adds, if it adds one.
     pub fn of(event: &Event, at_unix_us: i64) -> Option<HistoryMessage> {
+        let plain = |turn: u64, role: Role, text: &str| HistoryMessage {
+            at_unix_us,
+            turn,
+            role,
+            text: text.to_owned(),
+            whole_reply: None,
+            estimated: false,
+            interrupted: false,
+            typed: false,
+            tool: None,
+        };
         match event {
             Event::UserMessage(message) => Some(HistoryMessage {
-                at_unix_us,
-                turn: message.turn,
-                role: Role::User,
-                text: message.text.clone(),
-                whole_reply: None,
-                estimated: false,
-                interrupted: false,
                 typed: message.typed,
+                ..plain(message.turn, Role::User, &message.text)
             }),
+            Event::ToolCall(call) => {
+                let (id, name) = (call.id.clone(), call.name.clone());
+                let note = ToolNote::Call { id, name, request: call.request, after_chars: call.after_chars };
+                Some(HistoryMessage { tool: Some(note), ..plain(call.turn, Role::ToolCall, &call.arguments) })
+            }
+            Event::ToolResult(result) => {
+                let (id, name, summary) = (result.id.clone(), result.name.clone(), result.summary.clone());
+                let note = ToolNote::Result { id, name, summary, failed: result.failed };
+                Some(HistoryMessage {
+                    tool: Some(note),
+                    ..plain(result.turn, Role::ToolResult, &result.content)
+                })
+            }
             Event::AssistantMessage(message) => Some(HistoryMessage {
-                at_unix_us,
-                turn: message.turn,
-                role: Role::Assistant,
-                text: message.text.clone(),
                 whole_reply: message.whole_reply.clone(),
                 estimated: message.estimated,
                 interrupted: message.outcome == TurnOutcome::Interrupted,
-                typed: false,
+                ..plain(message.turn, Role::Assistant, &message.text)
             }),
             _ => None,
         }

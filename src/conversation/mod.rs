@@ -28,7 +28,7 @@ pub mod tokens;
 
 pub use error::StoreError;
 pub use events::Event;
-pub use history::{HistoryMessage, Role};
+pub use history::{HistoryMessage, Role, ToolNote};
 pub use ids::{Hash, Head, SeqNo, SessionId};
 pub use log::{ConversationLog, NewSession, SessionWriter, StartedSession, StoredSession};
 pub use store::{Appended, OnDurable, Store};

@@ -107,10 +107,11 @@ pub fn change(stored: &StoredEvent) -> Option<Change> {
             Some(Change::Amend { turn: amend.turn, heard_text: amend.heard_text, estimated: amend.estimated })
         }
         Event::SessionEnd(end) => Some(Change::End(Ended { at_unix_us, reason: end.reason })),
-        event @ (Event::UserMessage(_) | Event::AssistantMessage(_)) => {
-            HistoryMessage::of(&event, at_unix_us)
-                .map(|message| Change::Say(Box::new(MessageRow { session, seq, message })))
-        }
+        event @ (Event::UserMessage(_)
+        | Event::ToolCall(_)
+        | Event::ToolResult(_)
+        | Event::AssistantMessage(_)) => HistoryMessage::of(&event, at_unix_us)
+            .map(|message| Change::Say(Box::new(MessageRow { session, seq, message }))),
         Event::Unknown(_) => None,
     }
 }

@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 
 use super::{
     Asr, CancelToken, ChatMessage, Clip, ClipRenderer, EngineError, Llm, LlmEvent, LlmRequest, LlmState,
-    OUTPUT_RATE_HZ, Role, Transcript, Tts, TtsEvent, Usage, Vad, VadFrame, WordTime, forbid_executor_thread,
+    OUTPUT_RATE_HZ, Role, ToolCall, Transcript, Tts, TtsEvent, Usage, Vad, VadFrame, WordTime,
+    forbid_executor_thread,
 };
 use crate::config;
 
@@ -98,8 +99,9 @@ impl Scripted {
         Box::new(ScriptedAsr(Arc::clone(&self.script)))
     }
 
-    /// Gives `scripted.replies` in turn, a token being a word with its space; `{echo}` in a reply
-    /// stands for the user's last message.
+    /// Gives `scripted.replies` in turn, one for each request, a token being a word with its space;
+    /// `{echo}` in a reply stands for the user's last message, `{tool}` for the last answer of a tool,
+    /// and `{call NAME ARGUMENTS}` calls one.
     pub fn llm(&self) -> Box<dyn Llm> {
         Box::new(ScriptedLlm(Arc::clone(&self.script)))
     }
@@ -245,23 +247,39 @@ impl Llm for ScriptedLlm {
         let script = &*self.0;
         let call = begin_call(&script.llm_calls);
         let mut reply = line(&script.config.replies, call).to_owned();
-        if reply.contains("{echo}") {
-            reply = reply.replace("{echo}", last_user_words(&request.messages));
+        for (mark, role) in [("{echo}", Role::User), ("{tool}", Role::Tool)] {
+            if reply.contains(mark) {
+                reply = reply.replace(mark, last_words(&request.messages, role));
+            }
         }
         let words = |message: &ChatMessage| message.content.split_whitespace().count() as u32;
         let mut usage = Usage { input_tokens: request.messages.iter().map(words).sum(), ..Usage::default() };
 
         sleep_ms(script.config.llm_first_token_ms, cancel)?;
         script.check_failure(Place::Llm, call)?;
-        for token in tokens(&reply) {
+        let mut rest = reply.as_str();
+        let mut calls = 0;
+        while !rest.is_empty() {
             if usage.output_tokens >= request.max_new_tokens {
                 break;
             }
+            let (event, length) = match tool_call(rest) {
+                Some((name, arguments, length)) => {
+                    calls += 1;
+                    let id = format!("call_{call}_{calls}");
+                    (LlmEvent::ToolCall(ToolCall { id, name, arguments }), length)
+                }
+                None => {
+                    let token = tokens(rest).next().unwrap_or(rest);
+                    (LlmEvent::Text(token.to_owned()), token.len())
+                }
+            };
+            rest = &rest[length..];
             if usage.output_tokens > 0 {
                 sleep_ms(script.config.llm_token_ms, cancel)?;
             }
             usage.output_tokens += 1;
-            if sink(LlmEvent::Text(token.to_owned())).is_break() {
+            if sink(event).is_break() {
                 return Ok(usage);
             }
             if usage.output_tokens == MID_REPLY_TOKENS {
@@ -277,7 +295,23 @@ impl Llm for ScriptedLlm {
 
 /// What the user said last; empty if nothing.
 pub(super) fn last_user_words(messages: &[ChatMessage]) -> &str {
-    messages.iter().rev().find(|message| message.role == Role::User).map_or("", |message| &message.content)
+    last_words(messages, Role::User)
+}
+
+fn last_words(messages: &[ChatMessage], role: Role) -> &str {
+    messages.iter().rev().find(|message| message.role == role).map_or("", |message| &message.content)
+}
+
+/// `{call NAME ARGUMENTS}` at the beginning of `text`: the name, the JSON of the arguments, and how
+/// long all of it is.
+fn tool_call(text: &str) -> Option<(String, String, usize)> {
+    let (name, rest) = text.strip_prefix("{call ")?.split_once(' ')?;
+    let mut arguments = serde_json::Deserializer::from_str(rest).into_iter::<serde_json::Value>();
+    arguments.next()?.ok()?;
+    let end = arguments.byte_offset();
+    let behind = rest[end..].strip_prefix('}')?;
+    let behind = behind.strip_prefix(' ').unwrap_or(behind);
+    Some((name.to_owned(), rest[..end].to_owned(), text.len() - behind.len()))
 }
 
 /// Words, each with the space behind it.

@@ -14,6 +14,7 @@ use crate::config::{Config, Persona};
 use crate::conversation::log::ConversationLog;
 use crate::conversation::tokens::TokenStore;
 use crate::engines::{CancelToken, Engines};
+use crate::tools::Registry;
 
 /// What all connections share.
 pub struct Server {
@@ -21,6 +22,8 @@ pub struct Server {
     pub config: Arc<Config>,
     /// The models.
     pub engines: Arc<Engines>,
+    /// What the language model may call.
+    pub tools: Arc<Registry>,
     /// The conversations.
     pub log: Arc<ConversationLog>,
     /// Access tokens.
@@ -45,6 +48,7 @@ impl Server {
     pub fn new(
         config: Arc<Config>,
         engines: Arc<Engines>,
+        tools: Arc<Registry>,
         log: Arc<ConversationLog>,
         tokens: Arc<TokenStore>,
         door: Door,
@@ -54,6 +58,7 @@ impl Server {
             persona: RwLock::new(Arc::new(config.persona.clone())),
             config,
             engines,
+            tools,
             log,
             tokens,
             door,

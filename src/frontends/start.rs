@@ -18,6 +18,7 @@ use crate::conversation::error::StoreError;
 use crate::conversation::log::ConversationLog;
 use crate::conversation::tokens::TokenStore;
 use crate::engines::Engines;
+use crate::tools::{Registry, ToolError};
 
 /// Sessions that have to end may take so long to write their last turn and to say goodbye.
 const LAST_GOODBYES: Duration = Duration::from_secs(5);
@@ -36,6 +37,9 @@ pub enum StartError {
     /// The event log cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A tool of the configuration cannot be.
+    #[error(transparent)]
+    Tool(#[from] ToolError),
 }
 
 /// A server that listens, and serves when [`Listening::run`] is awaited.
@@ -52,6 +56,7 @@ pub struct Listening {
 impl Listening {
     /// Opens the log and binds the address.
     pub async fn open(config: Arc<Config>, engines: Arc<Engines>) -> Result<Listening, StartError> {
+        let tools = Arc::new(Registry::new(&config.tools)?);
         let address = format!("{}:{}", config.server.host, config.server.port);
         let bind = |source| StartError::Bind { address: address.clone(), source };
         let listener =
@@ -62,7 +67,7 @@ impl Listening {
         let door = Door::new(&config, bound.ip(), Arc::clone(&tokens));
         let new_token =
             (door.needs_tokens() && !tokens.has_any()?).then(|| tokens.create("first start")).transpose()?;
-        let server = Arc::new(Server::new(config, engines, log, tokens, door));
+        let server = Arc::new(Server::new(config, engines, tools, log, tokens, door));
         Ok(Listening { server, listener, address: bound, new_token })
     }
 

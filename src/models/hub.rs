@@ -19,7 +19,7 @@ use super::ModelError;
 use super::digest::is_sha256;
 use super::manifest::HubParts;
 use crate::config::Config;
-use crate::http_client::{self, root_cause};
+use crate::outbound::{self, root_cause};
 
 /// Where models come from unless `HF_ENDPOINT` says otherwise.
 pub const PUBLIC_ENDPOINT: &str = "https://huggingface.co";
@@ -367,8 +367,9 @@ fn bare(etag: &str) -> &str {
 
 fn client(settings: &HubSettings) -> Result<Client, reqwest::Error> {
     let endpoint = &settings.endpoint;
-    let builder =
-        || http_client::builder(endpoint).connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT);
+    let builder = || {
+        outbound::client_that_may_leave(endpoint).connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT)
+    };
     match builder().build() {
         // A mirror without TLS works on a machine without CA certificates too.
         Err(_) if endpoint.scheme() == "http" => builder().tls_certs_only([]).build(),

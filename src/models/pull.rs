@@ -22,7 +22,7 @@ use super::manifest::{Entry, HubParts, NamedFile};
 use super::part::Part;
 use super::pins::{Pin, PinnedModel, Pins};
 use super::presence::Expected;
-use crate::http_client::root_cause;
+use crate::outbound::root_cause;
 
 /// A file whose length nobody tells may be so long: settings are, weights are not.
 const MAX_UNTOLD_BYTES: u64 = 64 << 20;

@@ -1,12 +1,13 @@
-//! Turns → events of the conversation log, and the LLM's prompt from the history.
+//! Turns → events of the conversation log.
 
 use std::collections::BTreeMap;
 
-use crate::conversation::events::{AssistantMessage, Event, TurnEnd, TurnOutcome, UserMessage};
-use crate::conversation::history;
+use crate::conversation::events::{
+    AssistantMessage, Event, ToolCall, ToolResult, TurnEnd, TurnOutcome, UserMessage,
+};
+use crate::conversation::history::HistoryMessage;
 use crate::conversation::log::SessionWriter;
-use crate::engines::{ChatMessage, Role};
-use crate::turn::io::{Commit, Fault, Metrics, Outcome, TurnId};
+use crate::turn::io::{Commit, Fault, Metrics, Outcome, ToolUse, TurnId};
 
 /// One conversation's place in the log.
 pub struct Journal {
@@ -49,27 +50,24 @@ impl Journal {
         }
     }
 
-    /// The prompt: instructions, the last `max_messages` of the history as it was heard, and the
-    /// user's new words.
-    pub fn prompt(&self, system_prompt: &str, max_messages: usize, user_text: String) -> Vec<ChatMessage> {
-        let history = self.writer.history();
-        let recent = &history[history.len().saturating_sub(max_messages)..];
-        let said = recent.iter().filter(|message| !message.text.is_empty()).map(|message| {
-            let role = match message.role {
-                history::Role::User => Role::User,
-                history::Role::Assistant => Role::Assistant,
-            };
-            ChatMessage::new(role, message.text.clone())
-        });
-        let instructions = ChatMessage::new(Role::System, system_prompt);
-        let question = ChatMessage::new(Role::User, user_text);
-        std::iter::once(instructions).chain(said).chain([question]).collect()
+    /// What was said and heard so far.
+    pub fn history(&self) -> &[HistoryMessage] {
+        self.writer.history()
     }
 }
 
 fn events_of(commit: Commit) -> Vec<Event> {
-    let Commit { turn: TurnId(turn), user, typed, assistant, whole_reply, estimated, outcome, metrics } =
-        commit;
+    let Commit {
+        turn: TurnId(turn),
+        user,
+        typed,
+        tools,
+        assistant,
+        whole_reply,
+        estimated,
+        outcome,
+        metrics,
+    } = commit;
     let outcome = match outcome {
         Outcome::Completed => TurnOutcome::Completed,
         Outcome::Interrupted => TurnOutcome::Interrupted,
@@ -87,7 +85,37 @@ fn events_of(commit: Commit) -> Vec<Event> {
         outcome,
     }));
     let end = Event::TurnEnd(TurnEnd { turn, outcome, metrics: by_stage(&metrics) });
-    asked.into_iter().chain(answered).chain([end]).collect()
+    asked.into_iter().chain(tool_events(turn, tools)).chain(answered).chain([end]).collect()
+}
+
+/// The calls of each request, then their results.
+fn tool_events(turn: u64, tools: Vec<ToolUse>) -> Vec<Event> {
+    let mut events = Vec::new();
+    for of_request in tools.chunk_by(|one, other| one.request == other.request) {
+        events.extend(of_request.iter().map(|used| {
+            let call = used.call.clone();
+            Event::ToolCall(ToolCall {
+                turn,
+                request: used.request,
+                id: call.id,
+                name: call.name,
+                arguments: call.arguments,
+                after_chars: used.after_chars as u64,
+            })
+        }));
+        events.extend(of_request.iter().filter_map(|used| {
+            let result = used.result.clone()?;
+            Some(Event::ToolResult(ToolResult {
+                turn,
+                id: used.call.id.clone(),
+                name: used.call.name.clone(),
+                content: result.content,
+                summary: result.summary,
+                failed: result.failed,
+            }))
+        }));
+    }
+    events
 }
 
 fn by_stage(metrics: &Metrics) -> BTreeMap<String, Option<f64>> {

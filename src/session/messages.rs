@@ -98,4 +98,6 @@ pub enum CloseReason {
     Replaced,
     /// A model that every turn needs has failed.
     Fault,
+    /// The conversation has come to its end, and the goodbye has been heard.
+    HungUp,
 }

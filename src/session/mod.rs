@@ -9,12 +9,14 @@
 //! - [`settings`]: what a client may change.
 //! - `work`: gives work to the engines and brings results back.
 //! - `microphone`, `reply_audio`: the samples behind the machine's positions.
-//! - `journal`: turns → events of the conversation log, and the prompt from its history.
+//! - `journal`: turns → events of the conversation log.
+//! - `prompt`: what the LLM is asked, from the history and what a reply has brought so far.
 //! - [`recording`]: what a machine was told and what it answered, to be replayed.
 
 mod journal;
 pub mod messages;
 mod microphone;
+mod prompt;
 pub mod recording;
 mod reply_audio;
 pub mod settings;
@@ -29,11 +31,13 @@ use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::engines::{
-    CancelToken, Clip, EngineError, Engines, INPUT_RATE_HZ, VAD_FRAME_SAMPLES, VadFrame, VadState,
+    CancelToken, ChatMessage, Clip, EngineError, Engines, INPUT_RATE_HZ, LlmRequest, VAD_FRAME_SAMPLES,
+    VadFrame, VadState,
 };
 use crate::metrics::{self, Direction};
+use crate::tools::Registry;
 use crate::turn::Turn;
-use crate::turn::io::{Event, Fault, Input, Output, ReplyId, Time};
+use crate::turn::io::{Event, Fault, Input, Output, ReplyId, SoFar, Time};
 
 pub use journal::Journal;
 use messages::{CloseReason, FromClient, Hello, ToClient};
@@ -59,6 +63,8 @@ pub struct Start {
     pub config: Arc<Config>,
     /// The models.
     pub engines: Arc<Engines>,
+    /// What the LLM may call.
+    pub tools: Arc<Registry>,
     /// This conversation's place in the log.
     pub journal: Journal,
     /// The conversation's settings.
@@ -85,6 +91,8 @@ struct Session {
     /// The VAD's state and frame; away while a frame is judged.
     vad: Option<Box<VadFrame>>,
     work: Work,
+    /// What the LLM was asked for the reply at work: after a tool it is asked the same and more.
+    prompt: Option<(ReplyId, Vec<ChatMessage>)>,
     /// Audio of the reply at work.
     audio: Option<(ReplyId, ReplyAudio)>,
     clip: Option<(ReplyId, Clip)>,
@@ -173,7 +181,8 @@ impl Session {
             began,
             microphone: Microphone::default(),
             vad: Some(Box::new(frame)),
-            work: Work::new(start.engines, inbox),
+            work: Work::new(start.engines, start.tools, inbox),
+            prompt: None,
             audio: None,
             clip: None,
             journal: start.journal,
@@ -322,7 +331,12 @@ impl Session {
                 }
             }
             Output::CancelTranscribe { job } => self.work.forget_transcription(job),
-            Output::Generate { reply, user_text } => self.generate(reply, user_text),
+            Output::Generate { reply, user_text, so_far, without_tools } => {
+                self.generate(reply, user_text, so_far, without_tools);
+            }
+            Output::RunTool { reply, call, name, arguments } => {
+                self.work.run_tool(reply, call, name, arguments);
+            }
             Output::StopGenerating { reply } => self.work.stop_generating(reply),
             Output::Synthesize { reply, segment, text } => {
                 self.open_audio(reply);
@@ -353,14 +367,29 @@ impl Session {
                 let done = self.work.committed(commit.turn);
                 self.journal.commit(commit, done);
             }
+            Output::EndSession => {
+                self.over.get_or_insert(Over::Closed(CloseReason::HungUp));
+            }
             Output::Tell(event) => self.tell(event),
         }
     }
 
-    fn generate(&mut self, reply: ReplyId, user_text: String) {
+    fn generate(&mut self, reply: ReplyId, user_text: String, so_far: Option<SoFar>, without_tools: bool) {
         let llm = &self.config.llm;
-        let messages = self.journal.prompt(&self.settings.persona.prompt(), llm.history_messages, user_text);
-        if let Err(error) = self.work.generate(reply, messages, llm.max_new_tokens) {
+        let mut messages = match &self.prompt {
+            Some((id, prompt)) if *id == reply => prompt.clone(),
+            _ => {
+                let instructions = self.settings.persona.prompt();
+                prompt::of_turn(&instructions, self.journal.history(), llm.history_messages, user_text)
+            }
+        };
+        match &so_far {
+            Some(so_far) => prompt::go_on(&mut messages, so_far),
+            None => self.prompt = Some((reply, messages.clone())),
+        }
+        let tools = if without_tools { Vec::new() } else { self.work.tools().specs().to_vec() };
+        let request = LlmRequest { messages, tools, max_new_tokens: llm.max_new_tokens };
+        if let Err(error) = self.work.generate(reply, request) {
             self.refused.push_back(Input::Generated { reply, result: Err(work::saturated(error)) });
         }
     }
@@ -376,6 +405,7 @@ impl Session {
     fn forget_reply(&mut self, reply: ReplyId) {
         self.audio.take_if(|(id, _)| *id == reply);
         self.clip.take_if(|(id, _)| *id == reply);
+        self.prompt.take_if(|(id, _)| *id == reply);
     }
 
     fn tell(&mut self, event: Event) {
@@ -450,6 +480,7 @@ impl Session {
             Over::Closed(CloseReason::Restart) => "restart",
             Over::Closed(CloseReason::Replaced) => "replaced",
             Over::Closed(CloseReason::Fault) => "fault",
+            Over::Closed(CloseReason::HungUp) => "hung_up",
         };
         if tokio::time::timeout(LAST_COMMIT, self.journal.end(reason)).await.is_err() {
             tracing::error!("the end of the session did not become durable in time");

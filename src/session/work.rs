@@ -1,4 +1,4 @@
-//! Gives a session's work to the engines, and brings what comes of it into the session's inbox.
+//! Gives a session's work to the engines and tools, and brings what comes of it into the session's inbox.
 //!
 //! Everything here is called by the actor and never waits. The callbacks run on worker threads; a
 //! full inbox blocks them there. The inbox cannot stay full: the actor waits for nothing but it.
@@ -11,10 +11,13 @@ use tokio::sync::mpsc;
 
 use crate::engines::workers::{AsrWork, ClipWork, LlmWork, Saturated, TtsWork, VadWork};
 use crate::engines::{
-    CancelToken, ChatMessage, Clip, EngineError, Engines, LlmEvent, LlmRequest, LlmState, Transcript,
-    TtsEvent, Usage, VadFrame,
+    CancelToken, Clip, EngineError, Engines, LlmEvent, LlmRequest, LlmState, Transcript, TtsEvent, Usage,
+    VadFrame,
 };
-use crate::turn::io::{AsrJob, Fault, Heard, Input, ReplyId, SegmentId, TurnId, WordTime};
+use crate::tools::Registry;
+use crate::turn::io::{
+    AsrJob, CallId, Fault, Heard, Input, ReplyId, SegmentId, ToolResult, TurnId, WordTime,
+};
 
 /// What comes back from worker threads.
 #[derive(Debug)]
@@ -34,6 +37,7 @@ pub enum Arrival {
 /// The work of one session that is under way.
 pub struct Work {
     engines: Arc<Engines>,
+    tools: Arc<Registry>,
     inbox: mpsc::Sender<Arrival>,
     recognition: HashMap<AsrJob, CancelToken>,
     /// The reply at work: its id, its stop signal, and that of its LLM alone.
@@ -44,8 +48,20 @@ pub struct Work {
 
 impl Work {
     /// No work yet.
-    pub fn new(engines: Arc<Engines>, inbox: mpsc::Sender<Arrival>) -> Work {
-        Work { engines, inbox, recognition: HashMap::new(), reply: None, llm_state: LlmState::default() }
+    pub fn new(engines: Arc<Engines>, tools: Arc<Registry>, inbox: mpsc::Sender<Arrival>) -> Work {
+        Work {
+            engines,
+            tools,
+            inbox,
+            recognition: HashMap::new(),
+            reply: None,
+            llm_state: LlmState::default(),
+        }
+    }
+
+    /// What the LLM may call.
+    pub fn tools(&self) -> &Registry {
+        &self.tools
     }
 
     /// The engines that do the work.
@@ -101,26 +117,18 @@ impl Work {
         }
     }
 
-    /// Writes a reply.
-    pub fn generate(
-        &mut self,
-        reply: ReplyId,
-        messages: Vec<ChatMessage>,
-        max_new_tokens: u32,
-    ) -> Result<(), Saturated> {
+    /// Writes a reply, or a part of it.
+    pub fn generate(&mut self, reply: ReplyId, request: LlmRequest) -> Result<(), Saturated> {
         let cancel = self.cancel_of(reply).1;
         let (deliver, deliver_last) = (self.deliver(), self.deliver_last());
         let sink = Box::new(move |event| {
             deliver(Arrival::Input(match event {
                 LlmEvent::Text(text) => Input::Token { reply, text },
-                LlmEvent::ToolCall(call) => {
-                    Input::ToolCall { reply, name: call.name, arguments: call.arguments }
-                }
+                LlmEvent::ToolCall(call) => Input::ToolCall { reply, call },
             }))
         });
         let done = Box::new(move |(state, result)| deliver_last(Arrival::Generated(reply, state, result)));
         let state = std::mem::take(&mut self.llm_state);
-        let request = LlmRequest { messages, tools: Vec::new(), max_new_tokens };
         self.engines.llm.submit(LlmWork { request, state, cancel, sink, done })
     }
 
@@ -129,6 +137,24 @@ impl Work {
         if let Some((_, _, llm)) = self.reply.as_ref().filter(|(id, _, _)| *id == reply) {
             llm.cancel();
         }
+    }
+
+    /// Runs a tool, as a task of its own: tools wait for clocks and sockets and block nobody. The end of
+    /// the reply ends it.
+    pub fn run_tool(&mut self, reply: ReplyId, call: CallId, name: String, arguments: String) {
+        let cancel = self.cancel_of(reply).0;
+        let (tools, inbox) = (Arc::clone(&self.tools), self.inbox.clone());
+        tokio::spawn(async move {
+            let answer = tokio::select! {
+                biased;
+                () = cancel.cancelled() => return,
+                answer = tools.run(&name, &arguments) => answer,
+            };
+            let crate::tools::Answer { content, summary, failed, ends_session } = answer;
+            let result = ToolResult { content, summary, failed, ends_session };
+            // A session that is gone wants nothing.
+            let _ = inbox.send(Arrival::Input(Input::ToolDone { reply, call, result })).await;
+        });
     }
 
     /// Speaks a segment.

@@ -46,12 +46,29 @@ pub struct TurnConfig {
     pub clips: bool,
     /// Spoken when a stage fails; empty: nothing.
     pub apology: String,
+    /// Spoken, one of them, when a tool takes longer than `filler_after_ms`; empty: nothing.
+    #[serde(default)]
+    pub filler: Vec<String>,
+    #[serde(default)]
+    pub filler_after_ms: u32,
+    /// The slowest tool's.
+    #[serde(default)]
+    pub tool_timeout_ms: u32,
+    /// LLM requests of one reply, at most; the last one is without tools.
+    #[serde(default = "default_max_rounds")]
+    pub max_rounds: u32,
+}
+
+/// For recordings from before there were tools.
+fn default_max_rounds() -> u32 {
+    config::Tools::default().max_rounds
 }
 
 impl TurnConfig {
     /// What the operator configured. `clips`: a clip renderer is ready.
     pub fn new(config: &config::Config, clips: bool) -> TurnConfig {
         let (vad, asr, llm, turn) = (&config.vad, &config.asr, &config.llm, &config.turn);
+        let tools = &config.tools;
         TurnConfig {
             detection: TurnDetection::Vad,
             threshold: vad.threshold,
@@ -79,6 +96,10 @@ impl TurnConfig {
             render_timeout_ms: config.video.timeout_ms,
             clips,
             apology: config.persona.apology.clone(),
+            filler: tools.filler.clone(),
+            filler_after_ms: tools.filler_after_ms,
+            tool_timeout_ms: tools.longest_timeout_ms(),
+            max_rounds: tools.max_rounds,
         }
     }
 }

@@ -115,12 +115,16 @@ impl Turn {
             voice.playout.send(samples, now);
             voice.chunk_ends.push(piece.range.end);
             let new_segment = voice.announced.replace(piece.segment) != Some(piece.segment);
-            let text = new_segment.then(|| reply.segmenter.text()[piece.source].trim().to_owned());
+            let filler = reply.tools.filler_in(piece.segment);
+            let text = new_segment.then(|| match filler {
+                Some(filler) => (filler.to_owned(), true),
+                None => (reply.segmenter.text()[piece.source].trim().to_owned(), false),
+            });
             let (turn, id, segment) = (reply.turn, reply.id, piece.segment);
             self.next_chunk.0 += 1;
             self.set_state(State::Speaking, Some(turn));
-            if let Some(text) = text {
-                self.tell(Event::ResponseText { turn, segment, text, last: false });
+            if let Some((text, filler)) = text {
+                self.tell(Event::ResponseText { turn, segment, text, last: false, filler });
             }
             let range = piece.range;
             self.tell(Event::Audio { turn, reply: id, segment, chunk: next_chunk, range });
@@ -146,7 +150,7 @@ impl Turn {
         if text.is_empty() {
             return;
         }
-        self.tell(Event::ResponseText { turn, segment, text, last: true });
+        self.tell(Event::ResponseText { turn, segment, text, last: true, filler: false });
     }
 
     /// The client has played a chunk to its end. Ids that mean nothing here are refused.

@@ -62,6 +62,10 @@ id!(
     /// One recognition job.
     AsrJob
 );
+id!(
+    /// One call of a tool; counts up from 1 in a session. (The LLM's own id of it need not be unique.)
+    CallId
+);
 
 /// A range of input samples (16 kHz) since the session began.
 pub type InputRange = Range<u64>;
@@ -75,6 +79,47 @@ pub struct Fault {
     pub message: String,
 }
 
+/// What a tool gave, well or not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolResult {
+    /// JSON or text for the LLM.
+    pub content: String,
+    /// The same in a few words, for people, and for the LLM once the content is old.
+    pub summary: String,
+    /// The tool failed; `content` says why.
+    pub failed: bool,
+    /// The conversation is to end when the reply has been heard.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub ends_session: bool,
+}
+
+/// A tool that the LLM used while it wrote a reply.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolUse {
+    /// Which request of the run called it, from 1.
+    pub request: u32,
+    /// What was called; its id is unique in the run.
+    pub call: ToolCall,
+    /// So many characters of the reply's text (trimmed) were written up to the end of that request.
+    pub after_chars: usize,
+    /// `None`: the reply ended before there was one.
+    pub result: Option<ToolResult>,
+}
+
+/// What an LLM run has brought so far: its next request goes on behind it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SoFar {
+    /// The reply's text, trimmed.
+    pub text: String,
+    /// All with their results.
+    pub tools: Vec<ToolUse>,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+pub use crate::engines::ToolCall;
 /// A word of a segment's spoken text and the sample of the segment (24 kHz) at which it has been said.
 pub use crate::engines::WordTime;
 
@@ -139,10 +184,17 @@ pub enum Input {
     ToolCall {
         /// Which reply.
         reply: ReplyId,
-        /// Function name.
-        name: String,
-        /// JSON text.
-        arguments: String,
+        /// What it called.
+        call: ToolCall,
+    },
+    /// The tool of [`Output::RunTool`] has ended, well or not.
+    ToolDone {
+        /// Which reply.
+        reply: ReplyId,
+        /// Which call.
+        call: CallId,
+        /// What it gave.
+        result: ToolResult,
     },
     /// The LLM has ended, well or not.
     Generated {
@@ -216,12 +268,29 @@ pub enum Output {
         /// Which.
         job: AsrJob,
     },
-    /// Let the LLM answer.
+    /// Let the LLM answer, or go on with its answer.
     Generate {
-        /// Answer with [`Input::Token`]… and [`Input::Generated`].
+        /// Answer with [`Input::Token`]…, [`Input::ToolCall`]… and [`Input::Generated`].
         reply: ReplyId,
         /// What the user said, to be put behind the history.
         user_text: String,
+        /// To be put behind that: what the run's earlier requests brought.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        so_far: Option<SoFar>,
+        /// The LLM may call no more tools: this is the run's last request.
+        #[serde(default, skip_serializing_if = "is_false")]
+        without_tools: bool,
+    },
+    /// Run a tool.
+    RunTool {
+        /// For this reply.
+        reply: ReplyId,
+        /// Answer with [`Input::ToolDone`].
+        call: CallId,
+        /// Function name, as the LLM wrote it.
+        name: String,
+        /// JSON text, as the LLM wrote it.
+        arguments: String,
     },
     /// The LLM may stop; the reply goes on with what it has.
     StopGenerating {
@@ -256,6 +325,8 @@ pub enum Output {
     },
     /// Write what was said and heard into the log; answer with [`Input::Committed`].
     Commit(Commit),
+    /// A tool was asked to end the conversation, and the goodbye has been heard.
+    EndSession,
     /// Tell the client.
     Tell(Event),
 }
@@ -269,6 +340,9 @@ pub struct Commit {
     pub user: Option<String>,
     /// Whether the user typed it.
     pub typed: bool,
+    /// Tools that the LLM used, in the order of the calls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<ToolUse>,
     /// The part of the reply that the user heard; empty if none.
     pub assistant: String,
     /// The whole reply as the LLM wrote it, where that is more than was heard.
@@ -332,7 +406,7 @@ pub struct Metrics {
     pub endpoint: Option<f64>,
     /// Decision → final transcript (0 if recognition was already done).
     pub asr: Option<f64>,
-    /// Final transcript → first token.
+    /// Final transcript → first token (or call of a tool).
     pub llm_first_token: Option<f64>,
     /// First segment to the TTS → its first audio.
     pub tts_first_audio: Option<f64>,
@@ -391,6 +465,9 @@ pub enum Event {
         text: String,
         /// This is the whole reply.
         last: bool,
+        /// Only said to bridge the wait for a tool; no part of the reply.
+        #[serde(default, skip_serializing_if = "is_false")]
+        filler: bool,
     },
     /// Samples `range` of the reply's audio are to be sent, as this chunk.
     Audio {
@@ -445,6 +522,15 @@ pub enum Event {
         name: String,
         /// JSON text.
         arguments: String,
+    },
+    /// The tool has answered.
+    ToolResult {
+        /// Which turn.
+        turn: TurnId,
+        /// Function name.
+        name: String,
+        /// What it gave, in a few words.
+        summary: String,
     },
     /// Stage times of a turn.
     Metrics {

@@ -19,7 +19,7 @@ pub struct Ledger {
 #[derive(Debug, Clone, PartialEq)]
 struct Entry {
     id: SegmentId,
-    /// Bytes of the reply's own text.
+    /// Bytes of the reply's own text; empty: it is no part of the text, and heard without a trace.
     source: Range<usize>,
     /// Words in order: bytes in the spoken text, how far the source is covered, when it was said.
     words: Vec<(Range<usize>, usize, Option<u64>)>,
@@ -144,7 +144,7 @@ impl Ledger {
                 heard.bytes = entry.source.end;
                 continue;
             }
-            if played > 0 {
+            if played > 0 && !entry.source.is_empty() {
                 heard = entry.heard_part(text, played, heard.bytes);
             }
             break;

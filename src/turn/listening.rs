@@ -256,7 +256,7 @@ impl Turn {
         if text.is_empty() {
             self.drop_user_turn(Outcome::Empty);
         } else {
-            self.start_reply(turn, text);
+            self.start_reply(turn);
         }
     }
 
@@ -519,6 +519,7 @@ fn unanswered(user: &UserTurn, outcome: Outcome, now: Time) -> Commit {
         turn: user.id,
         user: said,
         typed: user.typed(),
+        tools: Vec::new(),
         assistant: String::new(),
         whole_reply: None,
         estimated: false,

@@ -12,6 +12,7 @@
 //! - `listening`: the user's side; speech edges → utterances → one contribution of the user.
 //! - `barge_in`: a sound during a reply; is it an interruption?
 //! - `replying`: our side; LLM text → segments → TTS, and how that ends.
+//! - `tools`: tools that the LLM calls on the way, and what is said while the user waits for them.
 //! - `delivery`: what was spoken → chunks or one clip, to the client.
 //! - [`segmenter`], [`speakable`]: LLM text → what can be spoken.
 //! - [`ledger`], [`playout`]: which words lie at which samples, and which samples were heard.
@@ -32,6 +33,7 @@ pub mod segmenter;
 pub mod speakable;
 #[cfg(test)]
 mod tests;
+mod tools;
 
 use std::collections::VecDeque;
 
@@ -39,8 +41,8 @@ use barge_in::BargeIn;
 use config::{TurnConfig, TurnDetection};
 use detector::{DetectorConfig, SpeechDetector};
 use io::{
-    AsrJob, ChunkId, Commit, Event, Fault, Input, InterruptReason, Metrics, Outcome, Output, ReplyId, State,
-    Time, TurnId,
+    AsrJob, CallId, ChunkId, Commit, Event, Fault, Input, InterruptReason, Metrics, Outcome, Output, ReplyId,
+    State, Time, TurnId,
 };
 use listening::{Job, UserTurn};
 use replying::Reply;
@@ -72,6 +74,7 @@ pub struct Turn {
     last_turn: TurnId,
     last_reply: ReplyId,
     last_job: AsrJob,
+    last_call: CallId,
     next_chunk: ChunkId,
     opened: bool,
     closed: bool,
@@ -96,6 +99,7 @@ impl Turn {
             last_turn: TurnId(0),
             last_reply: ReplyId(0),
             last_job: AsrJob(0),
+            last_call: CallId(0),
             next_chunk: ChunkId(0),
             opened: false,
             closed: false,
@@ -120,7 +124,8 @@ impl Turn {
             Input::Configure { config } => self.on_configure(*config),
             Input::Transcribed { job, result } => self.on_transcribed(job, result),
             Input::Token { reply, text } => self.on_token(reply, &text),
-            Input::ToolCall { reply, name, arguments } => self.on_tool_call(reply, name, arguments),
+            Input::ToolCall { reply, call } => self.on_tool_call(reply, call),
+            Input::ToolDone { reply, call, result } => self.on_tool_done(reply, call, result),
             Input::Generated { reply, result } => self.on_generated(reply, result),
             Input::Speech { reply, segment, samples, words } => {
                 self.on_speech(reply, segment, samples, &words);

@@ -13,9 +13,10 @@ use super::io::{
 use super::ledger::Ledger;
 use super::playout::{Playout, SAMPLES_PER_MS};
 use super::segmenter::{Segment, Segmenter};
+use super::tools::Tools;
 
 /// The engine keeps its own time-outs and gives better errors; the machine's come a little later.
-const ENGINE_GRACE_MS: u64 = 1_000;
+pub(super) const ENGINE_GRACE_MS: u64 = 1_000;
 
 /// One LLM + TTS run.
 #[derive(Debug, Clone)]
@@ -25,6 +26,7 @@ pub(super) struct Reply {
     /// Holds the reply's own text.
     pub segmenter: Segmenter,
     pub writing: Writing,
+    pub tools: Tools,
     /// Segments that wait for the TTS.
     pub waiting: VecDeque<Segment>,
     pub synthesis: Option<Synthesis>,
@@ -44,6 +46,8 @@ pub(super) enum Writing {
     Asked(Time),
     /// The last token came at this time.
     Since(Time),
+    /// It has ended, and goes on when the tools that it called have answered.
+    Tools,
     Done,
 }
 
@@ -64,6 +68,7 @@ impl Reply {
             turn,
             segmenter: Segmenter::new(config.first_segment_chars, config.max_segment_chars),
             writing,
+            tools: Tools::default(),
             waiting: VecDeque::new(),
             synthesis: None,
             ledger: Ledger::default(),
@@ -72,6 +77,26 @@ impl Reply {
             decided,
             metrics: Metrics::default(),
         }
+    }
+
+    /// The LLM is at it.
+    pub fn is_writing(&self) -> bool {
+        matches!(self.writing, Writing::Asked(_) | Writing::Since(_))
+    }
+
+    /// The LLM has given a sign of life.
+    pub fn note_token(&mut self, now: Time) {
+        if let Writing::Asked(at) = self.writing {
+            self.metrics.llm_first_token.get_or_insert(now.ms_since(at));
+        }
+        self.writing = Writing::Since(now);
+    }
+
+    /// Nothing of it is to be heard at this moment, or waits to be.
+    pub fn is_quiet(&self, now: Time) -> bool {
+        let played = self.playout().is_none_or(|playout| playout.ends_at().is_some_and(|end| end <= now));
+        let all_sent = self.playout().is_none_or(|playout| playout.sent() == self.ledger.samples());
+        self.waiting.is_empty() && self.synthesis.is_none() && played && all_sent
     }
 
     /// Something of it may have been heard.
@@ -95,7 +120,7 @@ impl Reply {
         }
     }
 
-    fn collect_segments(&mut self) {
+    pub fn collect_segments(&mut self) {
         while let Some(segment) = self.segmenter.next_segment() {
             self.waiting.push_back(segment);
         }
@@ -110,7 +135,8 @@ impl Reply {
         self.finish_text();
     }
 
-    fn finish_text(&mut self) {
+    /// No more text comes.
+    pub fn finish_text(&mut self) {
         self.writing = Writing::Done;
         self.segmenter.finish();
         self.collect_segments();
@@ -145,7 +171,7 @@ impl Reply {
                 Some(at.plus_ms(u64::from(config.llm_first_token_timeout_ms) + ENGINE_GRACE_MS))
             }
             Writing::Since(at) => Some(at.plus_ms(u64::from(config.llm_token_timeout_ms) + ENGINE_GRACE_MS)),
-            Writing::Done => None,
+            Writing::Tools | Writing::Done => None,
         }
     }
 
@@ -173,14 +199,15 @@ impl Reply {
             Delivery::Clip(_) => None,
         };
         let late = [self.llm_deadline(config), self.tts_deadline(config), self.render_deadline(config)];
-        late.into_iter().chain([chunk, self.heard_at(config)]).flatten().min()
+        let tools = [self.tools.deadline(config), self.filler_at(config)];
+        late.into_iter().chain(tools).chain([chunk, self.heard_at(config)]).flatten().min()
     }
 }
 
 impl Turn {
-    pub(super) fn start_reply(&mut self, turn: TurnId, user_text: String) {
-        let reply = self.open_reply(turn, Writing::Asked(self.now));
-        self.outputs.push_back(Output::Generate { reply, user_text });
+    pub(super) fn start_reply(&mut self, turn: TurnId) {
+        self.open_reply(turn, Writing::Asked(self.now));
+        self.ask_llm();
         self.set_state(State::Thinking, Some(turn));
     }
 
@@ -200,14 +227,13 @@ impl Turn {
         }
     }
 
-    fn open_reply(&mut self, turn: TurnId, writing: Writing) -> ReplyId {
+    fn open_reply(&mut self, turn: TurnId, writing: Writing) {
         self.last_reply.0 += 1;
         let user = self.user.as_ref().filter(|user| user.id == turn);
         let decided = user.and_then(|user| user.decided).unwrap_or(self.now);
         let mut reply = Reply::new(self.last_reply, turn, writing, decided, &self.config);
         reply.metrics = user.map(|user| user.metrics).unwrap_or_default();
         self.reply = Some(reply);
-        self.last_reply
     }
 
     /// The one place where stale work is dropped: the reply at work, if `id` is its.
@@ -217,13 +243,12 @@ impl Turn {
 
     pub(super) fn on_token(&mut self, id: ReplyId, text: &str) {
         let (now, max_chars) = (self.now, self.config.max_reply_chars);
-        let Some(reply) = self.live(id) else { return };
-        match reply.writing {
-            Writing::Asked(at) => reply.metrics.llm_first_token = Some(now.ms_since(at)),
-            Writing::Since(_) => {}
-            Writing::Done => return,
+        let Some(reply) = self.live(id).filter(|reply| reply.is_writing()) else { return };
+        if reply.tools.take_goes_on() && !matches!(reply.segmenter.text().as_bytes(), [] | [.., b'\n']) {
+            // What was written before the tool stands for itself.
+            reply.segmenter.push("\n");
         }
-        reply.writing = Writing::Since(now);
+        reply.note_token(now);
         reply.segmenter.push(text);
         reply.collect_segments();
         // Bytes are counted: a bound needs no exactness, and characters are never more.
@@ -233,23 +258,10 @@ impl Turn {
         }
     }
 
-    pub(super) fn on_tool_call(&mut self, id: ReplyId, name: String, arguments: String) {
-        let now = self.now;
-        let Some(reply) = self.live(id) else { return };
-        if reply.writing == Writing::Done {
-            return;
-        }
-        reply.writing = Writing::Since(now);
-        let turn = reply.turn;
-        self.tell(Event::ToolCall { turn, name, arguments });
-    }
-
     pub(super) fn on_generated(&mut self, id: ReplyId, result: Result<(), Fault>) {
-        let Some(reply) = self.live(id) else { return };
-        if reply.writing == Writing::Done {
-            return;
-        }
+        let Some(reply) = self.live(id).filter(|reply| reply.is_writing()) else { return };
         match result {
+            Ok(()) if reply.tools.has_calls() => self.await_tools(),
             Ok(()) => reply.finish_text(),
             Err(fault) => self.fail_writing(fault),
         }
@@ -311,6 +323,8 @@ impl Turn {
     /// Moves the reply on as far as it can go now.
     pub(super) fn advance_reply(&mut self) {
         self.check_reply_timeouts();
+        self.check_tool_timeouts();
+        self.say_filler();
         self.start_synthesis();
         if self.config_of_reply_is_clip() {
             self.start_rendering();
@@ -325,8 +339,13 @@ impl Turn {
             let barge_in = self.barge_in.take();
             let outcome = if reply.failed { Outcome::Failed } else { Outcome::Completed };
             self.outputs.push_back(Output::ForgetReply { reply: reply.id });
+            // Who speaks on has not said goodbye.
+            let goodbye = outcome == Outcome::Completed && barge_in.is_none() && reply.tools.end_session();
             self.end_reply(reply, outcome);
             self.answer_barge_in(barge_in);
+            if goodbye {
+                self.outputs.push_back(Output::EndSession);
+            }
         }
     }
 
@@ -433,6 +452,7 @@ impl Turn {
             // Superseded words live on in the next turn.
             user: said.filter(|_| outcome != Outcome::Superseded),
             typed: user.is_some_and(|user| user.typed()),
+            tools: reply.tools.into_uses(),
             assistant: assistant.to_owned(),
             whole_reply: (assistant.len() < whole.len() && outcome != Outcome::Superseded)
                 .then(|| whole.to_owned()),

@@ -125,6 +125,15 @@ impl Segmenter {
         self.ready.pop_front()
     }
 
+    /// A segment to be said here that is no part of the reply's text. Only where all text has been cut:
+    /// behind [`finish`](Self::finish).
+    pub fn aside(&mut self, spoken: &str) -> Segment {
+        let here = self.source_start;
+        let id = SegmentId(self.next_id);
+        self.next_id += 1;
+        Segment { id, source: here..here, spoken: spoken.to_owned(), words: vec![] }
+    }
+
     /// The whole reply so far, in its own words.
     pub fn text(&self) -> &str {
         &self.text

@@ -176,6 +176,66 @@ fn tools_are_passed_through() {
 }
 
 #[test]
+fn calls_and_results_of_tools_are_sent_as_servers_expect_them() {
+    let stub = StubLlm::saying(&["Done."]);
+    let call = ToolCall { id: "c1".into(), name: "light".into(), arguments: "{\"on\":true}".into() };
+    let mut request = hello();
+    request.messages.push(ChatMessage { tool_calls: vec![call], ..ChatMessage::new(Role::Assistant, "") });
+    request
+        .messages
+        .push(ChatMessage { tool_call_id: Some("c1".into()), ..ChatMessage::new(Role::Tool, "it is on") });
+    ask(&OpenAi::new(&config(&stub.url)).unwrap(), &request);
+    let expected = json!([
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Hello"},
+        {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [
+                {"id": "c1", "type": "function", "function": {"name": "light", "arguments": "{\"on\":true}"}}
+            ],
+        },
+        {"role": "tool", "content": "it is on", "tool_call_id": "c1"},
+    ]);
+    assert_eq!(stub.take_asked()[0].body["messages"], expected);
+}
+
+#[test]
+fn a_server_that_takes_no_tools_gets_none_from_then_on() {
+    for (status, refusal) in [
+        (400, "registry.ollama.ai/library/gemma3:latest does not support tools"),
+        (400, "\"auto\" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set"),
+        (500, "tools param requires --jinja flag"),
+    ] {
+        let stub = StubLlm::start(move |asked| match asked.body.get("tools") {
+            Some(_) => Answer::error(status, refusal),
+            None => Answer::reply(&["Hi."]),
+        });
+        let engine = OpenAi::new(&config(&stub.url)).unwrap();
+        let (name, description) = ("light".to_owned(), "Switches it".to_owned());
+        let tool = ToolSpec { name, description, parameters: json!({"type": "object"}) };
+        let request = LlmRequest { tools: vec![tool], ..hello() };
+        for _ in 0..2 {
+            let (events, result) = ask(&engine, &request);
+            assert_eq!((words(&events).as_str(), result.is_ok()), ("Hi.", true), "{refusal}");
+        }
+        let with_tools: Vec<bool> =
+            stub.take_asked().iter().map(|asked| asked.body.get("tools").is_some()).collect();
+        assert_eq!(with_tools, [true, false, false], "{refusal}");
+    }
+}
+
+#[test]
+fn another_refusal_of_a_request_with_tools_is_a_refusal() {
+    let stub = StubLlm::start(|_| Answer::error(400, "the tool call cannot be read"));
+    let tool = ToolSpec { name: "x".into(), description: "x".into(), parameters: json!({"type": "object"}) };
+    let engine = OpenAi::new(&config(&stub.url)).unwrap();
+    let (_, result) = ask(&engine, &LlmRequest { tools: vec![tool], ..hello() });
+    check_failed(&result, &stub, "llm_bad_request", &["the tool call cannot be read"]);
+    assert_eq!(stub.take_asked().len(), 1);
+}
+
+#[test]
 fn a_reply_may_end_without_saying_so() {
     let token = || delta(json!({"content": "Hi."}));
     for pieces in [vec![token()], vec![token(), stop()], vec![token().trim_end().to_owned()]] {

@@ -23,6 +23,8 @@ pub struct Asked {
     /// Counts requests of this path, from 1.
     pub number: usize,
     pub path: String,
+    /// What stands behind the question mark.
+    pub query: String,
     pub headers: HeaderMap,
     /// `Null` if there was none.
     pub body: Value,
@@ -68,6 +70,19 @@ impl Answer {
         let begin = delta(json!({"role": "assistant", "content": ""}));
         let tokens = tokens.iter().map(|token| delta(json!({"content": token})));
         Answer::stream([begin].into_iter().chain(tokens).chain([stop(), usage(12, 5), done()]))
+    }
+
+    /// Text, then calls of tools: id, name, arguments.
+    pub fn calls(text: &str, calls: &[(&str, &str, &str)]) -> Answer {
+        let text = (!text.is_empty()).then(|| delta(json!({"content": text})));
+        let calls = calls.iter().enumerate().map(|(index, (id, name, arguments))| {
+            let function = json!({"name": name, "arguments": arguments});
+            delta(
+                json!({"tool_calls": [{"index": index, "id": id, "type": "function", "function": function}]}),
+            )
+        });
+        let end = event(&json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]}));
+        Answer::stream(text.into_iter().chain(calls).chain([end, done()]))
     }
 
     pub fn models(names: &[&str]) -> Answer {
@@ -202,6 +217,7 @@ async fn respond(script: Arc<Script>, request: Request) -> Response<Body> {
     let asked = Asked {
         number: counter.fetch_add(1, Ordering::SeqCst) + 1,
         path,
+        query: head.uri.query().unwrap_or_default().to_owned(),
         headers: head.headers,
         body: serde_json::from_slice(&body).unwrap_or_default(),
     };

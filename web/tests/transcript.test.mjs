@@ -130,6 +130,29 @@ test('words that are recognised after the reply began stand before it', () => {
   assert.deepEqual(told(segment(1, 0, 'Yes.'), heard(1, 'Really?')), ['user 1 Really?', 'assistant 1 … Yes.']);
 });
 
+test('a tool is a note, completed by what it gave, and the reply stands behind it', () => {
+  const call = (name) => ({ type: 'tool_call', turn_id: 1, name, arguments: '{}' });
+  const result = (name, summary) => ({ type: 'tool_result', turn_id: 1, name, summary });
+  assert.deepEqual(
+    told('Hi', call('now'), call('now'), result('now', 'noon'), segment(1, 0, 'It is noon.'), result('look', 'dark')),
+    [
+      'user 1 Hi',
+      'note 1 Uses the tool now: noon',
+      'note 1 Uses the tool now',
+      'assistant 1 … It is noon.',
+      'note 1 Uses the tool look: dark',
+    ],
+  );
+});
+
+test('what bridges the wait for a tool is no part of the reply', () => {
+  const filler = { ...segment(1, 0, 'One moment, please.'), filler: true };
+  assert.deepEqual(
+    told(heard(1, 'Go'), filler, segment(1, 1, 'One two.'), interrupt(1, 'One')),
+    ['user 1 Go', 'note 1 One moment, please.', 'assistant 1 interrupted One~ two.~'],
+  );
+});
+
 test('a clip brings its whole text', () => {
   const clip = { type: 'speaking_clip', turn_id: 1, text: 'One two.' };
   assert.deepEqual(told(clip, end(1, 'completed')), ['assistant 1 completed One two.']);

@@ -41,6 +41,7 @@ impl<'a> Transcript<'a> {
             ServerMessage::ToolCall { name, arguments, .. } => {
                 self.line(&format!("[calls {name} {arguments}]"))
             }
+            ServerMessage::ToolResult { name, summary, .. } => self.line(&format!("[{name}: {summary}]")),
             ServerMessage::TurnEnd { outcome: Outcome::Failed, .. } => self.line("[the turn failed]"),
             ServerMessage::Error { code, message, .. } => self.line(&format!("error: {message} ({code})")),
             _ => Ok(()),
@@ -69,6 +70,16 @@ fn name_of(state: State) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tool_is_a_line_for_its_call_and_one_for_its_result() {
+        let mut out = Vec::new();
+        let mut transcript = Transcript::new(&mut out);
+        let (name, arguments) = ("now".to_owned(), "{}".to_owned());
+        transcript.show(&ServerMessage::ToolCall { turn_id: 1, name: name.clone(), arguments }).unwrap();
+        transcript.show(&ServerMessage::ToolResult { turn_id: 1, name, summary: "noon".into() }).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "[calls now {}]\n[now: noon]\n");
+    }
 
     #[test]
     fn nothing_of_the_server_controls_a_terminal() {

@@ -6,7 +6,6 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
 
 use crate::conversation::chain::{Damage, StoredEvent};
-use crate::conversation::events::Origin;
 use crate::conversation::history::{HistoryMessage, Role};
 use crate::conversation::ids::{Hash, Head, SeqNo, SessionId};
 use crate::conversation::projections::{Change, ConversationRow, Ended, MessageRow, change};
@@ -188,21 +187,27 @@ fn put_message(db: &Connection, row: &MessageRow) -> rusqlite::Result<()> {
     let message = &row.message;
     let role = match message.role {
         Role::User => "user",
+        Role::ToolCall => "tool_call",
+        Role::ToolResult => "tool_result",
         Role::Assistant => "assistant",
     };
-    db.prepare_cached("INSERT OR REPLACE INTO messages VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?
-        .execute(params![
-            row.session.to_string(),
-            signed(row.seq.0),
-            signed(message.turn),
-            role,
-            message.text,
-            message.whole_reply,
-            message.estimated,
-            message.interrupted,
-            message.typed,
-            message.at_unix_us,
-        ])?;
+    let tool = message.tool.as_ref().map(json);
+    db.prepare_cached(
+        "INSERT OR REPLACE INTO messages VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    )?
+    .execute(params![
+        row.session.to_string(),
+        signed(row.seq.0),
+        signed(message.turn),
+        role,
+        message.text,
+        message.whole_reply,
+        message.estimated,
+        message.interrupted,
+        message.typed,
+        message.at_unix_us,
+        tool,
+    ])?;
     Ok(())
 }
 
@@ -215,8 +220,8 @@ pub(super) fn conversation_of(row: &Row<'_>) -> rusqlite::Result<ConversationRow
         agent: row.get(1)?,
         frontend: row.get(2)?,
         owner: row.get::<_, Option<_>>(3)?.map(Hash),
-        forked_from: origin(row, 4)?,
-        compacted_from: origin(row, 5)?,
+        forked_from: from_json(row, 4)?,
+        compacted_from: from_json(row, 5)?,
         started_at_unix_us: row.get(6)?,
         updated_at_unix_us: row.get(7)?,
         turns: unsigned(row, 8)?,
@@ -233,13 +238,19 @@ pub(super) fn message_of(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
         seq: SeqNo(unsigned(row, 1)?),
         message: HistoryMessage {
             turn: unsigned(row, 2)?,
-            role: if role == "user" { Role::User } else { Role::Assistant },
+            role: match role.as_str() {
+                "user" => Role::User,
+                "tool_call" => Role::ToolCall,
+                "tool_result" => Role::ToolResult,
+                _ => Role::Assistant,
+            },
             text: row.get(4)?,
             whole_reply: row.get(5)?,
             estimated: row.get(6)?,
             interrupted: row.get(7)?,
             typed: row.get(8)?,
             at_unix_us: row.get(9)?,
+            tool: from_json(row, 10)?,
         },
     })
 }
@@ -264,11 +275,12 @@ where
     text.parse().map_err(|e| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(e)))
 }
 
-fn json(origin: Origin) -> String {
-    serde_json::to_string(&origin).expect("two names are JSON")
+/// Places and tools: structs with text keys, of which making JSON cannot fail.
+fn json(value: impl serde::Serialize) -> String {
+    serde_json::to_string(&value).expect("names and numbers are JSON")
 }
 
-fn origin(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Origin>> {
+fn from_json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T>> {
     let text: Option<String> = row.get(column)?;
     text.map(|text| serde_json::from_str(&text))
         .transpose()

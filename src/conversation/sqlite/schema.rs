@@ -15,7 +15,8 @@ use crate::conversation::error::StoreError;
 const APPLICATION_ID: i64 = 0x5669_7661;
 
 /// Each brings a file from the version of its index to the next. Never change one that was released.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
 CREATE TABLE events (
     position    INTEGER PRIMARY KEY,  -- order of writing over all sessions
     session_id  TEXT    NOT NULL,
@@ -71,7 +72,11 @@ CREATE TABLE access_tokens (
     label               TEXT    NOT NULL,
     created_at_unix_us  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+ALTER TABLE messages ADD COLUMN tool TEXT;  -- JSON; NULL in what people and we said
+",
+];
 
 /// The version that this program writes.
 pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
@@ -207,6 +212,23 @@ mod tests {
         for file in files {
             assert_eq!(file.metadata().unwrap().permissions().mode() & 0o077, 0, "{:?}", file.path());
         }
+    }
+
+    #[test]
+    fn a_file_of_the_first_version_is_brought_up_with_what_is_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("old.sqlite");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(MIGRATIONS[0]).unwrap();
+        old.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        let said =
+            "INSERT INTO messages VALUES ('BgPFZM3yJyJP-j_bxWPvQg', 2, 1, 'user', 'hi', NULL, 0, 0, 1, 9)";
+        old.execute_batch(said).unwrap();
+        drop(old);
+        let new = open(&path, Access::Existing).unwrap();
+        let row = new.query_row("SELECT * FROM messages", [], super::super::rows::message_of).unwrap();
+        assert_eq!((row.message.text.as_str(), row.message.typed, row.message.tool), ("hi", true, None));
     }
 
     #[test]

@@ -8,7 +8,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::conversation::events::{
-    Amend, AssistantMessage, SessionEnd, TurnEnd, TurnOutcome, UnknownEvent, UserMessage,
+    Amend, AssistantMessage, SessionEnd, ToolCall, ToolResult, TurnEnd, TurnOutcome, UnknownEvent,
+    UserMessage,
 };
 use crate::conversation::projections::Tables;
 use crate::conversation::store::{Appended, Place};
@@ -90,6 +91,16 @@ fn event() -> impl Strategy<Value = Event> {
         (turn(), text(), prop::option::of(text()), any::<bool>(), outcome()).prop_map(
             |(turn, text, whole_reply, estimated, outcome)| {
                 Event::AssistantMessage(AssistantMessage { turn, text, whole_reply, estimated, outcome })
+            }
+        ),
+        (turn(), 0..4_u32, text(), text(), text(), any::<u64>()).prop_map(
+            |(turn, request, id, name, arguments, after_chars)| {
+                Event::ToolCall(ToolCall { turn, request, id, name, arguments, after_chars })
+            }
+        ),
+        (turn(), text(), text(), text(), text(), any::<bool>()).prop_map(
+            |(turn, id, name, content, summary, failed)| {
+                Event::ToolResult(ToolResult { turn, id, name, content, summary, failed })
             }
         ),
         (turn(), outcome(), metrics).prop_map(|(turn, outcome, metrics)| Event::TurnEnd(TurnEnd {

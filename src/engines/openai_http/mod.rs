@@ -11,6 +11,7 @@
 //! Deliberately absent: a KV cache (the server's business) and retries after the first token.
 
 mod reply;
+mod request;
 mod server;
 mod sse;
 
@@ -28,8 +29,7 @@ use self::reply::{Progress, ReplyReader, quote};
 use self::server::{Limit, Patience, Server, Stop};
 use self::sse::SseParser;
 use super::{CancelToken, EngineError, Llm, LlmEvent, LlmRequest, LlmState, Usage, forbid_executor_thread};
-use crate::config;
-use crate::http_client::root_cause;
+use crate::{config, outbound};
 
 /// The name in `config.yml`.
 pub const NAME: &str = "openai";
@@ -166,7 +166,7 @@ impl Reading<'_> {
             Err(Stop::Late) if complete => Ok(Next::End),
             Err(stop) => Err(self.server.stopped(stop, &self.patience)),
             Ok(Err(_)) if complete => Ok(Next::End),
-            Ok(Err(error)) => Err(self.server.broken(root_cause(&error))),
+            Ok(Err(error)) => Err(self.server.broken(outbound::root_cause(&error))),
             Ok(Ok(Some(bytes))) => {
                 if !self.is_stream {
                     let room = QUOTED_BYTES - self.beginning.len();

@@ -4,20 +4,21 @@
 //! never asked for again. Deliberately absent: `Retry-After` as a date (taken as if it were not
 //! there), and any look into proxies for a server on this machine.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::NAME;
 use super::reply::{quote, server_message};
-use crate::config;
-use crate::engines::{CancelToken, ChatMessage, EngineError, LlmRequest, ToolSpec};
-use crate::http_client::{self, root_cause};
+use super::request::ChatRequest;
+use crate::engines::{CancelToken, EngineError, LlmRequest};
+use crate::{config, outbound};
 
 /// Wait before the first repetition; each further one waits twice as long. A random half is taken
 /// off, so that many sessions do not come back in step.
@@ -87,6 +88,8 @@ pub(super) struct Server {
     config: config::Llm,
     /// The model found by asking, while `llm.model` is empty.
     discovered_model: Mutex<Option<String>>,
+    /// It has said that it does not take tools.
+    refuses_tools: AtomicBool,
 }
 
 impl Server {
@@ -100,16 +103,15 @@ impl Server {
                 config.url
             ))
         })?;
-        let authorization = bearer(&config.api_key_env).map_err(load)?;
-        let client = client(config, &base).map_err(|error| {
-            load(format!(
-                "cannot set up HTTPS for llm.url ({}); install the system's CA certificates (Debian: \
-                 ca-certificates)",
-                root_cause(&error)
-            ))
-        })?;
+        let authorization = outbound::bearer(&config.api_key_env, "llm.api_key_env").map_err(load)?;
+        let client = outbound::client(&base)
+            .connect_timeout(Duration::from_millis(config.connect_timeout_ms.into()))
+            .pool_idle_timeout(POOL_IDLE)
+            .build()
+            .map_err(|error| load(outbound::no_client("llm.url", &error)))?;
         let config = config.clone();
-        Ok(Server { client, base, authorization, config, discovered_model: Mutex::new(None) })
+        let (discovered_model, refuses_tools) = (Mutex::new(None), AtomicBool::new(false));
+        Ok(Server { client, base, authorization, config, discovered_model, refuses_tools })
     }
 
     /// Patience that begins now.
@@ -145,7 +147,7 @@ impl Server {
             id: String,
         }
         let response = self.ask(self.client.get(self.path(&["models"])), patience).await?;
-        let body = patience.wait(read_body(response, MAX_MODELS_BYTES)).await;
+        let body = patience.wait(outbound::read_body(response, MAX_MODELS_BYTES)).await;
         let body = body.map_err(|stop| self.stopped(stop, patience))?;
         let list: List = serde_json::from_slice(&body).map_err(|_| {
             let body = quote(&String::from_utf8_lossy(&body));
@@ -155,10 +157,29 @@ impl Server {
         Ok(ServerInfo { models: list.data.into_iter().map(|model| model.id).collect() })
     }
 
-    /// Asks for a reply; the answer is its stream, which has not been read yet.
+    /// Asks for a reply; the answer is its stream, which has not been read yet. A server (or a model)
+    /// that does not take tools is asked again without them, and gets none from then on.
     pub async fn open(&self, request: &LlmRequest, patience: &Patience<'_>) -> Result<Response, EngineError> {
+        let with_tools = !request.tools.is_empty() && !self.refuses_tools.load(Ordering::Relaxed);
+        let answer = self.open_with(request, with_tools, patience).await;
+        match answer {
+            Err(error) if with_tools && self.refuses_tools.load(Ordering::Relaxed) => {
+                tracing::warn!("the language model gets no tools from now on: {error}");
+                self.open_with(request, false, patience).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn open_with(
+        &self,
+        request: &LlmRequest,
+        with_tools: bool,
+        patience: &Patience<'_>,
+    ) -> Result<Response, EngineError> {
         let model = self.model(patience).await?;
-        let body = serde_json::to_vec(&ChatRequest::new(request, &model, &self.config)).map_err(|error| {
+        let body = ChatRequest::new(request, &model, &self.config, with_tools);
+        let body = serde_json::to_vec(&body).map_err(|error| {
             failed("llm_bad_request", format!("the request cannot be written as JSON: {error}"))
         })?;
         let request = self.client.post(self.path(&["chat", "completions"]));
@@ -266,7 +287,7 @@ impl Server {
                 let message = format!(
                     "no answer from {} ({}); start the server there, or set llm.url",
                     self.shown(),
-                    root_cause(&error)
+                    outbound::root_cause(&error)
                 );
                 Err(Refusal { error: failed("llm_unreachable", message), again: Again::Soon })
             }
@@ -277,7 +298,7 @@ impl Server {
         let status = response.status();
         let soon = retry_after(response.headers()).map_or(Again::Soon, Again::After);
         let location = response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).map(quote);
-        let body = tokio::time::timeout(REFUSAL_READ, read_body(response, MAX_REFUSAL_BYTES)).await;
+        let body = tokio::time::timeout(REFUSAL_READ, outbound::read_body(response, MAX_REFUSAL_BYTES)).await;
         let words = match body.unwrap_or_default() {
             body if body.is_empty() => "no reason given".to_owned(),
             body => match serde_json::from_slice(&body) {
@@ -287,6 +308,11 @@ impl Server {
         };
         let shown = self.shown();
         let (code, again, remedy) = match status {
+            _ if refuses_tools(status, &words) => {
+                self.refuses_tools.store(true, Ordering::Relaxed);
+                let remedy = "load a model that can call tools, or switch them on at that server";
+                ("llm_bad_request", Again::Never, remedy.to_owned())
+            }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 ("llm_refused", Again::Never, self.key_remedy())
             }
@@ -333,108 +359,18 @@ enum Again {
     After(Duration),
 }
 
-#[derive(Serialize)]
-struct ChatRequest<'a> {
-    model: &'a str,
-    messages: &'a [ChatMessage],
-    stream: bool,
-    stream_options: StreamOptions,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<f32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_p: Option<f32>,
-    // These three are no part of OpenAI's own interface; servers of open models take them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_k: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    min_p: Option<f32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    repetition_penalty: Option<f32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seed: Option<u64>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    stop: &'a [String],
-    max_tokens: u32,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tools: Vec<Tool<'a>>,
-}
-
-#[derive(Serialize)]
-struct StreamOptions {
-    include_usage: bool,
-}
-
-#[derive(Serialize)]
-struct Tool<'a> {
-    r#type: &'static str,
-    function: &'a ToolSpec,
-}
-
-impl<'a> ChatRequest<'a> {
-    fn new(request: &'a LlmRequest, model: &'a str, config: &'a config::Llm) -> ChatRequest<'a> {
-        let tool = |function| Tool { r#type: "function", function };
-        ChatRequest {
-            model,
-            messages: &request.messages,
-            stream: true,
-            stream_options: StreamOptions { include_usage: true },
-            temperature: config.temperature,
-            top_p: config.top_p,
-            top_k: config.top_k,
-            min_p: config.min_p,
-            repetition_penalty: config.repetition_penalty,
-            seed: config.seed,
-            stop: &config.stop,
-            max_tokens: match request.max_new_tokens {
-                0 => config.max_new_tokens,
-                tokens => tokens,
-            },
-            tools: request.tools.iter().map(tool).collect(),
-        }
-    }
-}
-
 fn failed(code: &'static str, message: String) -> EngineError {
     EngineError::Failed { engine: NAME, code, message }
 }
 
-fn client(config: &config::Llm, base: &Url) -> Result<Client, reqwest::Error> {
-    let mut builder = http_client::builder(base)
-        .connect_timeout(Duration::from_millis(config.connect_timeout_ms.into()))
-        .pool_idle_timeout(POOL_IDLE);
-    if base.scheme() == "http" {
-        // Plain HTTP must not fail on a machine without CA certificates.
-        builder = builder.tls_certs_only([]);
-    }
-    builder.build()
-}
-
-/// `None` without such a variable. The error is a message.
-fn bearer(variable: &str) -> Result<Option<HeaderValue>, String> {
-    let key = match variable {
-        "" => return Ok(None),
-        name => std::env::var(name).unwrap_or_default(),
-    };
-    if key.trim().is_empty() {
-        return Ok(None);
-    }
-    let mut value = HeaderValue::from_str(&format!("Bearer {}", key.trim())).map_err(|_| {
-        format!("the environment variable {variable} (llm.api_key_env) holds characters that no key has")
-    })?;
-    value.set_sensitive(true);
-    Ok(Some(value))
-}
-
-/// Up to `max_bytes` of the body, as far as it can be read.
-async fn read_body(mut response: Response, max_bytes: usize) -> Vec<u8> {
-    let mut body = Vec::new();
-    while let Ok(Some(piece)) = response.chunk().await {
-        body.extend_from_slice(&piece[..piece.len().min(max_bytes - body.len())]);
-        if body.len() == max_bytes {
-            break;
-        }
-    }
-    body
+/// Whether a server means with these words that it takes no tools. Ollama: "… does not support tools";
+/// llama.cpp: "tools param requires --jinja flag"; vLLM: "… tool choice requires --enable-auto-tool-choice …".
+fn refuses_tools(status: StatusCode, words: &str) -> bool {
+    let words = words.to_lowercase();
+    let fault =
+        [StatusCode::BAD_REQUEST, StatusCode::UNPROCESSABLE_ENTITY, StatusCode::INTERNAL_SERVER_ERROR];
+    let reason = ["support", "requires", "unrecognized", "unknown", "not allowed"];
+    fault.contains(&status) && words.contains("tool") && reason.iter().any(|reason| words.contains(reason))
 }
 
 /// Seconds, as servers that limit rates write them; fractions too.

@@ -31,7 +31,9 @@ fn generate(
     let result = llm.generate(request, &mut LlmState::default(), cancel, &mut |event| {
         match event {
             LlmEvent::Text(text) => pieces.push(text),
-            LlmEvent::ToolCall(_) => panic!("the script knows no tools"),
+            LlmEvent::ToolCall(call) => {
+                pieces.push(format!("[{} {} {}]", call.id, call.name, call.arguments))
+            }
         }
         ControlFlow::Continue(())
     });
@@ -241,4 +243,20 @@ fn a_set_token_stops_before_anything_is_said() {
     assert!(matches!(scripted.asr().transcribe(&[], None, &cancel), Err(EngineError::Cancelled)));
     let (pieces, result) = generate(&mut *scripted.llm(), &ask("x"), &cancel);
     assert!(pieces.is_empty() && matches!(result, Err(EngineError::Cancelled)));
+}
+
+#[test]
+fn tools_are_called_where_the_script_says_so_and_their_answers_can_be_said() {
+    let scripted = scripted(|c| {
+        let calls = r#"Let me see. {call add {"a": {"b": "}"}}} {call now {}} Well."#;
+        c.replies = vec![calls.into(), "It is {tool}.".into(), "{call now} and {call x {".into()];
+    });
+    let mut llm = scripted.llm();
+    let mut request = ask("how late is it");
+    let mut said = |request: &LlmRequest| generate(&mut *llm, request, &CancelToken::new()).0;
+    let first = ["Let ", "me ", "see. ", r#"[call_1_1 add {"a": {"b": "}"}}]"#, "[call_1_2 now {}]", "Well."];
+    assert_eq!(said(&request), first);
+    request.messages.push(ChatMessage::new(Role::Tool, "noon"));
+    assert_eq!(said(&request), ["It ", "is ", "noon."]);
+    assert_eq!(said(&request).concat(), "{call now} and {call x {", "what is no call is text");
 }

@@ -211,6 +211,7 @@ async fn serve(server: Arc<Server>, admitted: Admitted, opened: Opened, socket: 
         hello,
         config: Arc::clone(config),
         engines: Arc::clone(&server.engines),
+        tools: Arc::clone(&server.tools),
         journal: Journal::new(writer),
         settings,
         greeting,
@@ -394,6 +395,7 @@ fn close_code(reason: CloseReason) -> (u16, &'static str) {
         CloseReason::Restart => (close::RESTART, "restart"),
         CloseReason::Replaced => (close::DONE, "replaced"),
         CloseReason::Fault => (close::FAULT, "fault"),
+        CloseReason::HungUp => (close::DONE, "hung up"),
     }
 }
 

@@ -51,6 +51,8 @@ enum ServerMessage<'a> {
         segment_id: SegmentId,
         #[serde(rename = "final")]
         last: bool,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        filler: bool,
     },
     Audio {
         turn_id: TurnId,
@@ -98,6 +100,11 @@ enum ServerMessage<'a> {
         turn_id: TurnId,
         name: &'a str,
         arguments: &'a str,
+    },
+    ToolResult {
+        turn_id: TurnId,
+        name: &'a str,
+        summary: &'a str,
     },
     Error {
         code: &'a str,
@@ -165,7 +172,7 @@ pub fn encode(message: &ToClient) -> Option<Wire> {
         ),
         ToClient::Configured(settings) => (json(&configured(settings)), None),
         ToClient::Close(reason) => {
-            let (code, message) = farewell(*reason);
+            let (code, message) = farewell(*reason)?;
             (json(&ServerMessage::Error { code, message, turn_id: None, fatal: true }), None)
         }
     };
@@ -182,9 +189,13 @@ fn event_message(event: &Event) -> Option<ServerMessage<'_>> {
             audio_ms: *audio_ms,
             language: language.as_deref(),
         },
-        Event::ResponseText { turn, segment, text, last } => {
-            ServerMessage::ResponseText { text, turn_id: *turn, segment_id: *segment, last: *last }
-        }
+        Event::ResponseText { turn, segment, text, last, filler } => ServerMessage::ResponseText {
+            text,
+            turn_id: *turn,
+            segment_id: *segment,
+            last: *last,
+            filler: *filler,
+        },
         Event::Pause { turn } => ServerMessage::Pause { turn_id: *turn },
         Event::Resume { turn, from_chunk } => {
             ServerMessage::Resume { turn_id: *turn, from_chunk_id: *from_chunk }
@@ -194,6 +205,9 @@ fn event_message(event: &Event) -> Option<ServerMessage<'_>> {
         }
         Event::ToolCall { turn, name, arguments } => {
             ServerMessage::ToolCall { turn_id: *turn, name, arguments }
+        }
+        Event::ToolResult { turn, name, summary } => {
+            ServerMessage::ToolResult { turn_id: *turn, name, summary }
         }
         Event::Metrics { turn, metrics } => ServerMessage::Metrics { turn_id: *turn, metrics: *metrics },
         Event::TurnEnd { turn, outcome } => ServerMessage::TurnEnd { turn_id: *turn, outcome: *outcome },
@@ -225,15 +239,16 @@ fn configured(settings: &Settings) -> ServerMessage<'_> {
     }
 }
 
-/// The last `error` of a session that the server ends: code and message.
-fn farewell(reason: CloseReason) -> (&'static str, &'static str) {
-    match reason {
+/// The last `error` of a session that the server ends: code and message. None where nothing is wrong.
+fn farewell(reason: CloseReason) -> Option<(&'static str, &'static str)> {
+    Some(match reason {
         CloseReason::Idle => ("idle_timeout", "nothing was said for too long; connect again to go on"),
         CloseReason::TooLong => ("session_max", "the session reached its maximum length; connect again"),
         CloseReason::Restart => ("restart", "the server restarts; connect again in a moment"),
         CloseReason::Replaced => ("replaced", "the session goes on in another connection"),
         CloseReason::Fault => ("server_fault", "the session cannot go on; connect again"),
-    }
+        CloseReason::HungUp => return None,
+    })
 }
 
 /// An `error` message.

@@ -7,7 +7,10 @@ use super::witness::Witness;
 use crate::config::Config;
 use crate::turn::Turn;
 use crate::turn::config::TurnConfig;
-use crate::turn::io::{AsrJob, Fault, Heard, Input, Output, ReplyId, SegmentId, Time, TurnId, WordTime};
+use crate::turn::io::{
+    AsrJob, CallId, Fault, Heard, Input, Output, ReplyId, SegmentId, Time, ToolCall, ToolResult, TurnId,
+    WordTime,
+};
 
 /// The LLM's replies, token by token: several segments, one of them long.
 const TOKENS: [&str; 8] = [
@@ -27,6 +30,7 @@ const SAMPLES_PER_CHAR: u64 = 24 * 50;
 pub(super) enum Pending {
     Transcript(AsrJob),
     Text(ReplyId),
+    Tool(ReplyId, CallId),
     Speech(ReplyId, SegmentId),
     Clip(ReplyId),
     Durability(TurnId),
@@ -37,9 +41,11 @@ pub(super) enum Pending {
 pub(super) enum Answer {
     /// The next part of it, or all of it: words, a token, a piece of speech, a clip.
     Good,
-    /// It ends here; where that is nothing yet, with nothing.
+    /// It ends here; where that is nothing yet, with nothing. A tool: the session is to end.
     End,
     Fail,
+    /// The LLM calls a tool; the same as [`Answer::Good`] for everybody else.
+    Call,
 }
 
 /// A machine, its witness, and what is pending.
@@ -77,6 +83,10 @@ pub(super) fn short_config() -> TurnConfig {
         asr_timeout_ms: 1_200,
         llm_first_token_timeout_ms: 300,
         llm_token_timeout_ms: 200,
+        tool_timeout_ms: 400,
+        filler: vec!["Wait a bit.".to_owned(), "Hold on.".to_owned()],
+        filler_after_ms: 250,
+        max_rounds: 3,
         tts_timeout_ms: 900,
         render_timeout_ms: 60,
         apology: "Sorry.".to_owned(),
@@ -142,12 +152,21 @@ impl Driver {
         let times_words = self.times_words;
         let fault = Fault { code: "engine_failed".to_owned(), message: "in a test".to_owned() };
         let failed = answer == Answer::Fail;
-        let good = answer == Answer::Good;
+        let good = matches!(answer, Answer::Good | Answer::Call);
         let input = match pending.clone() {
             Pending::Transcript(job) => {
                 let words = if good { "what is it" } else { " " };
                 let heard = Heard { text: words.to_owned(), language: None };
                 Input::Transcribed { job, result: if failed { Err(fault) } else { Ok(heard) } }
+            }
+            Pending::Text(reply) if answer == Answer::Call => {
+                let (id, name) = (format!("call_{}", work.given), "look".to_owned());
+                Input::ToolCall { reply, call: ToolCall { id, name, arguments: "{}".to_owned() } }
+            }
+            Pending::Tool(reply, call) => {
+                let (content, ends_session) = (format!("{answer:?}"), answer == Answer::End);
+                let result = ToolResult { summary: content.clone(), content, failed, ends_session };
+                Input::ToolDone { reply, call, result }
             }
             Pending::Text(reply) if good && work.given < TOKENS.len() => {
                 Input::Token { reply, text: TOKENS[work.given].to_owned() }
@@ -170,7 +189,7 @@ impl Driver {
                 Input::Committed { turn, result: if failed { Err(fault) } else { Ok(()) } }
             }
         };
-        if matches!(input, Input::Token { .. } | Input::Speech { .. }) {
+        if matches!(input, Input::Token { .. } | Input::ToolCall { .. } | Input::Speech { .. }) {
             self.pending.entry(pending.clone()).and_modify(|work| work.given += 1);
         } else {
             self.pending.remove(pending);
@@ -196,6 +215,7 @@ impl Driver {
         let (pending, text) = match output {
             Output::Transcribe { job, .. } => (Pending::Transcript(*job), ""),
             Output::Generate { reply, .. } => (Pending::Text(*reply), ""),
+            Output::RunTool { reply, call, .. } => (Pending::Tool(*reply, *call), ""),
             Output::Synthesize { reply, segment, text } => (Pending::Speech(*reply, *segment), text.as_str()),
             Output::Render { reply, .. } => (Pending::Clip(*reply), ""),
             Output::Commit(commit) => (Pending::Durability(commit.turn), ""),

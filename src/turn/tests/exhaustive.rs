@@ -45,7 +45,10 @@ fn moves(driver: &Driver) -> Vec<Move> {
         // When a turn becomes durable, or that it fails to, decides nothing.
         let answers: &[Answer] = match pending {
             Pending::Durability(_) => &[Answer::Good],
-            Pending::Text(_) | Pending::Speech(..) => &[Answer::Good, Answer::End, Answer::Fail],
+            Pending::Text(_) => &[Answer::Good, Answer::Call, Answer::End, Answer::Fail],
+            Pending::Speech(..) => &[Answer::Good, Answer::End, Answer::Fail],
+            // That it fails is the LLM's business.
+            Pending::Tool(..) => &[Answer::Good, Answer::End],
             Pending::Transcript(_) => &[Answer::Good, Answer::End],
             Pending::Clip(_) => &[Answer::Good, Answer::Fail],
         };
@@ -148,6 +151,34 @@ fn while_the_words_of_a_sound_are_wanted() {
     driver.frames(2, 0.9);
     driver.frames(1, 0.1);
     assert!(driver.witness.holds());
+    explore_all(&driver, DEPTH);
+}
+
+#[test]
+fn while_the_user_waits_for_a_tool() {
+    let mut driver = situation(config(), |output| matches!(output, Output::Generate { .. }));
+    let Some(text) = driver.pending.keys().find(|pending| matches!(pending, Pending::Text(_))).cloned()
+    else {
+        panic!("nobody writes: {:?}", driver.pending);
+    };
+    driver.answer_pending(&text, Answer::Call);
+    driver.answer_pending(&text, Answer::End);
+    assert!(driver.pending.keys().any(|pending| matches!(pending, Pending::Tool(..))));
+    explore_all(&driver, DEPTH);
+}
+
+#[test]
+fn while_the_wait_for_a_tool_is_bridged() {
+    let config = TurnConfig { filler_after_ms: 0, ..config() };
+    let mut driver = situation(config, |output| matches!(output, Output::Generate { .. }));
+    let text = driver.pending.keys().find(|pending| matches!(pending, Pending::Text(_))).cloned().unwrap();
+    driver.answer_pending(&text, Answer::Call);
+    driver.answer_pending(&text, Answer::End);
+    while !driver.turn.reply.as_ref().is_some_and(|reply| reply.is_audible()) {
+        let speech = |pending: &&Pending| matches!(pending, Pending::Speech(..));
+        let speech = driver.pending.keys().find(speech).cloned().expect("the filler is made");
+        driver.answer_pending(&speech, Answer::Good);
+    }
     explore_all(&driver, DEPTH);
 }
 

@@ -2,8 +2,8 @@
 //!
 //! - [`timeline`]: engines, user and client on virtual time; what the client saw, as text.
 //! - [`driver`]: the same, but answering when and as a test chooses.
-//! - [`witness`]: checks the promises on every single step, whoever drives.
-//! - `endpointing`, `typed_and_manual`, `barge_in`, `heard`, `replies`, `failures`, `clips`:
+//! - [`witness`], [`tool_witness`]: check the promises on every single step, whoever drives.
+//! - `endpointing`, `typed_and_manual`, `barge_in`, `heard`, `replies`, `tools`, `failures`, `clips`:
 //!   timelines, topic by topic.
 //! - `properties`: random interleavings; `exhaustive`: all of the small ones.
 //! - `purity`: what the machine's files may not name.
@@ -19,5 +19,7 @@ mod properties;
 mod purity;
 mod replies;
 mod timeline;
+mod tool_witness;
+mod tools;
 mod typed_and_manual;
 mod witness;

@@ -4,11 +4,12 @@
 
 use proptest::prelude::*;
 
-use super::driver::{Answer, Driver, short_config};
+use super::driver::{Answer, Driver, Pending, short_config};
 use crate::turn::Turn;
 use crate::turn::config::{TurnConfig, TurnDetection};
 use crate::turn::io::{
-    AsrJob, ChunkId, Event, Fault, Heard, Input, Outcome, Output, ReplyId, SegmentId, State, TurnId, WordTime,
+    AsrJob, CallId, ChunkId, Event, Fault, Heard, Input, Outcome, Output, ReplyId, SegmentId, State,
+    ToolCall, ToolResult, TurnId, WordTime,
 };
 
 #[derive(Debug, Clone)]
@@ -30,6 +31,10 @@ enum Step {
     Work {
         rounds: usize,
     },
+    /// The LLM calls a tool and ends; it takes so long, and what is to be said meanwhile is.
+    Tool {
+        micros: u64,
+    },
     /// A sound too short to interrupt.
     Cough,
     Client(Input),
@@ -43,7 +48,12 @@ enum Step {
 }
 
 fn answer() -> impl Strategy<Value = Answer> {
-    prop_oneof![12 => Just(Answer::Good), 2 => Just(Answer::End), 1 => Just(Answer::Fail)]
+    prop_oneof![
+        12 => Just(Answer::Good),
+        2 => Just(Answer::End),
+        1 => Just(Answer::Fail),
+        2 => Just(Answer::Call),
+    ]
 }
 
 fn client() -> impl Strategy<Value = Input> {
@@ -77,10 +87,19 @@ fn garbage() -> impl Strategy<Value = Input> {
         }),
         id.clone().prop_map(|id| Input::Rendered { reply: ReplyId(id + 500), result: Ok(3) }),
         id.clone().prop_map(|id| Input::Committed { turn: TurnId(id + 500), result: Ok(()) }),
-        id.prop_map(|id| Input::ToolCall {
+        id.clone().prop_map(|id| Input::ToolCall {
             reply: ReplyId(id),
-            name: "look".to_owned(),
-            arguments: "{}".to_owned()
+            call: ToolCall { id: String::new(), name: "look".to_owned(), arguments: "{".to_owned() },
+        }),
+        (id.clone(), id).prop_map(|(reply, call)| Input::ToolDone {
+            reply: ReplyId(reply),
+            call: CallId(call + 500),
+            result: ToolResult {
+                content: "zombie".to_owned(),
+                summary: "zombie".to_owned(),
+                failed: false,
+                ends_session: true,
+            },
         }),
         Just(Input::Tick),
         Just(Input::Frame { probability: f32::INFINITY }),
@@ -98,6 +117,7 @@ fn step() -> impl Strategy<Value = Step> {
         14 => (0_usize..6, answer(), 1_usize..6)
             .prop_map(|(index, answer, times)| Step::Answer { index, answer, times }),
         5 => (1_usize..80).prop_map(|rounds| Step::Work { rounds }),
+        3 => (0_u64..600_000).prop_map(|micros| Step::Tool { micros }),
         3 => Just(Step::Cough),
         3 => client().prop_map(Step::Client),
         2 => Just(Step::PlayedAll),
@@ -168,6 +188,18 @@ fn run(config: TurnConfig, greeting: bool, times_words: bool, steps: &[Step]) ->
                 for _ in 0..rounds {
                     driver.answer(0, Answer::Good);
                     driver.wait(4_000, 0);
+                }
+            }
+            Step::Tool { micros } => {
+                let text = |pending: &&Pending| matches!(pending, Pending::Text(_));
+                if let Some(text) = driver.pending.keys().rfind(text).cloned() {
+                    driver.answer_pending(&text, Answer::Call);
+                    driver.answer_pending(&text, Answer::End);
+                }
+                driver.wait(micros, 0);
+                let speech = |pending: &&Pending| matches!(pending, Pending::Speech(..));
+                if let Some(speech) = driver.pending.keys().rfind(speech).cloned() {
+                    (0..4).for_each(|_| driver.answer_pending(&speech, Answer::Good));
                 }
             }
             Step::Cough => {
@@ -267,7 +299,7 @@ fn the_random_conversations_are_eventful() {
     use proptest::strategy::ValueTree;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let mut counts = std::collections::BTreeMap::<String, usize>::new();
-    for _ in 0..600 {
+    for _ in 0..1_000 {
         let tree = (config(), any::<bool>(), any::<bool>(), steps()).new_tree(&mut runner).unwrap();
         let (config, greeting, times_words, steps) = tree.current();
         let mut driver = run(config, greeting, times_words, &steps);
@@ -283,9 +315,24 @@ fn the_random_conversations_are_eventful() {
                 Event::Pause { .. } => "pause".to_owned(),
                 Event::Resume { .. } => "resume".to_owned(),
                 Event::Error { fault, .. } => fault.code.clone(),
+                Event::ResponseText { filler: true, .. } => "filler".to_owned(),
+                Event::ToolCall { .. } => "tool call".to_owned(),
+                Event::ToolResult { summary, .. } => format!("tool result {summary}"),
                 _ => continue,
             };
             *counts.entry(name).or_default() += 1;
+        }
+        for (_, _, outputs) in &driver.log {
+            for output in outputs {
+                let name = match output {
+                    Output::Generate { so_far: Some(_), without_tools, .. } => {
+                        format!("another request, the last one: {without_tools}")
+                    }
+                    Output::EndSession => "end of the session".to_owned(),
+                    _ => continue,
+                };
+                *counts.entry(name).or_default() += 1;
+            }
         }
     }
     let outcomes =
@@ -309,6 +356,15 @@ fn the_random_conversations_are_eventful() {
         "not_manual",
         "nothing_to_commit",
         "nothing_to_interrupt",
+        "filler",
+        "tool call",
+        "tool result Good",
+        "tool result End",
+        "tool result Fail",
+        "tool result error: no answer in time",
+        "another request, the last one: false",
+        "another request, the last one: true",
+        "end of the session",
     ];
     wanted.extend(others.map(str::to_owned));
     for name in wanted {

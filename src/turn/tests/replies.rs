@@ -1,4 +1,4 @@
-//! Replies: segments, texts, pacing, limits, tools, greetings, and the end of a session.
+//! Replies: segments, texts, pacing, limits, greetings, and the end of a session.
 
 use expect_test::expect;
 
@@ -246,37 +246,6 @@ fn a_reply_that_grows_too_long_is_ended() {
         2674 ms   → commit #1: Completed, said "hello", heard "Ten chars. More chars."
         2679 ms   end #1 Completed
         2679 ms   status listening
-    "#]],
-    );
-}
-
-#[test]
-fn tool_calls_are_told_and_keep_the_llm_alive() {
-    let mut script = Script {
-        llm: vec![vec![(100, Llm::Calls("look_up")), (1_800, Llm::Says("Found it.")), (0, Llm::Ends)]],
-        ..Script::default()
-    };
-    script.config.llm_first_token_timeout_ms = 200;
-    script.config.llm_token_timeout_ms = 1_000;
-    check_answer(
-        &script,
-        "",
-        1_185,
-        expect![[r#"
-        1234 ms   transcript #1 "hello" (1184 ms)
-        1234 ms   → generate for "hello"
-        1234 ms   status thinking #1
-        1334 ms   tool call #1 look_up
-        3134 ms   → speak s0 "Found it."
-        3164 ms   status speaking #1
-        3164 ms   text #1 s0 "Found it."
-        3164 ms   audio #1 s0 chunks 0–1 (0–80 ms)
-        3164 ms   whole text #1 s0 "Found it."
-        3174 ms   audio #1 s0 chunks 2–13 (80–540 ms) until 3304 ms
-        3704 ms   → forget reply
-        3704 ms   → commit #1: Completed, said "hello", heard "Found it."
-        3709 ms   end #1 Completed
-        3709 ms   status listening
     "#]],
     );
 }

@@ -14,7 +14,8 @@ use crate::config::Config;
 use crate::turn::Turn;
 use crate::turn::config::{TurnConfig, TurnDetection};
 use crate::turn::io::{
-    AsrJob, ChunkId, Event, Fault, Heard, Input, Output, ReplyId, SegmentId, Time, TurnId, WordTime,
+    AsrJob, ChunkId, Event, Fault, Heard, Input, Output, ReplyId, SegmentId, Time, ToolCall, ToolResult,
+    ToolUse, TurnId, WordTime,
 };
 
 /// An engine that does not answer.
@@ -30,6 +31,7 @@ const SAMPLES_PER_MS: u64 = 24;
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Llm {
     Says(&'static str),
+    /// Calls the tool of this name.
     Calls(&'static str),
     Fails(&'static str),
     Ends,
@@ -44,6 +46,8 @@ pub(super) struct Script {
     pub asr: Vec<(u64, Result<&'static str, &'static str>)>,
     /// Delay after the step before, and step, of each reply; the last one again and again.
     pub llm: Vec<Vec<(u64, Llm)>>,
+    /// Delay and result of each run of a tool; the last one again and again. `end_session` also ends it.
+    pub tools: Vec<(u64, Result<&'static str, &'static str>)>,
     pub tts_delay: u64,
     /// Length of a character's audio; 0: no sound.
     pub tts_ms_per_char: u64,
@@ -71,6 +75,7 @@ impl Default for Script {
             greeting: None,
             asr: vec![(50, Ok("hello"))],
             llm: vec![says("Hello you. How are you?")],
+            tools: vec![(200, Ok("a result"))],
             tts_delay: 30,
             tts_ms_per_char: 60,
             tts_times_words: true,
@@ -215,10 +220,25 @@ impl World {
                 self.after(delay, Input::Transcribed { job, result: words.map(heard).map_err(fault) });
             }
             Output::CancelTranscribe { job } => self.line(&format!("→ forget transcribe {}", job.0)),
-            Output::Generate { reply, user_text } => {
-                self.line(&format!("→ generate for {user_text:?}"));
+            Output::Generate { reply, user_text, so_far, without_tools } => {
+                let mut line = format!("→ generate for {user_text:?}");
+                if let Some(so_far) = so_far {
+                    let _ = write!(line, " behind {:?}{}", so_far.text, uses(&so_far.tools));
+                }
+                line += if without_tools { " without tools" } else { "" };
+                self.line(&line);
                 self.generate(reply);
             }
+            Output::RunTool { reply, call, name, .. } => {
+                self.line(&format!("→ run {name}"));
+                let run = self.call("tool");
+                let (delay, result) = self.script.tools[run.min(self.script.tools.len() - 1)];
+                let (content, failed) = result.map_or_else(|error| (error, true), |content| (content, false));
+                let (content, ends_session) = (content.to_owned(), name == "end_session");
+                let result = ToolResult { summary: content.clone(), content, failed, ends_session };
+                self.after(delay, Input::ToolDone { reply, call, result });
+            }
+            Output::EndSession => self.line("→ end session"),
             Output::StopGenerating { .. } => self.line("→ stop generating"),
             Output::Synthesize { reply, segment, text } => {
                 self.line(&format!("→ speak s{} {text:?}", segment.0));
@@ -236,6 +256,7 @@ impl World {
                 if let Some(user) = &commit.user {
                     let _ = write!(line, ", {} {user:?}", if commit.typed { "typed" } else { "said" });
                 }
+                line += &uses(&commit.tools);
                 let _ = write!(line, ", heard {:?}", commit.assistant);
                 if let Some(whole) = &commit.whole_reply {
                     let _ = write!(line, " of {whole:?}");
@@ -261,7 +282,9 @@ impl World {
             let input = match step {
                 Llm::Says(text) => Input::Token { reply, text: text.to_owned() },
                 Llm::Calls(name) => {
-                    Input::ToolCall { reply, name: name.to_owned(), arguments: "{}".to_owned() }
+                    // As some servers do: no id that would be unique.
+                    let (id, name, arguments) = ("call_0".to_owned(), name.to_owned(), "{}".to_owned());
+                    Input::ToolCall { reply, call: ToolCall { id, name, arguments } }
                 }
                 Llm::Fails(code) => Input::Generated { reply, result: Err(fault(code)) },
                 Llm::Ends => Input::Generated { reply, result: Ok(()) },
@@ -311,9 +334,10 @@ impl World {
             Event::Transcript { turn, text, audio_ms, .. } => {
                 format!("transcript {} {text:?} ({audio_ms} ms)", number(Some(turn)))
             }
-            Event::ResponseText { turn, segment, text, last } => {
-                let last = if last { "whole text" } else { "text" };
-                format!("{last} {} s{} {text:?}", number(Some(turn)), segment.0)
+            Event::ResponseText { turn, segment, text, last, filler } => {
+                let what = if filler { "filler" } else { "text" };
+                let what = if last { "whole text" } else { what };
+                format!("{what} {} s{} {text:?}", number(Some(turn)), segment.0)
             }
             Event::Audio { turn, segment, chunk, range, .. } => {
                 if let Some(delay) = self.script.reports {
@@ -337,6 +361,9 @@ impl World {
                 format!("interrupt {} by {reason:?}, heard {heard_text:?}", number(Some(turn)))
             }
             Event::ToolCall { turn, name, .. } => format!("tool call {} {name}", number(Some(turn))),
+            Event::ToolResult { turn, name, summary } => {
+                format!("tool result {} {name}: {summary}", number(Some(turn)))
+            }
             Event::Metrics { .. } if !self.script.shows_metrics => return,
             Event::Metrics { turn, metrics: m } => {
                 let stages =
@@ -376,6 +403,16 @@ impl World {
         let now = format!("{} ms", self.now_ms);
         self.lines.push(format!("{now:<8}  {text}"));
     }
+}
+
+/// `, call_0 look_up@12 = a result`: id, name, place in the reply's text, what came of it.
+fn uses(tools: &[ToolUse]) -> String {
+    let mut text = String::new();
+    for ToolUse { request, call, after_chars, result } in tools {
+        let result = result.as_ref().map_or("nothing", |result| &result.summary);
+        let _ = write!(text, ", {request}. {} {}@{after_chars} = {result}", call.id, call.name);
+    }
+    text
 }
 
 fn number(turn: Option<TurnId>) -> String {

@@ -10,6 +10,8 @@ use crate::turn::io::{
     AsrJob, Commit, Event, Input, Outcome, Output, ReplyId, SegmentId, State, Time, TurnId, WordTime,
 };
 
+use super::tool_witness::ToolWitness;
+
 const OUTPUT_SAMPLES_PER_MS: u64 = 24;
 const FRAME_SAMPLES: u64 = 512;
 
@@ -19,6 +21,7 @@ pub(super) struct Witness {
     frames: u64,
     turns: BTreeMap<TurnId, SeenTurn>,
     speech: Speech,
+    tools: ToolWitness,
     client: Client,
     next_chunk: u64,
     jobs: BTreeMap<AsrJob, bool>,
@@ -48,12 +51,17 @@ struct Speech {
     written: String,
     /// The LLM may still write.
     writing: bool,
+    /// It has been asked again, and has not written yet.
+    goes_on: bool,
     segments: Vec<SpokenSegment>,
     open: Option<SegmentId>,
 }
 
 #[derive(Debug, Clone)]
 struct SpokenSegment {
+    id: SegmentId,
+    /// It bridges a wait and says nothing of the reply.
+    filler: bool,
     start: u64,
     samples: u64,
     words: usize,
@@ -108,6 +116,7 @@ impl Witness {
     pub fn step(&mut self, turn: &mut Turn, input: Input, now: Time) -> Vec<Output> {
         self.now = self.now.max(now);
         self.client.until(self.now);
+        self.tools.see_input(&input, turn.config().max_rounds);
         let lead = u64::from(turn.config().lead_ms) * OUTPUT_SAMPLES_PER_MS;
         self.see_input(&input);
         turn.handle(input, now);
@@ -152,7 +161,12 @@ impl Witness {
                 }
             }
             Input::Token { reply, text } if *reply == self.speech.reply && self.speech.writing => {
-                self.speech.written += text;
+                let written = &mut self.speech.written;
+                if std::mem::take(&mut self.speech.goes_on) && !written.is_empty() && !written.ends_with('\n')
+                {
+                    *written += "\n";
+                }
+                *written += text;
             }
             Input::Generated { reply, .. } if *reply == self.speech.reply => self.speech.writing = false,
             Input::Speech { reply, segment, samples, words } if self.speech.is_open(*reply, *segment) => {
@@ -169,6 +183,7 @@ impl Witness {
     }
 
     fn see_output(&mut self, output: &Output, behind: &[Output], lead: u64) {
+        self.tools.see_output(output, &self.live_replies);
         match output {
             Output::Transcribe { job, range } => {
                 assert!(self.jobs.insert(*job, true).is_none(), "{job:?} was used before");
@@ -178,11 +193,19 @@ impl Witness {
             Output::CancelTranscribe { job } => {
                 assert_eq!(self.jobs.insert(*job, false), Some(true), "{job:?} is not at work");
             }
-            Output::Generate { reply, user_text } => {
+            Output::Generate { reply, user_text, so_far, .. } => {
                 assert!(!user_text.trim().is_empty(), "nothing to answer");
-                self.begin(*reply);
+                match so_far {
+                    None => self.begin(*reply),
+                    Some(so_far) => {
+                        assert_eq!(*reply, self.speech.reply, "another reply cannot go on");
+                        assert_eq!(so_far.text, self.speech.written.trim());
+                        self.speech.goes_on = true;
+                    }
+                }
                 self.speech.writing = true;
             }
+            Output::RunTool { .. } | Output::EndSession => {} // see the tools' witness
             Output::Synthesize { reply, segment, text } => {
                 if self.speech.reply != *reply {
                     self.begin(*reply); // a fixed reply
@@ -225,6 +248,8 @@ impl Witness {
                     | Event::Resume { .. }
                     | Event::SpeakingClip { .. }
                     | Event::Pause { .. }
+                    | Event::ToolCall { .. }
+                    | Event::ToolResult { .. }
             );
             assert!(!of_reply || seen.interrupted_with.is_none(), "{event:?} after interrupt");
         }
@@ -233,7 +258,10 @@ impl Witness {
                 assert_ne!(self.status, Some((*state, *turn)), "the state did not change");
                 self.status = Some((*state, *turn));
             }
-            Event::ResponseText { turn, segment, text, last: false } => {
+            Event::ResponseText { turn, segment, text, last: false, filler } => {
+                if *filler {
+                    self.speech.note_filler(*segment);
+                }
                 assert_ne!(self.announced, Some((*turn, *segment)), "told before");
                 assert!(!text.is_empty());
                 self.announced = Some((*turn, *segment));
@@ -329,7 +357,7 @@ impl Witness {
         if commit.outcome == Outcome::Completed {
             assert_eq!(commit.whole_reply, None);
             assert!(
-                !seen.pcm || seen.whole_text.as_deref() == Some(commit.assistant.as_str()),
+                !seen.pcm || seen.whole_text.as_deref().unwrap_or_default() == commit.assistant,
                 "the whole reply is told once: {seen:?}"
             );
         } else if !audible {
@@ -354,8 +382,23 @@ impl Speech {
     fn open(&mut self, segment: SegmentId, text: &str) {
         let start = self.samples();
         let words = text.split_whitespace().count();
-        self.segments.push(SpokenSegment { start, samples: 0, words, closed: false, word_ends: Vec::new() });
+        let empty = SpokenSegment {
+            id: segment,
+            filler: false,
+            start,
+            samples: 0,
+            words,
+            closed: false,
+            word_ends: Vec::new(),
+        };
+        self.segments.push(empty);
         self.open = Some(segment);
+    }
+
+    fn note_filler(&mut self, segment: SegmentId) {
+        let fillers = self.segments.iter().filter(|other| other.filler).count();
+        assert_eq!(fillers, 0, "one filler is enough");
+        self.segments.iter_mut().filter(|other| other.id == segment).for_each(|other| other.filler = true);
     }
 
     fn is_open(&self, reply: ReplyId, segment: SegmentId) -> bool {
@@ -387,7 +430,8 @@ impl Speech {
     /// engine has not timed every word of what was heard.
     fn words_within(&self, through: u64) -> Option<usize> {
         let soundless = |segment: &SpokenSegment| segment.closed && segment.samples == 0;
-        let begun = || self.segments.iter().filter(|segment| segment.start < through || soundless(segment));
+        let own = || self.segments.iter().filter(|segment| !segment.filler);
+        let begun = || own().filter(|segment| segment.start < through || soundless(segment));
         let timed = begun().all(|segment| segment.words == segment.word_ends.len());
         let heard = begun().flat_map(|segment| &segment.word_ends).filter(|end| **end <= through).count();
         timed.then_some(heard)
@@ -407,6 +451,7 @@ pub(super) fn turn_of(event: &Event) -> Option<TurnId> {
         | Event::Resume { turn, .. }
         | Event::Interrupt { turn, .. }
         | Event::ToolCall { turn, .. }
+        | Event::ToolResult { turn, .. }
         | Event::Metrics { turn, .. }
         | Event::TurnEnd { turn, .. } => Some(*turn),
     }

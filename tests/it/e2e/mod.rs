@@ -8,4 +8,5 @@ mod operations;
 pub mod person;
 mod persona;
 mod recording;
+mod tools;
 mod video;

@@ -53,7 +53,8 @@ impl Rig {
     fn new(budget_bytes: u64) -> Rig {
         let (checkpoint, text) = Source::BuiltIn.open().unwrap();
         let decoder =
-            Decoder::from_checkpoint(&checkpoint, &candle_core::Device::Cpu, &LoadOptions::default()).unwrap();
+            Decoder::from_checkpoint(&checkpoint, &candle_core::Device::Cpu, &LoadOptions::default())
+                .unwrap();
         let decoder = Arc::new(decoder);
         let caches = CachePool::new(budget_bytes, decoder.cache_bytes_per_token());
         Rig { batch: Batch::new(decoder, Arc::clone(&caches)), caches, text }
@@ -77,7 +78,8 @@ impl Rig {
     }
 
     fn ask(&mut self, lease: &Lease, prompt: Vec<u32>, max_new_tokens: usize) -> Reply {
-        let as_read = super::super::text::Prompt { tokens: vec![], begins_in_thought: false, has_tools: false };
+        let as_read =
+            super::super::text::Prompt { tokens: vec![], begins_in_thought: false, has_tools: false };
         let reader = self.text.reader(&as_read, &[], 0);
         let sampler = Sampler::new(Sampling::default(), 0).unwrap();
         let writer = Writer::new(self.text.tokenizer().vocab_size(), sampler, None, reader);
@@ -291,10 +293,7 @@ fn instructions_are_read_once_for_all() {
     let mut cache = rig.batch.decoder.new_cache();
     let tokens = prompts[0][..common].to_vec();
     let wants_logits = false;
-    rig.batch
-        .decoder
-        .forward(&mut [Sequence { tokens: &tokens, cache: &mut cache, wants_logits }])
-        .unwrap();
+    rig.batch.decoder.forward(&mut [Sequence { tokens: &tokens, cache: &mut cache, wants_logits }]).unwrap();
     rig.caches.pin(Held { tokens, cache });
     let lease = rig.caches.lease();
     let after = rig.reply(&lease, &prompts[1], 12);
