@@ -108,16 +108,19 @@ def byte_level():
     (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [tokenizer.convert_tokens_to_ids(t) for t in ("<|im_end|>", "<|endoftext|>")]}) + "\n")
     write("bytes.json", transformers_ids(tokenizer))
 
-    def cut(*steps):
-        other = Tokenizer(models.BPE(vocab=vocab, merges=merges, ignore_merges=len(steps) == 2 and isinstance(steps[0], pre_tokenizers.Split)))
+    def cut(model, *steps):
+        other = Tokenizer(model)
         other.pre_tokenizer = pre_tokenizers.Sequence(list(steps))
         return all_ids(lambda text: other.encode(text, add_special_tokens=False).ids)
+
+    # Llama 3 takes a word that is a token as it is; that shows where no merges lead to it.
+    llama3 = models.BPE(vocab=vocab, merges=merges[:-60], ignore_merges=True)
 
     gpt2 = GPT2Tokenizer(vocab=vocab, merges=merges, unk_token=None, bos_token=None, eos_token=None)
     write("cuts.json", {
         "gpt-2": all_ids(gpt2._encode_without_added_tokens),
-        "llama-bpe": cut(pre_tokenizers.Split(Regex(LLAMA3_REGEX), behavior="isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)),
-        "smollm": cut(pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)),
+        "llama-bpe": cut(llama3, pre_tokenizers.Split(Regex(LLAMA3_REGEX), behavior="isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)),
+        "smollm": cut(models.BPE(vocab=vocab, merges=merges), pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)),
     })
     return tokenizer
 

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::template::ChatTemplate;
 use super::tokenizer::Tokenizer;
+use crate::engines::local::checkpoint::EmbeddedVocabulary;
 
 /// A file of the goldens.
 pub fn file(name: &str) -> PathBuf {
@@ -61,6 +62,29 @@ pub fn hash(text: &str) -> String {
 /// The byte-level tokenizer of the goldens: 600 tokens, cut and normalised like Qwen3's.
 pub fn byte_level() -> Tokenizer {
     Tokenizer::from_folder(&file("bytes")).unwrap()
+}
+
+/// The byte-level golden as a GGUF file would carry it.
+pub fn embedded_bytes(pre: &str) -> EmbeddedVocabulary {
+    let vocabulary: std::collections::HashMap<String, u32> =
+        serde_json::from_value(read("bytes/vocab.json")).unwrap();
+    let config = read("bytes/tokenizer_config.json");
+    let mut tokens: Vec<(u32, String, i32)> =
+        vocabulary.into_iter().map(|(token, id)| (id, token, 1)).collect();
+    for (id, entry) in config["added_tokens_decoder"].as_object().unwrap() {
+        let kind = if entry["special"] == Value::Bool(true) { 3 } else { 4 };
+        tokens.push((id.parse().unwrap(), entry["content"].as_str().unwrap().to_owned(), kind));
+    }
+    tokens.sort();
+    let merges = std::fs::read_to_string(file("bytes/merges.txt")).unwrap();
+    EmbeddedVocabulary {
+        model: "gpt2".to_owned(),
+        pre: Some(pre.to_owned()),
+        token_types: tokens.iter().map(|token| token.2).collect(),
+        tokens: tokens.into_iter().map(|token| token.1).collect(),
+        merges: merges.lines().skip(1).map(str::to_owned).collect(),
+        ..EmbeddedVocabulary::default()
+    }
 }
 
 /// Qwen3's chat template.

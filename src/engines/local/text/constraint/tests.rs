@@ -193,6 +193,27 @@ fn a_call_is_one_of_a_tool_that_exists() {
 }
 
 #[test]
+fn a_token_may_open_a_call_and_begin_it() {
+    let mut embedded = golden::embedded_bytes("qwen2");
+    embedded.tokens.push("CALLS] [".to_owned());
+    embedded.token_types.push(4);
+    let tokenizer = Arc::new(Tokenizer::from_embedded(&embedded, "test").unwrap());
+    let vocabulary = Arc::new(Vocabulary::new(Arc::clone(&tokenizer)).unwrap());
+    let mut constraint = Constraint::tool_calls(&vocabulary, CallFormat::Mistral, &tools()).unwrap().unwrap();
+    let settings = ReplySettings { calls: Some(CallFormat::Mistral), ..ReplySettings::default() };
+    let mut reader = ReplyReader::new(Arc::clone(&tokenizer), &settings);
+    for token in tokenizer.encode("[TOOL_CALLS] [", ParseSpecial::Yes).unwrap() {
+        reader.push(token);
+        constraint.accept(token, &reader).unwrap();
+    }
+    assert_eq!(reader.call_so_far(), Some(" ["));
+    let mut logits = vec![0.0; tokenizer.vocab_size()];
+    constraint.mask(&mut logits).unwrap();
+    let allowed = (0..tokenizer.vocab_size() as u32).filter(|&id| logits[id as usize] == 0.0);
+    assert!(allowed.into_iter().all(|id| tokenizer.token_bytes(id).starts_with(b"{")), "the list has begun");
+}
+
+#[test]
 fn thoughts_are_not_bound() {
     let mut constraint = Constraint::tool_calls(&VOCABULARY, CallFormat::Hermes, &tools()).unwrap().unwrap();
     let mut reader = reader(Some(CallFormat::Hermes));
