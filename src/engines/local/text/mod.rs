@@ -27,6 +27,8 @@
 mod border;
 mod constraint;
 mod files;
+#[cfg(test)]
+mod golden;
 mod markup;
 mod random;
 mod reply;

@@ -83,7 +83,7 @@ struct Candidate {
 impl Candidate {
     /// The more probable first; of equals, the lower id.
     fn order(&self, other: &Candidate) -> Ordering {
-        other.logit.total_cmp(&self.logit).then(self.id.cmp(&other.id))
+        other.logit.partial_cmp(&self.logit).unwrap_or(Ordering::Equal).then(self.id.cmp(&other.id))
     }
 }
 
@@ -150,13 +150,9 @@ impl Sampler {
             difference if difference.is_nan() => 0.0, // ∞ − ∞
             difference => difference / temperature,
         };
-        let possible = |&(_, &logit): &(usize, &f32)| !logit.is_nan() && logit > f32::NEG_INFINITY;
-        let candidate = |(id, &logit): (usize, &f32)| Candidate { id: id as u32, logit: scaled(logit) };
-        let mut candidates: Vec<Candidate> =
-            logits.iter().enumerate().filter(possible).map(candidate).collect();
-        if top_k > 0 && top_k < candidates.len() {
-            candidates.select_nth_unstable_by(top_k - 1, Candidate::order);
-            candidates.truncate(top_k);
+        let mut candidates = if top_k == 0 { all_possible(logits) } else { highest_few(logits, top_k) };
+        for candidate in &mut candidates {
+            candidate.logit = scaled(candidate.logit);
         }
         if top_p < 1.0 {
             keep_mass(&mut candidates, f64::from(top_p));
@@ -178,6 +174,34 @@ fn most_probable(logits: &[f32]) -> Option<Candidate> {
         }
     }
     best
+}
+
+fn all_possible(logits: &[f32]) -> Vec<Candidate> {
+    let all = logits.iter().enumerate().map(|(id, &logit)| Candidate { id: id as u32, logit });
+    all.filter(|candidate| candidate.logit > f32::NEG_INFINITY).collect()
+}
+
+/// The `count` candidates with the highest logits, in any order. In one pass, since almost all of a
+/// large vocabulary is below what has been seen.
+fn highest_few(logits: &[f32], count: usize) -> Vec<Candidate> {
+    let room = count.saturating_mul(4).min(logits.len());
+    let mut few: Vec<Candidate> = Vec::with_capacity(room);
+    let mut least = f32::NEG_INFINITY;
+    for (id, &logit) in logits.iter().enumerate() {
+        // Of equal logits the earlier ids are there already. Never true for NaN.
+        if logit > least {
+            few.push(Candidate { id: id as u32, logit });
+            if few.len() == room && count < room {
+                least = few.select_nth_unstable_by(count - 1, Candidate::order).1.logit;
+                few.truncate(count);
+            }
+        }
+    }
+    if count < few.len() {
+        few.select_nth_unstable_by(count - 1, Candidate::order);
+        few.truncate(count);
+    }
+    few
 }
 
 /// What the candidates' probabilities are proportional to.
