@@ -21,8 +21,8 @@ struct Used<'a> {
     content: Option<&'a str>,
 }
 
-/// The prompt of a turn: instructions, the last `max_messages` of the history as it was heard, and the
-/// user's new words.
+/// The prompt of a turn: instructions, the last messages of the history as it was heard (`max_messages`
+/// or up to a quarter less), and the user's new words.
 pub fn of_turn(
     system_prompt: &str,
     history: &[HistoryMessage],
@@ -30,7 +30,7 @@ pub fn of_turn(
     user_text: String,
 ) -> Vec<ChatMessage> {
     let mut messages = vec![ChatMessage::new(Role::System, system_prompt)];
-    let recent = &history[history.len().saturating_sub(max_messages)..];
+    let recent = &history[window_start(history.len(), max_messages)..];
     // A result without its call means nothing, and the words that asked for it are gone.
     let from = recent.iter().position(|message| message.tool.is_none()).unwrap_or(recent.len());
     let mut used: Vec<Used> = Vec::new();
@@ -62,6 +62,13 @@ pub fn of_turn(
     push_reply(&mut messages, "", used);
     messages.push(ChatMessage::new(Role::User, user_text));
     messages
+}
+
+/// The first message that a prompt holds. The window moves on in steps, and not with every turn: in
+/// between prompts begin with the same messages, which an engine then need not read again.
+fn window_start(messages: usize, most: usize) -> usize {
+    let step = (most / 4).max(1);
+    (messages.saturating_sub(most).div_ceil(step) * step).min(messages)
 }
 
 /// Puts behind a turn's prompt what its reply has brought so far.
@@ -109,6 +116,17 @@ mod tests {
     use super::*;
     use crate::conversation::events::{self, AssistantMessage, Event, TurnOutcome, UserMessage};
     use crate::turn::io::{ToolResult, ToolUse};
+
+    #[test]
+    fn the_window_moves_in_steps() {
+        let starts: Vec<usize> = (38..52).map(|messages| window_start(messages, 40)).collect();
+        assert_eq!(starts, [0, 0, 0, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 20]);
+        assert_eq!((window_start(5, 0), window_start(5, 1), window_start(0, 40)), (5, 4, 0));
+        for (messages, most) in (0..60).flat_map(|messages| (0..50).map(move |most| (messages, most))) {
+            let held = messages - window_start(messages, most);
+            assert!(held <= most && held + most / 4 >= messages.min(most), "{held} of {messages}, {most}");
+        }
+    }
 
     fn user(turn: u64, text: &str) -> Event {
         Event::UserMessage(UserMessage { turn, text: text.into(), typed: false })
