@@ -1,0 +1,214 @@
+//! Who multiplies what: groups of rows shared out among the threads of the current pool.
+#![allow(unsafe_code)]
+
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use super::activations::{Activations, Rows};
+use super::ggml::Encoding;
+use super::kernels::{self, Outputs};
+use super::layout::unit_lines;
+use super::simd::{Isa, Kernel, LANES, Line, Simd};
+
+/// Products below this many multiplications are not worth waking a thread for.
+const MIN_PARALLEL_PRODUCTS: usize = 1 << 19;
+
+/// Pieces per thread, so that a thread that comes late leaves its part to the others.
+const PIECES_PER_THREAD: usize = 4;
+
+/// A packed matrix and where its products go.
+pub(super) struct Job<'a> {
+    pub encoding: Encoding,
+    pub lines: &'a [Line],
+    pub rows: usize,
+    pub cols: usize,
+    pub out: Output<'a>,
+}
+
+impl Job<'_> {
+    fn groups(&self) -> usize {
+        self.rows.div_ceil(LANES)
+    }
+}
+
+/// `count` rows of outputs, of which different threads write different columns.
+pub(super) struct Output<'a> {
+    start: *mut f32,
+    rows: usize,
+    count: usize,
+    whole: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: threads write through it, each to the columns of groups that no other thread has.
+unsafe impl Sync for Output<'_> {}
+// SAFETY: it is a borrowed slice of floats in disguise.
+unsafe impl Send for Output<'_> {}
+
+impl<'a> Output<'a> {
+    /// Over `out`, which holds `count` × `rows` floats.
+    pub fn new(out: &'a mut [f32], rows: usize, count: usize) -> Self {
+        assert_eq!(out.len(), rows * count, "outputs are {count} rows of {rows}");
+        Self { start: out.as_mut_ptr(), rows, count, whole: PhantomData }
+    }
+
+    /// Writes the outputs of a group for activations `first ..`.
+    ///
+    /// # Safety
+    /// No other thread may be writing the same group.
+    unsafe fn write<const M: usize>(&self, group: usize, first: usize, outputs: &Outputs<M>) {
+        let begin = group * LANES;
+        let width = LANES.min(self.rows - begin);
+        for (row, values) in outputs.iter().enumerate() {
+            assert!(first + row < self.count, "an output row that exists");
+            // SAFETY: row and columns are inside the slice (asserted, and `width` is cut), which nobody
+            // else may touch while this borrows it, but for the caller's promise about other threads.
+            unsafe {
+                let to = self.start.add((first + row) * self.rows + begin);
+                std::ptr::copy_nonoverlapping(values.as_ptr(), to, width);
+            }
+        }
+    }
+}
+
+/// Multiplies the same activations with some matrices, in the current pool of threads.
+pub(super) fn multiply(isa: Isa, acts: &Activations, jobs: &[Job]) {
+    let groups: usize = jobs.iter().map(Job::groups).sum();
+    let products: usize = jobs.iter().map(|job| job.rows * job.cols * acts.count).sum();
+    let threads = if products < MIN_PARALLEL_PRODUCTS { 1 } else { rayon::current_num_threads() };
+    let piece = if threads == 1 { groups } else { groups.div_ceil(threads * PIECES_PER_THREAD) };
+    share(isa, acts, jobs, 0..groups, piece.max(1));
+}
+
+/// Halves the groups until they are a piece, and lets another thread take the second half.
+fn share(isa: Isa, acts: &Activations, jobs: &[Job], groups: Range<usize>, piece: usize) {
+    if groups.len() <= piece {
+        return isa.run(Groups { acts, jobs, groups });
+    }
+    let middle = groups.start + groups.len().div_ceil(2);
+    rayon::join(
+        || share(isa, acts, jobs, groups.start..middle, piece),
+        || share(isa, acts, jobs, middle..groups.end, piece),
+    );
+}
+
+/// A range of the groups of all jobs, counted one job after the other.
+struct Groups<'a> {
+    acts: &'a Activations,
+    jobs: &'a [Job<'a>],
+    groups: Range<usize>,
+}
+
+impl Kernel for Groups<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let mut begin = 0;
+        for job in self.jobs {
+            let end = begin + job.groups();
+            let (from, to) = (self.groups.start.max(begin), self.groups.end.min(end));
+            if from < to {
+                run_job(simd, self.acts, job, from - begin..to - begin);
+            }
+            begin = end;
+        }
+    }
+}
+
+#[inline(always)]
+fn run_job<S: Simd>(simd: S, acts: &Activations, job: &Job, groups: Range<usize>) {
+    match (&acts.rows, job.encoding) {
+        (Rows::Blocks32(units), Encoding::Q8_0) => each_group(simd, job, groups, units, Q8_0),
+        (Rows::Blocks32(units), Encoding::Q4_0) => each_group(simd, job, groups, units, Q4_0),
+        (Rows::Blocks256(units), Encoding::Q4K) => each_group(simd, job, groups, units, Q4K),
+        (Rows::Blocks256(units), Encoding::Q5K) => each_group(simd, job, groups, units, Q5K),
+        (Rows::Blocks256(units), Encoding::Q6K) => each_group(simd, job, groups, units, Q6K),
+        (Rows::Dense(values), encoding) => each_group(simd, job, groups, values, Dense(encoding)),
+        _ => unreachable!("activations of another kind are refused before"),
+    }
+}
+
+/// The products of one encoding.
+trait Product: Copy {
+    type Unit;
+    fn products<S: Simd, const M: usize>(self, simd: S, group: &[Line], rows: [&[Self::Unit]; M]) -> Outputs<M>;
+}
+
+macro_rules! product {
+    ($name:ident, $unit:ty, $kernel:expr) => {
+        #[derive(Clone, Copy)]
+        struct $name;
+
+        impl Product for $name {
+            type Unit = $unit;
+
+            #[inline(always)]
+            fn products<S: Simd, const M: usize>(self, simd: S, group: &[Line], rows: [&[$unit]; M]) -> Outputs<M> {
+                $kernel(simd, group, rows)
+            }
+        }
+    };
+}
+
+product!(Q8_0, super::activations::Unit64, kernels::q8_0::<S, M>);
+product!(Q4_0, super::activations::Unit64, kernels::q4_0::<S, M>);
+product!(Q4K, super::activations::Unit256, kernels::with_minimums::<S, 0, 37, M>);
+product!(Q5K, super::activations::Unit256, kernels::with_minimums::<S, 1, 45, M>);
+product!(Q6K, super::activations::Unit256, kernels::q6k::<S, M>);
+
+#[derive(Clone, Copy)]
+struct Dense(Encoding);
+
+impl Product for Dense {
+    type Unit = f32;
+
+    #[inline(always)]
+    fn products<S: Simd, const M: usize>(self, simd: S, group: &[Line], rows: [&[f32]; M]) -> Outputs<M> {
+        kernels::dense(simd, self.0, group, rows)
+    }
+}
+
+/// Takes all rows of activations through each group, as many at a time as the registers hold.
+#[inline(always)]
+fn each_group<S: Simd, P: Product>(simd: S, job: &Job, groups: Range<usize>, acts: &[P::Unit], product: P) {
+    let group_lines = job.lines.len() / job.groups();
+    debug_assert_eq!(group_lines % unit_lines(job.encoding), 0);
+    let per_row = acts.len() / job.out.count;
+    for group in groups {
+        let lines = &job.lines[group * group_lines..][..group_lines];
+        let mut first = 0;
+        while first < job.out.count {
+            let left = (job.out.count - first).min(S::ROWS_PER_PASS);
+            let at = Pass { job, group, lines, first, acts, per_row };
+            first += match left {
+                8.. => pass::<S, P, 8>(simd, product, at),
+                4.. => pass::<S, P, 4>(simd, product, at),
+                2.. => pass::<S, P, 2>(simd, product, at),
+                _ => pass::<S, P, 1>(simd, product, at),
+            };
+        }
+    }
+}
+
+/// A group and the activations from `first` on.
+struct Pass<'a, U> {
+    job: &'a Job<'a>,
+    group: usize,
+    lines: &'a [Line],
+    first: usize,
+    acts: &'a [U],
+    per_row: usize,
+}
+
+/// Multiplies `M` rows of activations with a group, and says how many they were.
+#[inline(always)]
+fn pass<S: Simd, P: Product, const M: usize>(simd: S, product: P, at: Pass<P::Unit>) -> usize {
+    let rows = std::array::from_fn(
+        #[inline(always)]
+        |row| &at.acts[(at.first + row) * at.per_row..][..at.per_row],
+    );
+    let outputs = product.products::<S, M>(simd, at.lines, rows);
+    // SAFETY: `share` gives each group to one thread.
+    unsafe { at.job.out.write(at.group, at.first, &outputs) };
+    M
+}
