@@ -3,6 +3,9 @@
 //! Quantised matrices take activations as signed bytes with one scale per 32 columns (Q8_0, Q4_0) or per
 //! 256 (the K-quants), as ggml does; the scale is max |x| / 127, so the error of an activation is at most
 //! max |x| / 254 of its block. Dense matrices take them as they are.
+//!
+//! Rows that a kernel takes together (a *tile*: eight, then four, two and one of what is left) lie
+//! interleaved, unit by unit, so that a kernel finds all of them at fixed distances from one pointer.
 
 use std::marker::PhantomData;
 
@@ -58,17 +61,33 @@ pub(super) struct Unit256 {
     pub scale: f32,
 }
 
+/// Two columns of dense activations.
+pub(super) type Unit2 = [f32; 2];
+
 /// Rows of activations of one kind.
 pub struct Activations {
     pub(super) count: usize,
     pub(super) cols: usize,
-    pub(super) rows: Rows,
+    pub(super) rows_per_tile: usize,
+    pub(super) units: Units,
 }
 
-pub(super) enum Rows {
-    Dense(Vec<f32>),
+/// The units of all rows, tile after tile.
+pub(super) enum Units {
+    Dense(Vec<Unit2>),
     Blocks32(Vec<Unit64>),
     Blocks256(Vec<Unit256>),
+}
+
+/// Rows of the next tile, when `left` rows are left.
+#[inline(always)]
+pub(super) fn tile_rows(left: usize, rows_per_tile: usize) -> usize {
+    match left.min(rows_per_tile) {
+        8.. => 8,
+        4.. => 4,
+        2.. => 2,
+        few => few,
+    }
 }
 
 impl Activations {
@@ -83,21 +102,22 @@ impl Activations {
     }
 
     pub(super) fn quantize_with(isa: Isa, kind: ActivationKind, values: &[f32], count: usize, cols: usize) -> Self {
+        assert!(cols > 0, "activations have columns");
         assert_eq!(values.len(), count * cols, "activations are {count} rows of {cols}");
-        let rows = match kind {
-            ActivationKind::Dense => Rows::Dense(pair_columns(values, cols)),
-            ActivationKind::Blocks32 => Rows::Blocks32(isa.run(Quantize { values, cols, unit: PhantomData })),
-            ActivationKind::Blocks256 => Rows::Blocks256(isa.run(Quantize { values, cols, unit: PhantomData })),
+        let units = match kind {
+            ActivationKind::Dense => Units::Dense(isa.run(Quantize { values, cols, unit: PhantomData })),
+            ActivationKind::Blocks32 => Units::Blocks32(isa.run(Quantize { values, cols, unit: PhantomData })),
+            ActivationKind::Blocks256 => Units::Blocks256(isa.run(Quantize { values, cols, unit: PhantomData })),
         };
-        Self { count, cols, rows }
+        Self { count, cols, rows_per_tile: isa.run(RowsPerTile), units }
     }
 
     /// What they were quantised to.
     pub fn kind(&self) -> ActivationKind {
-        match self.rows {
-            Rows::Dense(_) => ActivationKind::Dense,
-            Rows::Blocks32(_) => ActivationKind::Blocks32,
-            Rows::Blocks256(_) => ActivationKind::Blocks256,
+        match self.units {
+            Units::Dense(_) => ActivationKind::Dense,
+            Units::Blocks32(_) => ActivationKind::Blocks32,
+            Units::Blocks256(_) => ActivationKind::Blocks256,
         }
     }
 
@@ -107,19 +127,23 @@ impl Activations {
     }
 }
 
-/// Rows of an odd length with a zero behind each.
-fn pair_columns(values: &[f32], cols: usize) -> Vec<f32> {
-    if cols.is_multiple_of(2) {
-        return values.to_vec();
-    }
-    values.chunks_exact(cols).flat_map(|row| row.iter().copied().chain([0.0])).collect()
-}
-
 /// A number of columns that are quantised together.
-trait Unit: Sized {
+trait Unit: Copy {
     const COLS: usize;
+    const ZERO: Self;
     /// `values` may be fewer than [`Unit::COLS`]: the rest are zeros.
     fn of(values: &[f32]) -> Self;
+}
+
+struct RowsPerTile;
+
+impl Kernel for RowsPerTile {
+    type Output = usize;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _simd: S) -> usize {
+        S::ROWS_PER_PASS
+    }
 }
 
 struct Quantize<'a, U> {
@@ -134,22 +158,41 @@ impl<U: Unit> Kernel for Quantize<'_, U> {
     #[inline(always)]
     fn run<S: Simd>(self, _simd: S) -> Vec<U> {
         let per_row = self.cols.div_ceil(U::COLS);
-        let mut units = Vec::with_capacity(self.values.len() / self.cols.max(1) * per_row);
-        for row in self.values.chunks_exact(self.cols.max(1)) {
-            for values in row.chunks(U::COLS) {
-                units.push(U::of(values));
+        let count = self.values.len() / self.cols;
+        let mut units = vec![U::ZERO; count * per_row];
+        let mut first = 0;
+        while first < count {
+            let rows = tile_rows(count - first, S::ROWS_PER_PASS);
+            let values = &self.values[first * self.cols..][..rows * self.cols];
+            let tile = &mut units[first * per_row..][..rows * per_row];
+            for (at, row) in values.chunks_exact(self.cols).enumerate() {
+                for (unit, values) in tile.chunks_exact_mut(rows).zip(row.chunks(U::COLS)) {
+                    unit[at] = U::of(values);
+                }
             }
+            first += rows;
         }
         units
     }
 }
 
-impl Unit for Unit64 {
-    const COLS: usize = 64;
+impl Unit for Unit2 {
+    const COLS: usize = 2;
+    const ZERO: Self = [0.0; 2];
 
     #[inline(always)]
     fn of(values: &[f32]) -> Self {
-        let mut unit = Self { quads: [0; 16], scales: [0.0; 2], minus_128_sums: [0; 2], minus_8_sums: [0; 2] };
+        values.first_chunk().copied().unwrap_or_else(|| [values[0], 0.0])
+    }
+}
+
+impl Unit for Unit64 {
+    const COLS: usize = 64;
+    const ZERO: Self = Self { quads: [0; 16], scales: [0.0; 2], minus_128_sums: [0; 2], minus_8_sums: [0; 2] };
+
+    #[inline(always)]
+    fn of(values: &[f32]) -> Self {
+        let mut unit = Self::ZERO;
         for (run, values) in values.as_chunks::<32>().0.iter().enumerate().take(2) {
             let (scale, quants) = quantize(values);
             let sum: i32 = quants.iter().sum();
@@ -164,10 +207,11 @@ impl Unit for Unit64 {
 
 impl Unit for Unit256 {
     const COLS: usize = 256;
+    const ZERO: Self = Self { quads: [0; 64], sums_16: [0; 8], sums_32: [0; 4], scale: 0.0 };
 
     #[inline(always)]
     fn of(values: &[f32]) -> Self {
-        let mut unit = Self { quads: [0; 64], sums_16: [0; 8], sums_32: [0; 4], scale: 0.0 };
+        let mut unit = Self::ZERO;
         let Some(values) = values.first_chunk::<256>() else { return unit };
         let (scale, quants) = quantize(values);
         pack_quads(&quants, &mut unit.quads);

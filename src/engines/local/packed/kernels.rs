@@ -5,7 +5,7 @@
 //! bits however many rows of activations there are, and whichever instruction set computes it (dense
 //! matrices excepted: they use fused additions where there are such).
 
-use super::activations::{Unit64, Unit256};
+use super::activations::{Unit2, Unit64, Unit256};
 use super::ggml::Encoding;
 use super::layout::{unit256, unit_lines};
 use super::simd::{Line, Simd};
@@ -17,13 +17,23 @@ pub(super) type Outputs<const M: usize> = [[f32; 16]; M];
 /// prefetching stops.
 const PREFETCH_LINES: usize = 64;
 
+/// A loop over constants, unrolled here: the compiler does not always, and then shifts are no longer by
+/// constants.
+macro_rules! unrolled {
+    ($at:ident in $($value:literal),+ => $body:block) => {
+        $({
+            let $at: usize = $value;
+            $body
+        })+
+    };
+}
+
 /// Products of a group of Q8_0.
 #[inline(always)]
-pub(super) fn q8_0<S: Simd, const M: usize>(simd: S, group: &[Line], rows: [&[Unit64]; M]) -> Outputs<M> {
+pub(super) fn q8_0<S: Simd, const M: usize>(simd: S, group: &[Line], tile: &[[Unit64; M]]) -> Outputs<M> {
     let mut totals = [simd.splat(0.0); M];
-    for (at, unit) in group.as_chunks::<17>().0.iter().enumerate() {
+    for (unit, acts) in group.as_chunks::<17>().0.iter().zip(tile) {
         prefetch(simd, unit);
-        let acts = units(&rows, at);
         for run in 0..2 {
             let mut dots = [simd.int_splat(0); M];
             for row in 0..M {
@@ -46,17 +56,16 @@ pub(super) fn q8_0<S: Simd, const M: usize>(simd: S, group: &[Line], rows: [&[Un
 
 /// Products of a group of Q4_0.
 #[inline(always)]
-pub(super) fn q4_0<S: Simd, const M: usize>(simd: S, group: &[Line], rows: [&[Unit64]; M]) -> Outputs<M> {
+pub(super) fn q4_0<S: Simd, const M: usize>(simd: S, group: &[Line], tile: &[[Unit64; M]]) -> Outputs<M> {
     let mut totals = [simd.splat(0.0); M];
-    for (at, unit) in group.as_chunks::<9>().0.iter().enumerate() {
+    for (unit, acts) in group.as_chunks::<9>().0.iter().zip(tile) {
         prefetch(simd, unit);
-        let acts = units(&rows, at);
         for run in 0..2 {
             let mut dots = [simd.int_splat(0); M];
             for row in 0..M {
                 dots[row] = simd.int_splat(acts[row].minus_8_sums[run]);
             }
-            for quad in 0..4 {
+            unrolled!(quad in 0, 1, 2, 3 => {
                 let nibbles = simd.bytes(&unit[4 * run + quad]);
                 let (low, high) = (simd.low_nibbles(nibbles), simd.high_nibbles(nibbles));
                 for row in 0..M {
@@ -64,7 +73,7 @@ pub(super) fn q4_0<S: Simd, const M: usize>(simd: S, group: &[Line], rows: [&[Un
                     dots[row] = simd.dot_small(dots[row], low, quads[8 * run + quad]);
                     dots[row] = simd.dot_small(dots[row], high, quads[8 * run + quad + 4]);
                 }
-            }
+            });
             let scales = simd.f16s(unit[8].half(run));
             for row in 0..M {
                 totals[row] = add_scaled(simd, totals[row], dots[row], scales, acts[row].scales[run]);
@@ -79,20 +88,22 @@ pub(super) fn q4_0<S: Simd, const M: usize>(simd: S, group: &[Line], rows: [&[Un
 pub(super) fn with_minimums<S: Simd, const HIGH_BITS: usize, const LINES: usize, const M: usize>(
     simd: S,
     group: &[Line],
-    rows: [&[Unit256]; M],
+    tile: &[[Unit256; M]],
 ) -> Outputs<M> {
     let mut totals = [simd.splat(0.0); M];
-    for (at, unit) in group.as_chunks::<LINES>().0.iter().enumerate() {
-        prefetch(simd, unit);
-        let acts = units(&rows, at);
+    for (unit, acts) in group.as_chunks::<LINES>().0.iter().zip(tile) {
+        let tail = unit256::tail(unit, HIGH_BITS);
+        prefetch(simd, tail);
         let mut sums = [simd.int_splat(0); M];
         for run in 0..8 {
+            let lines = unit256::run(unit, HIGH_BITS, run);
+            prefetch(simd, lines);
             let mut dots = [simd.int_splat(0); M];
-            for quad in 0..4 {
-                let nibbles = simd.bytes(&unit[unit256::NIBBLES + 4 * run + quad]);
+            unrolled!(quad in 0, 1, 2, 3 => {
+                let nibbles = simd.bytes(&lines[quad]);
                 let (mut low, mut high) = (simd.low_nibbles(nibbles), simd.high_nibbles(nibbles));
                 if HIGH_BITS == 1 {
-                    let plane = simd.bytes(&unit[unit256::HIGH_BITS + run]);
+                    let plane = simd.bytes(&lines[4]);
                     low = simd.with_high_bits::<1>(low, plane, quad);
                     high = simd.with_high_bits::<1>(high, plane, quad + 4);
                 }
@@ -101,21 +112,21 @@ pub(super) fn with_minimums<S: Simd, const HIGH_BITS: usize, const LINES: usize,
                     dots[row] = simd.dot_small(dots[row], low, quads[8 * run + quad]);
                     dots[row] = simd.dot_small(dots[row], high, quads[8 * run + quad + 4]);
                 }
-            }
-            let scales = simd.int_from_u8(unit[unit256::SCALES + run / 4].quarter(run % 4));
+            });
+            let scales = simd.int_from_u8(tail[run / 4].quarter(run % 4));
             for row in 0..M {
                 sums[row] = simd.int_add(sums[row], simd.int_mul(dots[row], scales));
             }
         }
         let mut minimums = [simd.int_splat(0); M];
         for pair in 0..4 {
-            let halves = simd.pairs_from_u8(unit[unit256::MINIMUMS + pair / 2].half(pair % 2));
+            let halves = simd.pairs_from_u8(tail[unit256::MINIMUMS + pair / 2].half(pair % 2));
             for row in 0..M {
                 minimums[row] = simd.dot_pairs(minimums[row], halves, acts[row].sums_32[pair]);
             }
         }
-        let scale = simd.f16s(unit[unit256::FACTORS].half(0));
-        let minimum = simd.f16s(unit[unit256::FACTORS].half(1));
+        let scale = simd.f16s(tail[unit256::FACTORS].half(0));
+        let minimum = simd.f16s(tail[unit256::FACTORS].half(1));
         for row in 0..M {
             let act_scale = simd.splat(acts[row].scale);
             let product = simd.mul(simd.float(sums[row]), scale);
@@ -128,20 +139,23 @@ pub(super) fn with_minimums<S: Simd, const HIGH_BITS: usize, const LINES: usize,
 
 /// Products of a group of Q6_K.
 #[inline(always)]
-pub(super) fn q6k<S: Simd, const M: usize>(simd: S, group: &[Line], rows: [&[Unit256]; M]) -> Outputs<M> {
+pub(super) fn q6k<S: Simd, const M: usize>(simd: S, group: &[Line], tile: &[[Unit256; M]]) -> Outputs<M> {
+    const HIGH_BITS: usize = 2;
     let mut totals = [simd.splat(0.0); M];
-    for (at, unit) in group.as_chunks::<53>().0.iter().enumerate() {
-        prefetch(simd, unit);
-        let acts = units(&rows, at);
+    for (unit, acts) in group.as_chunks::<{ unit256::lines(HIGH_BITS) }>().0.iter().zip(tile) {
+        let tail = unit256::tail(unit, HIGH_BITS);
+        prefetch(simd, tail);
         let mut sums = [simd.int_splat(0); M];
         let mut offsets = [simd.int_splat(0); M];
         for run in 0..8 {
+            let lines = unit256::run(unit, HIGH_BITS, run);
+            prefetch(simd, lines);
             let mut low_dots = [simd.int_splat(0); M];
             let mut high_dots = [simd.int_splat(0); M];
-            let first_plane = simd.bytes(&unit[unit256::HIGH_BITS + 2 * run]);
-            let second_plane = simd.bytes(&unit[unit256::HIGH_BITS + 2 * run + 1]);
-            for quad in 0..4 {
-                let nibbles = simd.bytes(&unit[unit256::NIBBLES + 4 * run + quad]);
+            let first_plane = simd.bytes(&lines[4]);
+            let second_plane = simd.bytes(&lines[5]);
+            unrolled!(quad in 0, 1, 2, 3 => {
+                let nibbles = simd.bytes(&lines[quad]);
                 let low = simd.with_high_bits::<2>(simd.low_nibbles(nibbles), first_plane, quad);
                 let high = simd.with_high_bits::<2>(simd.high_nibbles(nibbles), second_plane, quad);
                 for row in 0..M {
@@ -149,8 +163,8 @@ pub(super) fn q6k<S: Simd, const M: usize>(simd: S, group: &[Line], rows: [&[Uni
                     low_dots[row] = simd.dot_small(low_dots[row], low, quads[8 * run + quad]);
                     high_dots[row] = simd.dot_small(high_dots[row], high, quads[8 * run + quad + 4]);
                 }
-            }
-            let halves = simd.pairs_from_i8(unit[unit256::SCALES + run / 2].half(run % 2));
+            });
+            let halves = simd.pairs_from_i8(tail[run / 2].half(run % 2));
             let (low_scales, high_scales) = simd.split_pairs(halves);
             for row in 0..M {
                 sums[row] = simd.int_add(sums[row], simd.int_mul(low_dots[row], low_scales));
@@ -158,7 +172,7 @@ pub(super) fn q6k<S: Simd, const M: usize>(simd: S, group: &[Line], rows: [&[Uni
                 offsets[row] = simd.dot_pairs(offsets[row], halves, acts[row].sums_16[run]);
             }
         }
-        let scale = simd.f16s(unit[unit256::FACTORS].half(0));
+        let scale = simd.f16s(tail[unit256::FACTORS].half(0));
         for row in 0..M {
             let sum = simd.int_sub(sums[row], simd.int_mul(offsets[row], simd.int_splat(32)));
             totals[row] = add_scaled(simd, totals[row], sum, scale, acts[row].scale);
@@ -173,11 +187,11 @@ pub(super) fn dense<S: Simd, const M: usize>(
     simd: S,
     encoding: Encoding,
     group: &[Line],
-    rows: [&[f32]; M],
+    tile: &[[Unit2; M]],
 ) -> Outputs<M> {
     // Even and odd columns have a sum each: twice as many additions are under way.
     let mut totals = [[simd.splat(0.0); 2]; M];
-    for (at, unit) in group.chunks_exact(unit_lines(encoding)).enumerate() {
+    for (unit, acts) in group.chunks_exact(unit_lines(encoding)).zip(tile) {
         prefetch(simd, unit);
         let weights = match encoding {
             Encoding::F16 => [simd.f16s(unit[0].half(0)), simd.f16s(unit[0].half(1))],
@@ -185,7 +199,7 @@ pub(super) fn dense<S: Simd, const M: usize>(
             _ => [simd.f32s(&unit[0]), simd.f32s(&unit[1])],
         };
         for row in 0..M {
-            let [even, odd] = rows[row].as_chunks::<2>().0[at];
+            let [even, odd] = acts[row];
             totals[row][0] = simd.fma(weights[0], simd.splat(even), totals[row][0]);
             totals[row][1] = simd.fma(weights[1], simd.splat(odd), totals[row][1]);
         }
@@ -195,15 +209,6 @@ pub(super) fn dense<S: Simd, const M: usize>(
         outputs[row] = simd.add(totals[row][0], totals[row][1]);
     }
     lanes(simd, outputs)
-}
-
-/// The activations of one unit of columns, of every row.
-#[inline(always)]
-fn units<'a, U, const M: usize>(rows: &[&'a [U]; M], at: usize) -> [&'a U; M] {
-    std::array::from_fn(
-        #[inline(always)]
-        |row| &rows[row][at],
-    )
 }
 
 /// `total` + `dot` · (`scales` · `act_scale`).

@@ -12,9 +12,9 @@
 //! |---|---|---|---|
 //! | Q8_0 | 64 | 17 | 16 quants; scales f16 of both runs |
 //! | Q4_0 | 64 | 9 | 8 nibbles; scales f16 of both runs |
-//! | Q4_K | 256 | 37 | 32 nibbles; 2 scales u8 (run, row); 2 minimums u8 (pair of runs, row, which); f16 factors of both |
-//! | Q5_K | 256 | 45 | as Q4_K, then 8 of fifth bits (a line per run, bit `i` of a byte for quad `i`) |
-//! | Q6_K | 256 | 53 | 32 nibbles; 4 scales i8 (pair of runs of 16, row, which); f16 factors; 16 of high bits (two lines per run of 32, 2 bits per quad) |
+//! | Q4_K | 256 | 37 | 8 runs of 4 nibbles; 2 scales u8 (run, row); 2 minimums u8 (pair of runs, row, which); f16 factors of both |
+//! | Q5_K | 256 | 45 | as Q4_K; in a run, after the nibbles, 1 of fifth bits (bit `i` of a byte for quad `i`) |
+//! | Q6_K | 256 | 53 | 8 runs of 4 nibbles, 2 of high bits (2 bits per quad); 4 scales i8 (pair of runs of 16, row, which); f16 factors |
 //! | F32 | 2 | 2 | a line per column |
 //! | F16, BF16 | 2 | 1 | half a line per column |
 
@@ -23,18 +23,39 @@ use rayon::prelude::*;
 use super::ggml::{self, Encoding};
 use super::simd::{LANES, Line};
 
-/// Where the parts of a unit of 256 columns begin, in lines.
+/// Where the parts of a unit of 256 columns are. `high_bits` says how many bits a quant has above its
+/// nibble: 0 in Q4_K, 1 in Q5_K, 2 in Q6_K.
 pub mod unit256 {
-    /// Nibbles: 32 lines.
-    pub const NIBBLES: usize = 0;
-    /// Scales: 2 lines (Q4_K, Q5_K) or 4 (Q6_K).
-    pub const SCALES: usize = 32;
-    /// Minimums of Q4_K and Q5_K: 2 lines.
-    pub const MINIMUMS: usize = 34;
-    /// The half floats that scales and minimums are multiplied with, half a line each.
-    pub const FACTORS: usize = 36;
-    /// Fifth bits of Q5_K (8 lines), fifth and sixth of Q6_K (16).
-    pub const HIGH_BITS: usize = 37;
+    use super::Line;
+
+    /// Lines of a run of 32 columns: nibbles, then high bits.
+    pub const fn run_lines(high_bits: usize) -> usize {
+        4 + high_bits
+    }
+
+    /// Lines of a unit.
+    pub const fn lines(high_bits: usize) -> usize {
+        8 * run_lines(high_bits) + 5
+    }
+
+    /// The lines of a run.
+    #[inline(always)]
+    pub fn run(unit: &[Line], high_bits: usize, run: usize) -> &[Line] {
+        &unit[run * run_lines(high_bits)..][..run_lines(high_bits)]
+    }
+
+    /// What follows the runs: scales (2 lines, or 4 in Q6_K), minimums (2, none in Q6_K), and a line with
+    /// the half floats that both are multiplied with.
+    #[inline(always)]
+    pub fn tail(unit: &[Line], high_bits: usize) -> &[Line; 5] {
+        let (_, tail) = unit.split_at(8 * run_lines(high_bits));
+        tail.first_chunk().unwrap_or(&[Line::ZERO; 5])
+    }
+
+    /// Line of the tail where the minimums begin.
+    pub const MINIMUMS: usize = 2;
+    /// Line of the tail with the half floats.
+    pub const FACTORS: usize = 4;
 }
 
 /// Columns of a unit.
@@ -53,9 +74,9 @@ pub fn unit_lines(encoding: Encoding) -> usize {
         Encoding::F16 | Encoding::BF16 => 1,
         Encoding::Q8_0 => 17,
         Encoding::Q4_0 => 9,
-        Encoding::Q4K => unit256::HIGH_BITS,
-        Encoding::Q5K => unit256::HIGH_BITS + 8,
-        Encoding::Q6K => unit256::HIGH_BITS + 16,
+        Encoding::Q4K => unit256::lines(0),
+        Encoding::Q5K => unit256::lines(1),
+        Encoding::Q6K => unit256::lines(2),
     }
 }
 
@@ -139,27 +160,38 @@ fn pack_nibbles(lines: &mut [Line], lane: usize, quants: &[u8]) {
 }
 
 fn pack_block(unit: &mut [Line], lane: usize, block: &ggml::Block256, high_bits: usize) {
-    for (run, quants) in block.quants.chunks_exact(32).enumerate() {
-        pack_nibbles(&mut unit[unit256::NIBBLES + 4 * run..], lane, quants);
-        // Quads of a run share `high_bits` lines, a bit field each.
-        for (at, quant) in quants.iter().enumerate().filter(|_| high_bits > 0) {
-            let (quad, quads_per_line) = (at / 4, 8 / high_bits);
-            let line = &mut unit[unit256::HIGH_BITS + high_bits * run + quad / quads_per_line];
-            line.0[4 * lane + at % 4] |= (quant >> 4) << (high_bits * (quad % quads_per_line));
+    let (runs, tail) = unit.split_at_mut(8 * unit256::run_lines(high_bits));
+    for (lines, quants) in runs.chunks_exact_mut(4 + high_bits).zip(block.quants.chunks_exact(32)) {
+        pack_nibbles(lines, lane, quants);
+        for (at, quant) in quants.iter().enumerate() {
+            if let Some((line, shift)) = high_field(high_bits, at / 4) {
+                lines[line].0[4 * lane + at % 4] |= (quant >> 4) << shift;
+            }
         }
     }
     if high_bits == 2 {
         for (run, scale) in block.scales.iter().enumerate() {
-            unit[unit256::SCALES + run / 4].0[32 * (run / 2 % 2) + 2 * lane + run % 2] = *scale;
+            tail[run / 4].0[pair_byte(run, lane)] = *scale;
         }
     } else {
         for (run, (scale, minimum)) in block.scales.iter().zip(&block.minimums).enumerate() {
-            unit[unit256::SCALES + run / 4].0[16 * (run % 4) + lane] = *scale;
-            unit[unit256::MINIMUMS + run / 4].0[32 * (run / 2 % 2) + 2 * lane + run % 2] = *minimum;
+            tail[run / 4].0[16 * (run % 4) + lane] = *scale;
+            tail[unit256::MINIMUMS + run / 4].0[pair_byte(run, lane)] = *minimum;
         }
     }
-    unit[unit256::FACTORS].0[2 * lane..][..2].copy_from_slice(&block.scale);
-    unit[unit256::FACTORS].0[32 + 2 * lane..][..2].copy_from_slice(&block.minimum);
+    tail[unit256::FACTORS].0[2 * lane..][..2].copy_from_slice(&block.scale);
+    tail[unit256::FACTORS].0[32 + 2 * lane..][..2].copy_from_slice(&block.minimum);
+}
+
+/// The line of a run that has the high bits of a quad, and how far up they are in a byte.
+fn high_field(high_bits: usize, quad: usize) -> Option<(usize, usize)> {
+    let quads_per_line = 8usize.checked_div(high_bits)?;
+    Some((4 + quad / quads_per_line, high_bits * (quad % quads_per_line)))
+}
+
+/// Where in a line of four runs a row's byte of one of them is, two runs side by side.
+fn pair_byte(run: usize, lane: usize) -> usize {
+    32 * (run / 2 % 2) + 2 * lane + run % 2
 }
 
 /// One row of a group as floats, as long as `row` is.
@@ -191,7 +223,9 @@ pub fn read_row(encoding: Encoding, group: &[Line], lane: usize, row: &mut [f32]
             }
             Encoding::Q4_0 => {
                 for (col, value) in values.iter_mut().enumerate() {
-                    *value = half_float(&unit[8], col / 32, lane) * (f32::from(nibble(unit, lane, col)) - 8.0);
+                    let (run, at) = (col / 32, col % 32);
+                    let quant = nibble(&unit[4 * run..], lane, at);
+                    *value = half_float(&unit[8], run, lane) * (f32::from(quant) - 8.0);
                 }
             }
             Encoding::Q4K => read_unit256(unit, lane, values, 0),
@@ -202,33 +236,32 @@ pub fn read_row(encoding: Encoding, group: &[Line], lane: usize, row: &mut [f32]
 }
 
 fn read_unit256(unit: &[Line], lane: usize, values: &mut [f32], high_bits: usize) {
-    let scale = half_float(&unit[unit256::FACTORS], 0, lane);
-    let minimum = half_float(&unit[unit256::FACTORS], 1, lane);
+    let tail = unit256::tail(unit, high_bits);
+    let scale = half_float(&tail[unit256::FACTORS], 0, lane);
+    let minimum = half_float(&tail[unit256::FACTORS], 1, lane);
     for (col, value) in values.iter_mut().enumerate() {
-        let mut quant = nibble(unit, lane, col);
-        if high_bits > 0 {
-            let (run, quad, quads_per_line) = (col / 32, col / 4 % 8, 8 / high_bits);
-            let line = &unit[unit256::HIGH_BITS + high_bits * run + quad / quads_per_line];
-            let field = line.0[4 * lane + col % 4] >> (high_bits * (quad % quads_per_line));
+        let (run, at) = (col / 32, col % 32);
+        let lines = unit256::run(unit, high_bits, run);
+        let mut quant = nibble(lines, lane, at);
+        if let Some((line, shift)) = high_field(high_bits, at / 4) {
+            let field = lines[line].0[4 * lane + at % 4] >> shift;
             quant |= (field & ((1 << high_bits) - 1)) << 4;
         }
         *value = if high_bits == 2 {
             let run = col / 16;
-            let own = unit[unit256::SCALES + run / 4].0[32 * (run / 2 % 2) + 2 * lane + run % 2] as i8;
+            let own = tail[run / 4].0[pair_byte(run, lane)] as i8;
             scale * f32::from(own) * (f32::from(quant) - 32.0)
         } else {
-            let run = col / 32;
-            let own = unit[unit256::SCALES + run / 4].0[16 * (run % 4) + lane];
-            let own_minimum = unit[unit256::MINIMUMS + run / 4].0[32 * (run / 2 % 2) + 2 * lane + run % 2];
+            let own = tail[run / 4].0[16 * (run % 4) + lane];
+            let own_minimum = tail[unit256::MINIMUMS + run / 4].0[pair_byte(run, lane)];
             scale * f32::from(own) * f32::from(quant) - minimum * f32::from(own_minimum)
         };
     }
 }
 
-/// The nibble of a column in units whose nibbles come first.
-fn nibble(unit: &[Line], lane: usize, col: usize) -> u8 {
-    let (run, at) = (col / 32, col % 32);
-    let byte = unit[4 * run + at % 16 / 4].0[4 * lane + at % 4];
+/// The nibble of a column of a run.
+fn nibble(lines: &[Line], lane: usize, at: usize) -> u8 {
+    let byte = lines[at % 16 / 4].0[4 * lane + at % 4];
     if at < 16 { byte & 0xf } else { byte >> 4 }
 }
 

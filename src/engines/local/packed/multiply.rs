@@ -4,10 +4,10 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use super::activations::{Activations, Rows};
+use super::activations::{Activations, Unit2, Unit64, Unit256, Units, tile_rows};
 use super::ggml::Encoding;
 use super::kernels::{self, Outputs};
-use super::layout::unit_lines;
+use super::layout::{unit256, unit_lines};
 use super::simd::{Isa, Kernel, LANES, Line, Simd};
 
 /// Products below this many multiplications are not worth waking a thread for.
@@ -117,13 +117,13 @@ impl Kernel for Groups<'_> {
 
 #[inline(always)]
 fn run_job<S: Simd>(simd: S, acts: &Activations, job: &Job, groups: Range<usize>) {
-    match (&acts.rows, job.encoding) {
-        (Rows::Blocks32(units), Encoding::Q8_0) => each_group(simd, job, groups, units, Q8_0),
-        (Rows::Blocks32(units), Encoding::Q4_0) => each_group(simd, job, groups, units, Q4_0),
-        (Rows::Blocks256(units), Encoding::Q4K) => each_group(simd, job, groups, units, Q4K),
-        (Rows::Blocks256(units), Encoding::Q5K) => each_group(simd, job, groups, units, Q5K),
-        (Rows::Blocks256(units), Encoding::Q6K) => each_group(simd, job, groups, units, Q6K),
-        (Rows::Dense(values), encoding) => each_group(simd, job, groups, values, Dense(encoding)),
+    match (&acts.units, job.encoding) {
+        (Units::Blocks32(units), Encoding::Q8_0) => each_group(simd, acts, job, groups, units, Q8_0),
+        (Units::Blocks32(units), Encoding::Q4_0) => each_group(simd, acts, job, groups, units, Q4_0),
+        (Units::Blocks256(units), Encoding::Q4K) => each_group(simd, acts, job, groups, units, Q4K),
+        (Units::Blocks256(units), Encoding::Q5K) => each_group(simd, acts, job, groups, units, Q5K),
+        (Units::Blocks256(units), Encoding::Q6K) => each_group(simd, acts, job, groups, units, Q6K),
+        (Units::Dense(units), encoding) => each_group(simd, acts, job, groups, units, Dense(encoding)),
         _ => unreachable!("activations of another kind are refused before"),
     }
 }
@@ -131,7 +131,7 @@ fn run_job<S: Simd>(simd: S, acts: &Activations, job: &Job, groups: Range<usize>
 /// The products of one encoding.
 trait Product: Copy {
     type Unit;
-    fn products<S: Simd, const M: usize>(self, simd: S, group: &[Line], rows: [&[Self::Unit]; M]) -> Outputs<M>;
+    fn products<S: Simd, const M: usize>(self, simd: S, group: &[Line], tile: &[[Self::Unit; M]]) -> Outputs<M>;
 }
 
 macro_rules! product {
@@ -143,72 +143,73 @@ macro_rules! product {
             type Unit = $unit;
 
             #[inline(always)]
-            fn products<S: Simd, const M: usize>(self, simd: S, group: &[Line], rows: [&[$unit]; M]) -> Outputs<M> {
-                $kernel(simd, group, rows)
+            fn products<S: Simd, const M: usize>(self, simd: S, group: &[Line], tile: &[[$unit; M]]) -> Outputs<M> {
+                $kernel(simd, group, tile)
             }
         }
     };
 }
 
-product!(Q8_0, super::activations::Unit64, kernels::q8_0::<S, M>);
-product!(Q4_0, super::activations::Unit64, kernels::q4_0::<S, M>);
-product!(Q4K, super::activations::Unit256, kernels::with_minimums::<S, 0, 37, M>);
-product!(Q5K, super::activations::Unit256, kernels::with_minimums::<S, 1, 45, M>);
-product!(Q6K, super::activations::Unit256, kernels::q6k::<S, M>);
+product!(Q8_0, Unit64, kernels::q8_0::<S, M>);
+product!(Q4_0, Unit64, kernels::q4_0::<S, M>);
+product!(Q4K, Unit256, kernels::with_minimums::<S, 0, { unit256::lines(0) }, M>);
+product!(Q5K, Unit256, kernels::with_minimums::<S, 1, { unit256::lines(1) }, M>);
+product!(Q6K, Unit256, kernels::q6k::<S, M>);
 
 #[derive(Clone, Copy)]
 struct Dense(Encoding);
 
 impl Product for Dense {
-    type Unit = f32;
+    type Unit = Unit2;
 
     #[inline(always)]
-    fn products<S: Simd, const M: usize>(self, simd: S, group: &[Line], rows: [&[f32]; M]) -> Outputs<M> {
-        kernels::dense(simd, self.0, group, rows)
+    fn products<S: Simd, const M: usize>(self, simd: S, group: &[Line], tile: &[[Unit2; M]]) -> Outputs<M> {
+        kernels::dense(simd, self.0, group, tile)
     }
 }
 
-/// Takes all rows of activations through each group, as many at a time as the registers hold.
+/// Takes all tiles of activations through each group.
 #[inline(always)]
-fn each_group<S: Simd, P: Product>(simd: S, job: &Job, groups: Range<usize>, acts: &[P::Unit], product: P) {
+fn each_group<S: Simd, P: Product>(
+    simd: S,
+    acts: &Activations,
+    job: &Job,
+    groups: Range<usize>,
+    units: &[P::Unit],
+    product: P,
+) {
     let group_lines = job.lines.len() / job.groups();
     debug_assert_eq!(group_lines % unit_lines(job.encoding), 0);
-    let per_row = acts.len() / job.out.count;
+    let units_per_row = units.len() / acts.count;
     for group in groups {
         let lines = &job.lines[group * group_lines..][..group_lines];
         let mut first = 0;
-        while first < job.out.count {
-            let left = (job.out.count - first).min(S::ROWS_PER_PASS);
-            let at = Pass { job, group, lines, first, acts, per_row };
-            first += match left {
-                8.. => pass::<S, P, 8>(simd, product, at),
-                4.. => pass::<S, P, 4>(simd, product, at),
-                2.. => pass::<S, P, 2>(simd, product, at),
-                _ => pass::<S, P, 1>(simd, product, at),
+        while first < acts.count {
+            let rows = tile_rows(acts.count - first, acts.rows_per_tile);
+            let tile = &units[first * units_per_row..][..rows * units_per_row];
+            let at = Place { job, group, first };
+            match rows {
+                8 => one_tile::<S, P, 8>(simd, product, lines, tile, at),
+                4 => one_tile::<S, P, 4>(simd, product, lines, tile, at),
+                2 => one_tile::<S, P, 2>(simd, product, lines, tile, at),
+                _ => one_tile::<S, P, 1>(simd, product, lines, tile, at),
             };
+            first += rows;
         }
     }
 }
 
-/// A group and the activations from `first` on.
-struct Pass<'a, U> {
+/// Where outputs go: the columns of a group, rows from `first` on.
+struct Place<'a> {
     job: &'a Job<'a>,
     group: usize,
-    lines: &'a [Line],
     first: usize,
-    acts: &'a [U],
-    per_row: usize,
 }
 
-/// Multiplies `M` rows of activations with a group, and says how many they were.
+/// Multiplies `M` rows of activations with a group.
 #[inline(always)]
-fn pass<S: Simd, P: Product, const M: usize>(simd: S, product: P, at: Pass<P::Unit>) -> usize {
-    let rows = std::array::from_fn(
-        #[inline(always)]
-        |row| &at.acts[(at.first + row) * at.per_row..][..at.per_row],
-    );
-    let outputs = product.products::<S, M>(simd, at.lines, rows);
+fn one_tile<S: Simd, P: Product, const M: usize>(simd: S, product: P, lines: &[Line], tile: &[P::Unit], at: Place) {
+    let outputs = product.products::<S, M>(simd, lines, tile.as_chunks().0);
     // SAFETY: `share` gives each group to one thread.
     unsafe { at.job.out.write(at.group, at.first, &outputs) };
-    M
 }
