@@ -15,7 +15,7 @@ pub(super) type Outputs<const M: usize> = [[f32; 16]; M];
 
 /// How far ahead of the product weights are asked for: a page, which is where the hardware's own
 /// prefetching stops.
-const PREFETCH_LINES: usize = 64;
+const PREFETCH_LINES: usize = 8;
 
 /// A loop over constants, unrolled here: the compiler does not always, and then shifts are no longer by
 /// constants.

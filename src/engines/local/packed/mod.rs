@@ -6,6 +6,8 @@
 //! the model is loaded ([`PackedMatrix::pack`]; see [`layout`]), and multiplied as they are: they stay as
 //! small as in the file, since producing one token is as fast as memory can be read.
 //!
+//! Around the products: attention over a cache of its own layout, and what happens to rows in between.
+//!
 //! Two properties that the engine builds on:
 //! - An output has the same bits whatever else is computed with it: one row of activations or a hundred,
 //!   one thread or many. So a kept prefix, a prefill in chunks and a batch of sessions give exactly what
@@ -17,17 +19,25 @@
 //! Deliberately absent: GPUs (candle has those), and the quantisations that nobody stores models in.
 
 mod activations;
+mod attention;
+mod disjoint;
 mod ggml;
 mod kernels;
+mod kv_blocks;
 mod layout;
 mod multiply;
+mod rowwise;
 mod simd;
 
 use candle_core::quantized::GgmlDType;
 
 pub use activations::{ActivationKind, Activations};
+pub use attention::attend;
+use disjoint::Disjoint;
 use ggml::Encoding;
-use multiply::{Job, Output};
+pub use kv_blocks::KvBlocks;
+use multiply::Job;
+pub use rowwise::{rms_norm, rotate, swiglu};
 use simd::{Isa, LANES, Line};
 
 /// Why weights cannot be packed.
@@ -150,12 +160,13 @@ fn multiply_all_with(isa: Isa, acts: &Activations, matrices: &mut [(&PackedMatri
         .map(|(matrix, out)| {
             assert_eq!(matrix.activation_kind(), acts.kind(), "activations as the matrix takes them");
             assert_eq!(matrix.cols, acts.cols, "activations as wide as the matrix");
+            assert_eq!(out.len(), matrix.rows * acts.count(), "a row of outputs for each row of activations");
             Job {
                 encoding: matrix.encoding,
                 lines: &matrix.lines,
                 rows: matrix.rows,
                 cols: matrix.cols,
-                out: Output::new(out, matrix.rows, acts.count()),
+                out: Disjoint::new(out),
             }
         })
         .collect();

@@ -1,10 +1,10 @@
 //! Who multiplies what: groups of rows shared out among the threads of the current pool.
 #![allow(unsafe_code)]
 
-use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::activations::{Activations, Unit2, Unit64, Unit256, Units, tile_rows};
+use super::disjoint::Disjoint;
 use super::ggml::Encoding;
 use super::kernels::{self, Outputs};
 use super::layout::{unit256, unit_lines};
@@ -22,51 +22,12 @@ pub(super) struct Job<'a> {
     pub lines: &'a [Line],
     pub rows: usize,
     pub cols: usize,
-    pub out: Output<'a>,
+    pub out: Disjoint<'a>,
 }
 
 impl Job<'_> {
     fn groups(&self) -> usize {
         self.rows.div_ceil(LANES)
-    }
-}
-
-/// `count` rows of outputs, of which different threads write different columns.
-pub(super) struct Output<'a> {
-    start: *mut f32,
-    rows: usize,
-    count: usize,
-    whole: PhantomData<&'a mut [f32]>,
-}
-
-// SAFETY: threads write through it, each to the columns of groups that no other thread has.
-unsafe impl Sync for Output<'_> {}
-// SAFETY: it is a borrowed slice of floats in disguise.
-unsafe impl Send for Output<'_> {}
-
-impl<'a> Output<'a> {
-    /// Over `out`, which holds `count` × `rows` floats.
-    pub fn new(out: &'a mut [f32], rows: usize, count: usize) -> Self {
-        assert_eq!(out.len(), rows * count, "outputs are {count} rows of {rows}");
-        Self { start: out.as_mut_ptr(), rows, count, whole: PhantomData }
-    }
-
-    /// Writes the outputs of a group for activations `first ..`.
-    ///
-    /// # Safety
-    /// No other thread may be writing the same group.
-    unsafe fn write<const M: usize>(&self, group: usize, first: usize, outputs: &Outputs<M>) {
-        let begin = group * LANES;
-        let width = LANES.min(self.rows - begin);
-        for (row, values) in outputs.iter().enumerate() {
-            assert!(first + row < self.count, "an output row that exists");
-            // SAFETY: row and columns are inside the slice (asserted, and `width` is cut), which nobody
-            // else may touch while this borrows it, but for the caller's promise about other threads.
-            unsafe {
-                let to = self.start.add((first + row) * self.rows + begin);
-                std::ptr::copy_nonoverlapping(values.as_ptr(), to, width);
-            }
-        }
     }
 }
 
@@ -210,6 +171,11 @@ struct Place<'a> {
 #[inline(always)]
 fn one_tile<S: Simd, P: Product, const M: usize>(simd: S, product: P, lines: &[Line], tile: &[P::Unit], at: Place) {
     let outputs = product.products::<S, M>(simd, lines, tile.as_chunks().0);
-    // SAFETY: `share` gives each group to one thread.
-    unsafe { at.job.out.write(at.group, at.first, &outputs) };
+    let begin = at.group * LANES;
+    let width = LANES.min(at.job.rows - begin);
+    for (row, values) in outputs.iter().enumerate() {
+        let to = (at.first + row) * at.job.rows + begin;
+        // SAFETY: these columns belong to the group, and `share` gives each group to one thread.
+        unsafe { at.job.out.write(to, &values[..width]) };
+    }
 }

@@ -11,6 +11,8 @@
 
 use std::arch::x86_64::*;
 
+use half::f16;
+
 use super::{Line, Simd};
 
 /// Proof that the processor has AVX2, FMA and F16C.
@@ -112,14 +114,6 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn int_from_i8(self, bytes: &[u8; 16]) -> Pair {
-        unsafe {
-            let all = _mm_loadu_si128(bytes.as_ptr().cast());
-            [_mm256_cvtepi8_epi32(all), _mm256_cvtepi8_epi32(_mm_srli_si128::<8>(all))]
-        }
-    }
-
-    #[inline(always)]
     fn pairs_from_u8(self, bytes: &[u8; 32]) -> Pair {
         unsafe {
             let [low, high] = halves(bytes);
@@ -211,7 +205,7 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn load_f16(self, values: &[u16; 16]) -> FloatPair {
+    fn load_f16(self, values: &[f16; 16]) -> FloatPair {
         unsafe {
             [
                 _mm256_cvtph_ps(_mm_loadu_si128(values[..8].as_ptr().cast())),
@@ -289,6 +283,17 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn fma(self, a: FloatPair, b: FloatPair, c: FloatPair) -> FloatPair {
         both!(_mm256_fmadd_ps, a, b, c)
+    }
+
+    #[inline(always)]
+    fn first_or(self, values: FloatPair, count: usize, rest: FloatPair) -> FloatPair {
+        let count = self.int_splat(count.min(16) as i32);
+        let lanes = unsafe {
+            [_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_setr_epi32(8, 9, 10, 11, 12, 13, 14, 15)]
+        };
+        let within = both!(_mm256_cmpgt_epi32, count, lanes);
+        let mask = both!(_mm256_castsi256_ps, within);
+        both!(_mm256_blendv_ps, rest, values, mask)
     }
 
     #[inline(always)]

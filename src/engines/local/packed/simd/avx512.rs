@@ -7,6 +7,8 @@
 
 use std::arch::x86_64::*;
 
+use half::f16;
+
 use super::{Line, Simd};
 
 /// Proof that the processor has AVX-512 F, BW, VL and VNNI (and AVX2, FMA, F16C, which all such have).
@@ -72,11 +74,6 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn int_from_u8(self, bytes: &[u8; 16]) -> __m512i {
         unsafe { _mm512_cvtepu8_epi32(_mm_loadu_si128(bytes.as_ptr().cast())) }
-    }
-
-    #[inline(always)]
-    fn int_from_i8(self, bytes: &[u8; 16]) -> __m512i {
-        unsafe { _mm512_cvtepi8_epi32(_mm_loadu_si128(bytes.as_ptr().cast())) }
     }
 
     #[inline(always)]
@@ -148,7 +145,7 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn load_f16(self, values: &[u16; 16]) -> __m512 {
+    fn load_f16(self, values: &[f16; 16]) -> __m512 {
         unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(values.as_ptr().cast())) }
     }
 
@@ -210,6 +207,12 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn fma(self, a: __m512, b: __m512, c: __m512) -> __m512 {
         unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn first_or(self, values: __m512, count: usize, rest: __m512) -> __m512 {
+        let mask = if count >= 16 { 0xffff } else { (1u16 << count) - 1 };
+        unsafe { _mm512_mask_blend_ps(mask, rest, values) }
     }
 
     #[inline(always)]

@@ -20,6 +20,8 @@ mod avx2;
 mod avx512;
 mod portable;
 
+use half::f16;
+
 #[cfg(target_arch = "x86_64")]
 use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
@@ -77,8 +79,6 @@ pub trait Simd: Copy + Send + Sync {
     fn int_splat(self, value: i32) -> Self::Ints;
     /// Sixteen unsigned bytes as integers.
     fn int_from_u8(self, bytes: &[u8; 16]) -> Self::Ints;
-    /// Sixteen signed bytes as integers.
-    fn int_from_i8(self, bytes: &[u8; 16]) -> Self::Ints;
     /// Two unsigned bytes per lane as two 16-bit halves, for [`Simd::dot_pairs`].
     fn pairs_from_u8(self, bytes: &[u8; 32]) -> Self::Ints;
     /// Two signed bytes per lane as two 16-bit halves, for [`Simd::dot_pairs`].
@@ -108,8 +108,8 @@ pub trait Simd: Copy + Send + Sync {
     fn splat(self, value: f32) -> Self::Floats;
     /// Sixteen floats of memory.
     fn load(self, values: &[f32; 16]) -> Self::Floats;
-    /// Sixteen IEEE half floats (their bits).
-    fn load_f16(self, values: &[u16; 16]) -> Self::Floats;
+    /// Sixteen half floats of memory.
+    fn load_f16(self, values: &[f16; 16]) -> Self::Floats;
     /// Sixteen little-endian IEEE half floats in a packed line.
     fn f16s(self, bytes: &[u8; 32]) -> Self::Floats;
     /// Sixteen little-endian bfloat16 in a packed line.
@@ -132,11 +132,61 @@ pub trait Simd: Copy + Send + Sync {
     fn min(self, a: Self::Floats, b: Self::Floats) -> Self::Floats;
     /// a · b + c, fused where the hardware does that.
     fn fma(self, a: Self::Floats, b: Self::Floats, c: Self::Floats) -> Self::Floats;
+    /// The first `count` lanes of `values`, the others of `rest`.
+    fn first_or(self, values: Self::Floats, count: usize, rest: Self::Floats) -> Self::Floats;
     /// 2 to the power of a whole number from −126 to 127.
     fn pow2(self, whole: Self::Floats) -> Self::Floats;
 
     /// Asks for a line to be brought near, without waiting.
     fn prefetch(self, line: *const Line);
+}
+
+/// e^x in each lane, exact to 2 units in the last place. Below −87.3 it is e^−87.3, above 88 e^88.
+///
+/// The exponential of the Cephes library: x = n · ln 2 + r, a polynomial in r, times 2^n.
+#[inline(always)]
+pub fn exp<S: Simd>(simd: S, x: S::Floats) -> S::Floats {
+    // 1.5 · 2^23 pushes the fraction out of the mantissa: adding and subtracting it rounds.
+    const ROUND: f32 = 12_582_912.0;
+    // ln 2 in two parts, the first of few enough bits that n times it is exact.
+    const LN_2_HIGH: f32 = 0.693_359_375;
+    const LN_2_LOW: f32 = -2.121_944_4e-4;
+    const POLYNOMIAL: [f32; 6] =
+        [1.987_569_2e-4, 1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5.000_000_1e-1];
+    let x = simd.min(simd.max(x, simd.splat(-87.3)), simd.splat(88.0));
+    let round = simd.splat(ROUND);
+    let n = simd.sub(simd.add(simd.mul(x, simd.splat(std::f32::consts::LOG2_E)), round), round);
+    let r = simd.fma(n, simd.splat(-LN_2_HIGH), x);
+    let r = simd.fma(n, simd.splat(-LN_2_LOW), r);
+    let mut sum = simd.splat(POLYNOMIAL[0]);
+    for coefficient in &POLYNOMIAL[1..] {
+        sum = simd.fma(sum, r, simd.splat(*coefficient));
+    }
+    let sum = simd.add(simd.fma(sum, simd.mul(r, r), r), simd.splat(1.0));
+    simd.mul(sum, simd.pow2(n))
+}
+
+/// The sum of all lanes, in the same order on every path.
+#[inline(always)]
+pub fn sum<S: Simd>(simd: S, values: S::Floats) -> f32 {
+    fold(simd.lanes(values), |a, b| a + b)
+}
+
+/// The greatest of all lanes.
+#[inline(always)]
+pub fn greatest<S: Simd>(simd: S, values: S::Floats) -> f32 {
+    fold(simd.lanes(values), |a, b| if a > b { a } else { b })
+}
+
+/// Halves the lanes four times.
+#[inline(always)]
+fn fold(mut lanes: [f32; 16], op: impl Fn(f32, f32) -> f32) -> f32 {
+    for half in [8, 4, 2, 1] {
+        for lane in 0..half {
+            lanes[lane] = op(lanes[lane], lanes[lane + half]);
+        }
+    }
+    lanes[0]
 }
 
 /// Work that is generic over the instruction set.

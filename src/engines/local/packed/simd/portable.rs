@@ -1,5 +1,7 @@
 //! [`Simd`] in plain Rust: arrays of sixteen, and loops over them that the compiler vectorises.
 
+use half::f16;
+
 use super::{LANES, Line, Simd};
 
 /// Every processor can run it.
@@ -29,7 +31,7 @@ fn dot(sum: [i32; LANES], weights: [u32; LANES], offset: i32, quad: i32) -> [i32
 /// Two 16-bit halves in one lane.
 #[inline(always)]
 fn pair(low: i16, high: i16) -> i32 {
-    i32::from(low as u16 as i16) & 0xffff | i32::from(high) << 16
+    i32::from(low) & 0xffff | i32::from(high) << 16
 }
 
 impl Simd for Portable {
@@ -72,11 +74,6 @@ impl Simd for Portable {
     #[inline(always)]
     fn int_from_u8(self, bytes: &[u8; 16]) -> [i32; LANES] {
         bytes.map(i32::from)
-    }
-
-    #[inline(always)]
-    fn int_from_i8(self, bytes: &[u8; 16]) -> [i32; LANES] {
-        bytes.map(|byte| i32::from(byte as i8))
     }
 
     #[inline(always)]
@@ -155,8 +152,8 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn load_f16(self, values: &[u16; 16]) -> [f32; LANES] {
-        values.map(f32_from_f16)
+    fn load_f16(self, values: &[f16; 16]) -> [f32; LANES] {
+        values.map(|value| f32_from_f16(value.to_bits()))
     }
 
     #[inline(always)]
@@ -222,6 +219,15 @@ impl Simd for Portable {
     fn fma(self, a: [f32; LANES], b: [f32; LANES], c: [f32; LANES]) -> [f32; LANES] {
         // Not `f32::mul_add`: without the instruction that is a slow library call.
         self.add(self.mul(a, b), c)
+    }
+
+    #[inline(always)]
+    fn first_or(self, values: [f32; LANES], count: usize, rest: [f32; LANES]) -> [f32; LANES] {
+        let mut lanes = rest;
+        for (at, lane) in lanes.iter_mut().enumerate() {
+            *lane = if at < count { values[at] } else { *lane };
+        }
+        lanes
     }
 
     #[inline(always)]
