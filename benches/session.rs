@@ -34,7 +34,8 @@ impl Talk {
             [&mut config.vad.engine, &mut config.asr.engine, &mut config.llm.engine, &mut config.tts.engine];
         names.into_iter().for_each(|name| *name = "scripted".to_owned());
         let config = Arc::new(config);
-        let engines = Arc::new(Engines::load(&config).unwrap());
+        let tools = Arc::new(Registry::new(&config.tools).unwrap());
+        let engines = Arc::new(Engines::load(&config, tools.specs()).unwrap());
         let log = ConversationLog::open(&config.store.url).unwrap();
         let started = log.start_session(NewSession::default(), Box::new(|_| {}));
         let start = Start {
@@ -47,7 +48,7 @@ impl Talk {
             },
             settings: Settings::new(&config, &config.persona, false),
             journal: Journal::new(started.writer),
-            tools: Arc::new(Registry::new(&config.tools).unwrap()),
+            tools,
             engines,
             config,
             greeting: None,

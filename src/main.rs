@@ -12,6 +12,7 @@ use vivavoce::engines::Engines;
 use vivavoce::frontends::start::{self, Listening};
 use vivavoce::metrics;
 use vivavoce::session::recording;
+use vivavoce::tools::Registry;
 
 /// Self-hosted realtime voice and video conversation server.
 #[derive(Debug, Parser)]
@@ -131,7 +132,8 @@ fn exit_code(good: bool) -> ExitCode {
 fn serve(config: Config, config_path: Option<PathBuf>) -> anyhow::Result<()> {
     metrics::install()?;
     // Before the runtime exists: models load on this thread.
-    let engines = Arc::new(Engines::load(&config)?);
+    let tools = Arc::new(Registry::new(&config.tools)?);
+    let engines = Arc::new(Engines::load(&config, tools.specs())?);
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if config.server.executor_threads > 0 {
         runtime.worker_threads(config.server.executor_threads);
@@ -139,7 +141,7 @@ fn serve(config: Config, config_path: Option<PathBuf>) -> anyhow::Result<()> {
     let runtime = runtime.enable_all().thread_name("executor").build();
     let runtime = runtime.map_err(|error| anyhow::anyhow!("cannot start the executor: {error}"))?;
     runtime.block_on(async {
-        let listening = Listening::open(Arc::new(config), engines).await?;
+        let listening = Listening::open(Arc::new(config), engines, tools).await?;
         start::reload_on_hangup(Arc::clone(&listening.server), config_path)?;
         announce(&listening)?;
         listening.run(stop_signal()?).await?;

@@ -99,12 +99,13 @@ struct Answer {
 
 impl Conversation {
     fn begin(config: &Config) -> Result<Conversation, AskError> {
+        let tools = Registry::new(&config.tools)?;
         Ok(Conversation {
-            llm: load_llm(config)?,
+            llm: load_llm(config, tools.specs())?,
             state: LlmState::default(),
             messages: vec![ChatMessage::new(Role::System, config.persona.prompt())],
             max_new_tokens: config.llm.max_new_tokens,
-            tools: Registry::new(&config.tools)?,
+            tools,
             max_rounds: config.tools.max_rounds,
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?,
         })

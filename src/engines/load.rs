@@ -18,8 +18,8 @@ use super::workers::{
     AsrWork, ClipWork, LlmWork, Pool, TtsWork, VadWork, asr_pool, clip_pool, llm_pool, tts_pool, vad_pool,
 };
 use super::{
-    Asr, CancelToken, ClipRenderer, EngineError, INPUT_RATE_HZ, Llm, Tts, VAD_FRAME_SAMPLES, Vad, VadFrame,
-    VadState,
+    Asr, CancelToken, ClipRenderer, EngineError, INPUT_RATE_HZ, Llm, ToolSpec, Tts, VAD_FRAME_SAMPLES, Vad,
+    VadFrame, VadState,
 };
 use crate::config::{ASR_ENGINES, Config, TTS_ENGINES, VAD_ENGINES};
 
@@ -57,12 +57,13 @@ pub struct EngineNames {
 }
 
 impl Engines {
-    /// Loads and warms what `config` names. Blocking; takes seconds.
+    /// Loads and warms what `config` names. `tools`: those that sessions will have. Blocking; takes
+    /// seconds.
     ///
     /// # Errors
     /// The first engine that cannot be loaded, with the file and the remedy. Video is the exception:
     /// its failure is logged and told to clients, and the server speaks without it.
-    pub fn load(config: &Config) -> Result<Engines, EngineError> {
+    pub fn load(config: &Config, tools: &[ToolSpec]) -> Result<Engines, EngineError> {
         let scripted = Scripted::new(&config.scripted)?;
         // One VAD frame or segment a session is the rule; a little more for what was just cancelled.
         let queue_length = 2 * config.limits.sessions + 16;
@@ -71,7 +72,7 @@ impl Engines {
             loaded("vad", || load_many(config.vad.workers, || vad_for_worker(config, &scripted)))?;
         let (asr_name, asrs) =
             loaded("asr", || load_many(config.asr.workers, || asr_for_worker(config, &scripted)))?;
-        let (llm_name, (llm_model, llms)) = loaded("llm", || load_llms(config, &scripted))?;
+        let (llm_name, (llm_model, llms)) = loaded("llm", || load_llms(config, &scripted, tools))?;
         let (tts_name, ttss) =
             loaded("tts", || load_many(config.tts.workers, || tts_for_worker(config, &scripted)))?;
         let (clip, video_name, video_fault) = match load_clips(config, &scripted, queue_length) {
@@ -188,23 +189,27 @@ fn unknown(stage: &'static str, name: &str, there_are: &[&str]) -> EngineError {
     EngineError::Load { engine: stage, message }
 }
 
-/// The language model that `llm.engine` means, warm: for one worker.
-pub fn load_llm(config: &Config) -> Result<Box<dyn Llm>, EngineError> {
+/// The language model that `llm.engine` means, warm: for one worker, with these tools.
+pub fn load_llm(config: &Config, tools: &[ToolSpec]) -> Result<Box<dyn Llm>, EngineError> {
     let mut one = config.clone();
     one.llm.workers = 1;
-    let (_, (_, mut llms)) = load_llms(&one, &Scripted::new(&config.scripted)?)?;
+    let (_, (_, mut llms)) = load_llms(&one, &Scripted::new(&config.scripted)?, tools)?;
     let none = || EngineError::Load { engine: "llm", message: "it has no worker".to_owned() };
     llms.pop().ok_or_else(none)
 }
 
-fn load_llms(config: &Config, scripted: &Scripted) -> Loaded<(Option<String>, Vec<Box<dyn Llm>>)> {
+fn load_llms(
+    config: &Config,
+    scripted: &Scripted,
+    tools: &[ToolSpec],
+) -> Loaded<(Option<String>, Vec<Box<dyn Llm>>)> {
     let choice = choose_llm(config)?;
     tracing::info!("{}", choice.reason);
     // A worker waits for its server, or for the model's thread: as many as there can be replies.
     let workers = if config.llm.workers == 0 { config.limits.sessions } else { config.llm.workers };
     let (model, llms): (_, Vec<Box<dyn Llm>>) = match choice.name {
         super::local::NAME => {
-            let local = LocalModel::load(config)?;
+            let local = LocalModel::load(config, tools)?;
             (Some(local.name().to_owned()), (0..workers).map(|_| local.llm()).collect())
         }
         super::openai_http::NAME => {

@@ -18,7 +18,7 @@ use crate::conversation::error::StoreError;
 use crate::conversation::log::ConversationLog;
 use crate::conversation::tokens::TokenStore;
 use crate::engines::Engines;
-use crate::tools::{Registry, ToolError};
+use crate::tools::Registry;
 
 /// Sessions that have to end may take so long to write their last turn and to say goodbye.
 const LAST_GOODBYES: Duration = Duration::from_secs(5);
@@ -37,9 +37,6 @@ pub enum StartError {
     /// The event log cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A tool of the configuration cannot be.
-    #[error(transparent)]
-    Tool(#[from] ToolError),
 }
 
 /// A server that listens, and serves when [`Listening::run`] is awaited.
@@ -55,8 +52,11 @@ pub struct Listening {
 
 impl Listening {
     /// Opens the log and binds the address.
-    pub async fn open(config: Arc<Config>, engines: Arc<Engines>) -> Result<Listening, StartError> {
-        let tools = Arc::new(Registry::new(&config.tools)?);
+    pub async fn open(
+        config: Arc<Config>,
+        engines: Arc<Engines>,
+        tools: Arc<Registry>,
+    ) -> Result<Listening, StartError> {
         let address = format!("{}:{}", config.server.host, config.server.port);
         let bind = |source| StartError::Bind { address: address.clone(), source };
         let listener =

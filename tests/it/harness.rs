@@ -13,6 +13,7 @@ use vivavoce::config::Config;
 use vivavoce::engines::Engines;
 use vivavoce::frontends::server::Server;
 use vivavoce::frontends::start::Listening;
+use vivavoce::tools::Registry;
 
 /// Where `scripts/setup-models.sh` puts the models.
 const MODELS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models");
@@ -98,10 +99,11 @@ impl Drop for TestServer {
 
 /// Engines refuse to run on an executor's threads, so they are loaded before there is one.
 fn serve(config: Config, tell: &mpsc::Sender<(Arc<Server>, String)>, stopped: oneshot::Receiver<()>) {
-    let engines = Arc::new(Engines::load(&config).unwrap());
+    let tools = Arc::new(Registry::new(&config.tools).unwrap());
+    let engines = Arc::new(Engines::load(&config, tools.specs()).unwrap());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        let listening = Listening::open(Arc::new(config), engines).await.unwrap();
+        let listening = Listening::open(Arc::new(config), engines, tools).await.unwrap();
         tell.send((Arc::clone(&listening.server), listening.address.to_string())).unwrap();
         // A dropped sender means the same as a message.
         let stop = async move { drop(stopped.await) };

@@ -14,6 +14,7 @@ mod packaging;
 mod silero;
 mod speech;
 mod store;
+mod stories;
 mod stub_hub;
 mod stub_llm;
 mod talk;

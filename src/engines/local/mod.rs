@@ -32,12 +32,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use candle_core::Device;
-use candle_core::quantized::GgmlDType;
 
 use self::advice::Advice;
 use self::batch::{Batch, Job, TOKENS_AHEAD, Written, channel};
 use self::cache_pool::{CachePool, Held, Lease, common_prefix};
-use self::decoder::{Decoder, LoadOptions, Sequence};
+use self::decoder::{Decoder, LoadOptions, Sequence, WeightType};
 use self::scheduler::Scheduler;
 use self::source::Source;
 use self::text::{ChatText, Constraint, Prompt, Sampler, Sampling};
@@ -73,19 +72,19 @@ struct Shared {
 }
 
 impl LocalModel {
-    /// Loads what `llm.local` names, and reads the persona's instructions once for all sessions.
-    /// Blocks for as long as that takes: milliseconds (concierge) to seconds.
-    pub fn load(config: &Config) -> Result<LocalModel, EngineError> {
-        Self::load_from(&Source::of(config)?, config)
-    }
-
-    /// Loads this model with the settings of `llm.local`.
-    pub fn load_from(source: &Source, config: &Config) -> Result<LocalModel, EngineError> {
+    /// Loads what `llm.local` names, and reads the persona's instructions, with `tools`, once for all
+    /// sessions. Blocks for as long as that takes: milliseconds (concierge) to seconds.
+    pub fn load(config: &Config, tools: &[ToolSpec]) -> Result<LocalModel, EngineError> {
+        let source = Source::of(config)?;
         let llm = &config.llm;
         let (checkpoint, text) = source.open()?;
         let device = device(&llm.local.device)?;
         let options = LoadOptions {
-            quantize: (llm.local.quantize && device.is_cpu()).then_some(GgmlDType::Q8_0),
+            weights: if llm.local.quantize && device.is_cpu() {
+                WeightType::Q8_0
+            } else {
+                WeightType::AsStored
+            },
             max_position: Some(llm.local.context_tokens),
             ..LoadOptions::default()
         };
@@ -102,7 +101,7 @@ impl LocalModel {
 
         let caches = CachePool::new((llm.local.cache_mb as u64) << 20, decoder.cache_bytes_per_token());
         let (vocab_size, context_tokens) = (text.tokenizer().vocab_size(), decoder.config().max_position);
-        pool.install(|| warm_up(&decoder, &text, &caches, &config.persona.prompt()))?;
+        pool.install(|| warm_up(&decoder, &text, &caches, &config.persona.prompt(), tools))?;
         tracing::info!(
             model = source.name(),
             parameters_mb = decoder.weight_bytes() >> 20,
@@ -263,10 +262,11 @@ fn warm_up(
     text: &ChatText,
     caches: &CachePool,
     instructions: &str,
+    tools: &[ToolSpec],
 ) -> Result<(), EngineError> {
     let prompt = |said: &str| {
         let messages = [ChatMessage::new(Role::System, instructions), ChatMessage::new(Role::User, said)];
-        text.encode(&messages, &[]).map(|prompt| prompt.tokens).map_err(load_error)
+        text.encode(&messages, tools).map(|prompt| prompt.tokens).map_err(load_error)
     };
     // Two conversations have in common what is the instructions' own.
     let (one, other) = (prompt("a")?, prompt("b")?);

@@ -4,6 +4,8 @@ mod gguf_keys;
 mod hugging_face;
 
 pub(super) use gguf_keys::read as from_gguf;
+#[cfg(test)]
+pub(super) use hugging_face::parse as from_json;
 pub(super) use hugging_face::read as from_folder;
 
 use std::path::Path;

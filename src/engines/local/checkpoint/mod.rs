@@ -15,6 +15,8 @@ mod gguf;
 mod mapping;
 mod safetensors;
 mod tensor;
+#[cfg(test)]
+mod tests;
 mod vocabulary;
 
 pub use config::{Architecture, DecoderConfig, RopeScaling};

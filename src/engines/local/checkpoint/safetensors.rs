@@ -45,6 +45,14 @@ struct Stored {
 }
 
 impl SafetensorsFolder {
+    /// One file's bytes as if they lay in a folder; `name` stands for its path in errors.
+    #[cfg(test)]
+    pub(super) fn from_bytes(bytes: Bytes, name: &Path) -> Result<SafetensorsFolder, CheckpointError> {
+        let mut tensors = BTreeMap::new();
+        read_header(bytes, name, &mut tensors)?;
+        Ok(SafetensorsFolder { inner: Arc::new(Inner { path: name.to_owned(), tensors }) })
+    }
+
     /// Maps the folder's weights and reads their headers.
     pub fn open(path: &Path) -> Result<SafetensorsFolder, CheckpointError> {
         let mut tensors = BTreeMap::new();
@@ -145,7 +153,15 @@ fn is_plain_name(name: &str) -> bool {
 }
 
 fn read_weights(path: &Path, tensors: &mut BTreeMap<String, Stored>) -> Result<(), CheckpointError> {
-    let bytes = mapping::map(path, REMEDY)?;
+    read_header(mapping::map(path, REMEDY)?, path, tensors)
+}
+
+/// Adds the tensors of a file's bytes to `tensors`.
+fn read_header(
+    bytes: Bytes,
+    path: &Path,
+    tensors: &mut BTreeMap<String, Stored>,
+) -> Result<(), CheckpointError> {
     let (header_bytes, metadata) = SafeTensors::read_metadata(&bytes)
         .map_err(|error| CheckpointError::damaged(path, "header", error.to_string()))?;
     let data_start = size_of::<u64>() + header_bytes;

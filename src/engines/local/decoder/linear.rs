@@ -6,8 +6,9 @@ use std::sync::Arc;
 use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{DType, Device, Result, Tensor};
 
+use super::WeightType;
 use super::rows::Columns;
-use crate::engines::local::checkpoint::{RawTensor, with_aligned};
+use crate::engines::local::checkpoint::{RawTensor, widen, with_aligned};
 
 /// `x · Wᵀ + b` for rows `x`.
 #[derive(Debug)]
@@ -43,8 +44,7 @@ impl Part {
 
 impl Linear {
     /// Parts of one type and one input width become one matrix, the rows of the first on top.
-    /// `quantize`: the type that dense weights are brought to, if their rows are whole blocks of it.
-    pub fn new(parts: &[Part], quantize: Option<GgmlDType>, device: &Device) -> Result<Linear> {
+    pub fn new(parts: &[Part], weights: WeightType, device: &Device) -> Result<Linear> {
         let Some(first) = parts.first() else { candle_core::bail!("a matrix of no parts") };
         let (dtype, columns) = (first.weight.dtype, first.weight.columns());
         let shape = (parts.iter().map(Part::width).sum::<usize>(), columns);
@@ -54,18 +54,18 @@ impl Linear {
                 Cow::Owned(several.iter().map(|part| &part.weight.data[..]).collect::<Vec<_>>().concat())
             }
         };
-        let quantize = quantize.filter(|to| columns.is_multiple_of(to.block_size()));
-        let weight = match (first.weight.is_dense(), quantize) {
+        let is_whole_blocks = columns.is_multiple_of(GgmlDType::Q8_0.block_size());
+        let weight = match (first.weight.is_dense(), weights) {
+            (true, WeightType::Q8_0) if is_whole_blocks => {
+                let dense = dense(dtype, &data, shape, &Device::Cpu)?;
+                Weight::Blocks(Arc::new(QTensor::quantize_onto(&dense, GgmlDType::Q8_0, device)?))
+            }
+            (true, _) | (false, WeightType::F32) => Weight::Dense(dense(dtype, &data, shape, device)?),
             (false, _) => {
                 let storage =
                     with_aligned(&data, |data| QStorage::from_data(Cow::Borrowed(data), device, dtype))?;
                 Weight::Blocks(Arc::new(QTensor::new(storage, shape)?))
             }
-            (true, Some(to)) => {
-                let dense = dense(dtype, &data, shape, &Device::Cpu)?;
-                Weight::Blocks(Arc::new(QTensor::quantize_onto(&dense, to, device)?))
-            }
-            (true, None) => Weight::Dense(dense(dtype, &data, shape, device)?),
         };
         let bytes = match &weight {
             Weight::Dense(weight) => weight.elem_count() * weight.dtype().size_in_bytes(),
@@ -95,16 +95,18 @@ impl Linear {
     }
 }
 
+/// On the CPU 32-bit floats; elsewhere as in the file, or 32-bit floats of blocks.
 fn dense(dtype: GgmlDType, data: &[u8], shape: (usize, usize), device: &Device) -> Result<Tensor> {
-    if device.is_cpu() {
-        return Tensor::from_vec(crate::engines::local::checkpoint::widen(dtype, data)?, shape, device);
-    }
-    let dtype = match dtype {
+    let raw = match dtype {
         GgmlDType::F16 => DType::F16,
         GgmlDType::BF16 => DType::BF16,
         _ => DType::F32,
     };
-    Tensor::from_raw_buffer(data, dtype, &[shape.0, shape.1], device)
+    if device.is_cpu() || raw == DType::F32 {
+        Tensor::from_vec(widen(dtype, data)?, shape, device)
+    } else {
+        Tensor::from_raw_buffer(data, raw, &[shape.0, shape.1], device)
+    }
 }
 
 /// One bias for all parts, zeros for those that have none; none if no part has one.
@@ -129,7 +131,7 @@ pub struct Projection {
 
 impl Projection {
     /// Joins neighbours of one type.
-    pub fn new(parts: Vec<Part>, quantize: Option<GgmlDType>, device: &Device) -> Result<Projection> {
+    pub fn new(parts: Vec<Part>, weights: WeightType, device: &Device) -> Result<Projection> {
         let (mut linears, mut places) = (Vec::new(), Vec::new());
         for group in parts.chunk_by(|left, right| left.weight.dtype == right.weight.dtype) {
             let mut start = 0;
@@ -137,7 +139,7 @@ impl Projection {
                 places.push((linears.len(), start, part.width()));
                 start += part.width();
             }
-            linears.push(Linear::new(group, quantize, device)?);
+            linears.push(Linear::new(group, weights, device)?);
         }
         Ok(Projection { linears, places })
     }

@@ -8,7 +8,7 @@ use super::embedding::Embedding;
 use super::linear::{Linear, Part, Projection};
 use super::rope::Rope;
 use super::rows::RmsNorm;
-use super::{Decoder, DecoderError, Layer, LoadOptions};
+use super::{Decoder, DecoderError, Layer, LoadOptions, WeightType};
 use crate::engines::local::checkpoint::{
     Architecture, Checkpoint, CheckpointError, DecoderConfig, Naming, RawTensor,
 };
@@ -30,7 +30,7 @@ pub fn load(
     if let Some(most) = options.max_position {
         config.max_position = config.max_position.min(most.max(1));
     }
-    let tensors = Tensors::new(checkpoint, &config, device, options.quantize)?;
+    let tensors = Tensors::new(checkpoint, &config, device, options.weights)?;
     let embedding = Embedding::new(tensors.embedding()?);
     let layers: Vec<Layer> =
         (0..config.layers).map(|index| tensors.layer(index)).collect::<Result<_, DecoderError>>()?;
@@ -54,7 +54,7 @@ struct Tensors<'a> {
     checkpoint: &'a Checkpoint,
     config: &'a DecoderConfig,
     device: &'a Device,
-    quantize: Option<GgmlDType>,
+    weights: WeightType,
     /// Of a folder: what stands before the names.
     prefix: &'static str,
 }
@@ -64,13 +64,13 @@ impl<'a> Tensors<'a> {
         checkpoint: &'a Checkpoint,
         config: &'a DecoderConfig,
         device: &'a Device,
-        quantize: Option<GgmlDType>,
+        weights: WeightType,
     ) -> Result<Tensors<'a>, CheckpointError> {
         let prefix = PREFIXES
             .into_iter()
             .find(|prefix| checkpoint.has_tensor(&format!("{prefix}embed_tokens.weight")))
             .unwrap_or(PREFIXES[0]);
-        Ok(Tensors { checkpoint, config, device, quantize, prefix })
+        Ok(Tensors { checkpoint, config, device, weights, prefix })
     }
 
     /// Name of a tensor that is in no layer.
@@ -162,11 +162,11 @@ impl<'a> Tensors<'a> {
 
     fn linear(&self, name: &str, shape: [usize; 2], bias: bool) -> Result<Linear, DecoderError> {
         let part = self.part(name, shape, bias)?;
-        Ok(Linear::new(&[part], self.quantize, self.device)?)
+        Ok(Linear::new(&[part], self.weights, self.device)?)
     }
 
     fn projection(&self, parts: Vec<Part>) -> Result<Projection, DecoderError> {
-        Ok(Projection::new(parts, self.quantize, self.device)?)
+        Ok(Projection::new(parts, self.weights, self.device)?)
     }
 
     fn part(&self, name: &str, [rows, columns]: [usize; 2], bias: bool) -> Result<Part, CheckpointError> {

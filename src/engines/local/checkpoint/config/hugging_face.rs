@@ -3,6 +3,8 @@
 //!
 //! Defaults are those of transformers 5.23 (`Qwen3Config`, `LlamaConfig`, `MistralConfig`).
 
+use std::path::{Path, PathBuf};
+
 use serde_json::Value;
 
 use super::super::safetensors::SafetensorsFolder;
@@ -19,12 +21,22 @@ pub fn read(folder: &SafetensorsFolder) -> Result<DecoderConfig, CheckpointError
         source: std::io::ErrorKind::NotFound.into(),
         remedy: "fetch the model's config.json too",
     })?;
-    let keys = Keys { path: path.clone(), prefix: String::new(), object: &config };
+    parse(&path, &config, folder.json(GENERATION_CONFIG)?.as_ref())
+}
+
+/// Reads the settings from what is in `config.json`, and in `generation_config.json` if there is one.
+pub fn parse(
+    path: &Path,
+    config: &Value,
+    generation: Option<&Value>,
+) -> Result<DecoderConfig, CheckpointError> {
+    let path = path.to_owned();
+    let keys = Keys { path: path.clone(), prefix: String::new(), object: config };
     let keys = match config.get("text_config") {
         Some(text) if text.is_object() => Keys { path, prefix: "text_config.".into(), object: text },
         _ => keys,
     };
-    let architecture = architecture(&keys, &config)?;
+    let architecture = architecture(&keys, config)?;
     refuse_unsupported(&keys)?;
 
     let hidden_size = keys.required("hidden_size")?;
@@ -39,9 +51,9 @@ pub fn read(folder: &SafetensorsFolder) -> Result<DecoderConfig, CheckpointError
     let attention_bias = keys.flag("attention_bias")?.unwrap_or(false);
     let (rope_theta, rope_scaling) = rope(&keys)?;
     let mut eos = Vec::new();
-    if let Some(generation) = folder.json(GENERATION_CONFIG)? {
-        let path = folder.path().join(GENERATION_CONFIG);
-        Keys { path, prefix: String::new(), object: &generation }.tokens("eos_token_id", &mut eos)?;
+    if let Some(generation) = generation {
+        let path = keys.path.with_file_name(GENERATION_CONFIG);
+        Keys { path, prefix: String::new(), object: generation }.tokens("eos_token_id", &mut eos)?;
     }
     keys.tokens("eos_token_id", &mut eos)?;
     let mut bos = Vec::new();
@@ -148,8 +160,10 @@ fn rope(keys: &Keys<'_>) -> Result<(f32, RopeScaling), CheckpointError> {
         Some(theta) => theta,
         None => keys.number("rope_theta")?.unwrap_or(10_000.0),
     } as f32;
-    let Some(scaling) = parameters.or_else(|| section("rope_scaling")) else {
-        return Ok((theta, RopeScaling::None));
+    let (scaling, default_kind) = match (parameters, section("rope_scaling")) {
+        (Some(parameters), _) => (parameters, Some("default")),
+        (None, Some(scaling)) => (scaling, None),
+        (None, None) => return Ok((theta, RopeScaling::None)),
     };
     if let Some(share) = scaling.number("partial_rotary_factor")?.filter(|share| *share != 1.0) {
         return Err(scaling
@@ -160,8 +174,9 @@ fn rope(keys: &Keys<'_>) -> Result<(f32, RopeScaling), CheckpointError> {
         let number = scaling.number(key)?.ok_or_else(|| scaling.damaged(key, "is not there"))?;
         Ok(number as f32)
     };
-    let stretching = match scaling.get(kind_key).and_then(Value::as_str) {
-        None | Some("default") => RopeScaling::None,
+    let stretching = match scaling.get(kind_key).and_then(Value::as_str).or(default_kind) {
+        None => return Err(scaling.damaged("rope_type", "is not there")),
+        Some("default") => RopeScaling::None,
         Some("linear") => RopeScaling::Linear { factor: required("factor")? },
         Some("llama3") => RopeScaling::Llama3 {
             factor: required("factor")?,
@@ -180,7 +195,7 @@ fn rope(keys: &Keys<'_>) -> Result<(f32, RopeScaling), CheckpointError> {
 /// An object in a JSON file, whose getters name file and key in their errors. What is null is as
 /// good as not there.
 struct Keys<'a> {
-    path: std::path::PathBuf,
+    path: PathBuf,
     /// Keys of the objects around, each with a dot behind.
     prefix: String,
     object: &'a Value,
