@@ -549,26 +549,33 @@ fn a_server_without_models_is_told_so() {
     check_failed(&ask(&engine, &hello()).1, &stub, "llm_bad_request", &["llm.model"]);
 }
 
+/// A configuration in which nothing was pulled.
+fn whole(llm: config::Llm) -> config::Config {
+    let mut config = config::Config { llm, ..Default::default() };
+    config.models.cache = "/no/such/folder".into();
+    config
+}
+
 #[test]
 fn auto_takes_a_server_that_answers() {
     let stub = StubLlm::saying(&["x"]);
     let config = config::Llm { model: String::new(), ..config(&stub.url) };
     assert_eq!(probe(&config).unwrap().models, ["stub"]);
-    let choice = choose_llm(&config).unwrap();
+    let choice = choose_llm(&whole(config)).unwrap();
     assert_eq!(choice.name, "openai");
     assert!(choice.reason.contains("stub"), "{}", choice.reason);
 }
 
 #[test]
-fn auto_is_an_echo_where_no_server_answers() {
+fn auto_is_the_built_in_model_where_no_server_answers() {
     let silent = StubLlm::start(|_| Answer::silence());
     let refusing = StubLlm::start(|_| Answer::error(401, "bad key"));
     for (url, cause) in
         [(nobody(), "refused"), (silent.url.clone(), "within 1000 ms"), (refusing.url.clone(), "bad key")]
     {
-        let choice = choose_llm(&config(&url)).unwrap();
-        assert_eq!(choice.name, "echo");
-        for words in [url.as_str(), cause] {
+        let choice = choose_llm(&whole(config(&url))).unwrap();
+        assert_eq!(choice.name, "local");
+        for words in ["concierge", url.as_str(), cause] {
             assert!(choice.reason.contains(words), "`{words}` is not in: {}", choice.reason);
         }
     }
