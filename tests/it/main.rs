@@ -8,6 +8,7 @@ mod browser;
 mod client;
 mod e2e;
 mod harness;
+mod local;
 mod models;
 mod openai;
 mod packaging;
