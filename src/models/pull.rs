@@ -224,7 +224,7 @@ impl Pulling<'_> {
         let part = self.part(wanted.file);
         let url = self.options.hub.url(self.hub, revision, &wanted.file.path);
         let mut patience = Patience::new(self.options.hub);
-        let mut may_start_over = true;
+        let (mut may_start_over, mut was_reached) = (true, false);
         loop {
             let beginning = part.beginning();
             let is_whole = beginning.as_ref().is_some_and(|(begun, total)| *total == Some(begun.bytes));
@@ -235,7 +235,14 @@ impl Pulling<'_> {
             let answer = match hub.get(&url, to_continue, accept, unreachable).await {
                 Ok(answer) => answer,
                 Err(Refusal::Final(error)) => return Err(error),
+                // A hub that nobody can reach is no passing fault.
+                Err(Refusal::Passing { error: error @ ModelError::Unreachable { .. }, .. })
+                    if !was_reached =>
+                {
+                    return Err(error);
+                }
                 Err(Refusal::Passing { error, pause }) => {
+                    was_reached = true;
                     self.wait(&mut patience, pause, error).await?;
                     continue;
                 }
@@ -250,6 +257,7 @@ impl Pulling<'_> {
                     return Err(ModelError::Redirect { url: url.to_string(), problem });
                 }
             };
+            was_reached = true;
             let commit = answer.commit.clone();
             let announced = answer.sha256().map(str::to_owned);
             if let Some(here) = wanted.here.as_ref().filter(|here| announced.as_ref() == Some(&here.sha256)) {

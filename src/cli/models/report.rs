@@ -32,7 +32,7 @@ fn row(report: &Report) -> [String; 6] {
         State::Partial { percent } => format!("{} {percent} %", word(report.state)),
         state => word(state).to_owned(),
     };
-    // Of what the system's packages bring nobody knows the length.
+    // Of some nobody knows it.
     let length = report.bytes.map(size).unwrap_or_default();
     [entry.name.clone(), entry.engine.to_string(), state, length, entry.licence.clone(), entry.what.clone()]
 }

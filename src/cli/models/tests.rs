@@ -106,7 +106,7 @@ fn a_model_that_nobody_pulled_is_missing_and_all_is_well() {
         voice  tts  present        CMU         a package
         own    llm  built-in  7 B  MIT         made here
         mind   llm  missing   3 B  Apache-2.0  a language model
-        pulled models are kept in DIR/cache
+        fetch a model with vivavoce models pull NAME; it is kept in DIR/cache
     "#]],
     );
 }
@@ -118,12 +118,12 @@ fn what_is_not_there_is_missing_with_path_and_remedy() {
         expect![[r#"
         net    vad  missing  3 B  MIT         a network
         voice  tts  missing       CMU         a package
-        own    llm  missing  0 B  MIT         made here
+        own    llm  missing       MIT         made here
         mind   llm  missing  3 B  Apache-2.0  a language model
         net: DIR/models/a.onnx is missing; run scripts/setup-models.sh
         voice: DIR/models/a.onnx is missing; run apt-get install voice
         own: DIR/models/own/own.gguf is missing; install it again
-        pulled models are kept in DIR/cache
+        fetch a model with vivavoce models pull NAME; it is kept in DIR/cache
     "#]],
     );
 }
@@ -140,7 +140,7 @@ fn a_truncated_file_is_damaged_at_a_glance() {
         net: DIR/models/a.onnx is damaged: expected 3 bytes, found 2 bytes; run scripts/setup-models.sh
         mind: DIR/cache/mind/mind.gguf is damaged: expected 3 bytes, found 4 bytes; run vivavoce models pull mind
         mind: DIR/cache/mind/sub/config.json has no sha256 to compare with; run vivavoce models pull mind to pin it
-        pulled models are kept in DIR/cache
+        fetch a model with vivavoce models pull NAME; it is kept in DIR/cache
     "#]]);
 }
 
@@ -155,7 +155,7 @@ fn what_has_begun_to_come_is_partial() {
         own    llm  built-in      7 B  MIT         made here
         mind   llm  partial 66 %  3 B  Apache-2.0  a language model
         mind: 66 % has come; run vivavoce models pull mind
-        pulled models are kept in DIR/cache
+        fetch a model with vivavoce models pull NAME; it is kept in DIR/cache
     "#]],
     );
 }

@@ -263,6 +263,8 @@ fn a_hub_that_nobody_answers_at_is_named_with_the_ways_out() {
     // Nobody listens there any more.
     let url = StubHub::start(&[]).url.clone();
     let place = Place::at(&url);
+    let (_, told) = place.pull_telling("mind");
+    assert_eq!(told.notes.len(), 0, "it is not worth another try");
     let refused = place.refused("mind");
     let (cause, remedy) = refused.split_once("); ").unwrap();
     assert!(cause.starts_with("cannot get HUB/O/Mind/resolve/main/mind.gguf ("), "{refused}");
