@@ -27,7 +27,8 @@ COPY --from=builder --chown=10001:10001 /out/data /data
 ENV VIVAVOCE_SERVER__HOST=0.0.0.0 \
     VIVAVOCE_SERVER__PORT=8080 \
     VIVAVOCE_STORE__URL=sqlite:///data/vivavoce.sqlite \
-    VIVAVOCE_RECORD_DIR=/data/recordings
+    VIVAVOCE_RECORD_DIR=/data/recordings \
+    VIVAVOCE_MODELS__CACHE=/data/models
 
 USER 10001:10001
 WORKDIR /data

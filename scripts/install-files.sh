@@ -22,3 +22,7 @@ install -m 755 "$binary" "$home/vivavoce"
 install -m 644 "$source/config.yml" "$source/LICENSE-MIT" "$source/LICENSE-APACHE" "$home/"
 mkdir -p "$home/models"
 cp -R "$source/models/vendor" "$source/models/manifest.yml" "$home/models/"
+# The built-in language model.
+if [ -d "$source/models/concierge" ]; then
+    cp -R "$source/models/concierge" "$home/models/"
+fi

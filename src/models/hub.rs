@@ -163,11 +163,13 @@ impl Hub<'_> {
 
     /// Asks for a file, or for the rest of one.
     ///
-    /// `unreachable` makes the error for when nobody answers.
+    /// `accept` judges what the hub says of the file (its sha256 and length, where it does), before
+    /// anybody is asked for its bytes; `unreachable` makes the error for when nobody answers.
     pub async fn get(
         &self,
         url: &Url,
         beginning: Option<&Beginning>,
+        accept: impl Fn(Option<&str>, Option<u64>) -> Result<(), ModelError>,
         unreachable: impl Fn(String) -> ModelError,
     ) -> Result<Answer, Refusal> {
         let mut at = url.clone();
@@ -182,9 +184,12 @@ impl Hub<'_> {
                 }
             };
             words.listen(response.headers());
+            accept(words.sha256(), words.linked_bytes).map_err(Refusal::Final)?;
             match response.status() {
                 StatusCode::OK | StatusCode::PARTIAL_CONTENT => {
-                    return words.answer(response, beginning, url);
+                    let answer = words.answer(response, beginning, url)?;
+                    accept(answer.sha256(), answer.total).map_err(Refusal::Final)?;
+                    return Ok(answer);
                 }
                 StatusCode::RANGE_NOT_SATISFIABLE => return Err(Refusal::NotThatRange),
                 status if status.is_redirection() => at = redirect(&at, &response, url)?,
@@ -198,7 +203,6 @@ impl Hub<'_> {
     async fn ask(&self, url: &Url, beginning: Option<&Beginning>) -> Result<Response, reqwest::Error> {
         let mut request = self.client.get(url.clone()).header(ACCEPT_ENCODING, "identity");
         if let Some(token) = &self.settings.token
-            && url.origin() == self.settings.endpoint.origin()
             && let Ok(mut bearer) = HeaderValue::from_str(&format!("Bearer {token}"))
         {
             bearer.set_sensitive(true);
@@ -285,6 +289,10 @@ impl HubWords {
             |commit: &&str| commit.len() >= 7 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
         let commit = text("x-repo-commit").filter(is_commit).map(str::to_owned);
         self.commit = self.commit.take().or(commit);
+    }
+
+    fn sha256(&self) -> Option<&str> {
+        self.linked.as_deref().filter(|linked| is_sha256(linked))
     }
 
     fn may_be(&self, beginning: &Beginning) -> bool {

@@ -246,6 +246,7 @@ fn check(parts: &Parts) -> Result<(), String> {
             let is_word = |word: Option<&str>| {
                 word.is_some_and(|word| {
                     !word.is_empty()
+                        && !word.starts_with('.')
                         && word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
                 })
             };
@@ -432,24 +433,124 @@ mod tests {
 
     #[test]
     fn an_entry_that_makes_no_sense_is_refused() {
-        check_refused("path: a.onnx", "path: ../a.onnx", expect![[""]]);
-        check_refused("15ad}", "15AD}", expect![[""]]);
-        check_refused("system: [a.onnx]", "", expect![[""]]);
-        check_refused("system: [a.onnx]", "system: [a.onnx]\n  built_in: [{path: a}]", expect![[""]]);
-        check_refused("licence: CMU", "license: CMU", expect![[""]]);
-        check_refused("engine: tts", "engine: voice", expect![[""]]);
-        check_refused("  setup: apt-get install voice\n", "", expect![[""]]);
-        check_refused("name: voice", "name: net", expect![[""]]);
-        check_refused("name: mind", "name: ../mind", expect![[""]]);
-        check_refused("Owner/Mind-GGUF", "Mind-GGUF", expect![[""]]);
-        check_refused("Owner/Mind-GGUF", "Owner/Mind/..", expect![[""]]);
-        check_refused("path: sub/mind.gguf", "path: sub/../../mind.gguf", expect![[""]]);
-        check_refused("path: sub/mind.gguf", "path: /mind.gguf", expect![[""]]);
-        check_refused("path: sub/mind.gguf", "path: .lock", expect![[""]]);
-        check_refused("path: sub/mind.gguf", "path: config.json", expect![[""]]);
-        check_refused("path: sub/mind.gguf", "path: config.json.part", expect![[""]]);
-        check_refused("about_mb: 12", "sha256: 12", expect![[""]]);
-        check_refused("about_mb: 12", "about_gb: 12", expect![[""]]);
+        check_refused(
+            "path: a.onnx",
+            "path: ../a.onnx",
+            expect!["models/manifest.yml: net: ../a.onnx is not below models.dir at line 2 column 1"],
+        );
+        check_refused(
+            "15ad}",
+            "15AD}",
+            expect![
+                "models/manifest.yml: net: sha256 of a.onnx is not 64 lower-case hexadecimal digits at line 2 column 1"
+            ],
+        );
+        check_refused(
+            "system: [a.onnx]",
+            "",
+            expect![
+                "models/manifest.yml: voice: needs one of `files`, `system`, `built_in` and `hub` at line 2 column 1"
+            ],
+        );
+        check_refused(
+            "system: [a.onnx]",
+            "system: [a.onnx]\n  built_in: [{path: a}]",
+            expect![
+                "models/manifest.yml: voice: needs one of `files`, `system`, `built_in` and `hub` at line 2 column 1"
+            ],
+        );
+        check_refused(
+            "licence: CMU",
+            "license: CMU",
+            expect![
+                "models/manifest.yml: .[1]: unknown field `license`, expected one of `name`, `what`, `engine`, `selected_by`, `source`, `licence`, `setup`, `files`, `system`, `config_key`, `built_in`, `hub` at line 14 column 3"
+            ],
+        );
+        check_refused(
+            "engine: tts",
+            "engine: voice",
+            expect![
+                "models/manifest.yml: .[1].engine: unknown variant `voice`, expected one of `vad`, `turn`, `asr`, `llm`, `tts`, `clip`, `runtime` at line 12 column 11"
+            ],
+        );
+        check_refused(
+            "  setup: apt-get install voice\n",
+            "",
+            expect!["models/manifest.yml: voice: needs `setup` at line 2 column 1"],
+        );
+        check_refused(
+            "name: voice",
+            "name: net",
+            expect!["models/manifest.yml: net: there are two of that name"],
+        );
+        check_refused(
+            "name: mind",
+            "name: ../mind",
+            expect![
+                "models/manifest.yml: ../mind: a name has lower-case letters, digits, `.`, `-` and `_` only at line 2 column 1"
+            ],
+        );
+        check_refused(
+            "Owner/Mind-GGUF",
+            "Mind-GGUF",
+            expect![[
+                r#"models/manifest.yml: mind: "Mind-GGUF" is no repository; write owner/name at line 2 column 1"#
+            ]],
+        );
+        check_refused(
+            "Owner/Mind-GGUF",
+            "Owner/..",
+            expect![[
+                r#"models/manifest.yml: mind: "Owner/.." is no repository; write owner/name at line 2 column 1"#
+            ]],
+        );
+        check_refused(
+            "path: sub/mind.gguf",
+            "path: sub/../../mind.gguf",
+            expect![[
+                r#"models/manifest.yml: mind: "sub/../../mind.gguf" is not below the cache folder at line 2 column 1"#
+            ]],
+        );
+        check_refused(
+            "path: sub/mind.gguf",
+            "path: /mind.gguf",
+            expect![[
+                r#"models/manifest.yml: mind: "/mind.gguf" is not below the cache folder at line 2 column 1"#
+            ]],
+        );
+        check_refused(
+            "path: sub/mind.gguf",
+            "path: .lock",
+            expect![[
+                r#"models/manifest.yml: mind: ".lock" is not below the cache folder at line 2 column 1"#
+            ]],
+        );
+        check_refused(
+            "path: sub/mind.gguf",
+            "path: config.json",
+            expect!["models/manifest.yml: mind: config.json stands there twice at line 2 column 1"],
+        );
+        check_refused(
+            "path: sub/mind.gguf",
+            "path: config.json.part",
+            expect![
+                "models/manifest.yml: mind: config.json.part: names like that are for what has not come whole at line 2 column 1"
+            ],
+        );
+        check_refused(
+            "about_mb: 12",
+            "sha256: 12",
+            expect![
+                "models/manifest.yml: mind: sha256 of sub/mind.gguf is not 64 lower-case hexadecimal digits at line 2 column 1"
+            ],
+        );
+        check_refused(
+            "about_mb: 12",
+            "about_gb: 12",
+            expect![
+                "models/manifest.yml: .[2].hub.files[0]: unknown field `about_gb`, expected one of `path`, `about_mb`, `bytes`, `sha256` at line 26 column 31"
+            ],
+        );
     }
 
     /// `scripts/setup-models.sh` reads these lines with a pattern.

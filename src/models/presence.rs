@@ -76,8 +76,8 @@ pub struct Report {
     pub parts: Vec<(PathBuf, Condition)>,
     /// In one word.
     pub state: State,
-    /// Its length in bytes: what it is where that is known, else what the manifest says; `None` for
-    /// what the system's packages bring.
+    /// Its length in bytes: what it is where that is known, else what the manifest says. `None` where
+    /// nobody says it (the system's packages, a built-in model that is missing).
     pub bytes: Option<u64>,
 }
 
@@ -148,9 +148,9 @@ impl<'c> Looker<'c> {
                     (at, condition)
                 };
                 let parts = files.iter().map(there).collect::<Vec<_>>();
-                let bytes = parts.iter().map(|(at, _)| length(at).unwrap_or(0)).sum();
+                let bytes: Option<u64> = parts.iter().map(|(at, _)| length(at)).sum();
                 let state = state(&parts, State::BuiltIn);
-                (parts, state, Some(bytes))
+                (parts, state, bytes)
             }
             Parts::Hub(hub) => {
                 let found = self.look_at_hub(entry, hub, look);

@@ -224,17 +224,25 @@ impl Pulling<'_> {
         let part = self.part(wanted.file);
         let url = self.options.hub.url(self.hub, revision, &wanted.file.path);
         let mut patience = Patience::new(self.options.hub);
-        let mut may_start_over = true;
+        let (mut may_start_over, mut was_reached) = (true, false);
         loop {
             let beginning = part.beginning();
             let is_whole = beginning.as_ref().is_some_and(|(begun, total)| *total == Some(begun.bytes));
             // Of a part that is whole only the head of the answer is wanted.
             let to_continue = beginning.as_ref().map(|(begun, _)| begun).filter(|_| !is_whole);
             let unreachable = |cause| self.unreachable(&url, wanted.file, cause);
-            let answer = match hub.get(&url, to_continue, unreachable).await {
+            let accept = |sha256: Option<&str>, bytes| self.compare_announced(wanted, sha256, bytes);
+            let answer = match hub.get(&url, to_continue, accept, unreachable).await {
                 Ok(answer) => answer,
                 Err(Refusal::Final(error)) => return Err(error),
+                // A hub that nobody can reach is no passing fault.
+                Err(Refusal::Passing { error: error @ ModelError::Unreachable { .. }, .. })
+                    if !was_reached =>
+                {
+                    return Err(error);
+                }
                 Err(Refusal::Passing { error, pause }) => {
+                    was_reached = true;
                     self.wait(&mut patience, pause, error).await?;
                     continue;
                 }
@@ -249,7 +257,7 @@ impl Pulling<'_> {
                     return Err(ModelError::Redirect { url: url.to_string(), problem });
                 }
             };
-            self.compare_head(wanted, &answer)?;
+            was_reached = true;
             let commit = answer.commit.clone();
             let announced = answer.sha256().map(str::to_owned);
             if let Some(here) = wanted.here.as_ref().filter(|here| announced.as_ref() == Some(&here.sha256)) {
@@ -314,9 +322,13 @@ impl Pulling<'_> {
     }
 
     /// What the hub announces is what is pinned, as far as it announces anything.
-    fn compare_head(&self, wanted: &Wanted, answer: &Answer) -> Result<(), ModelError> {
-        let expected = &wanted.expected;
-        match (expected.sha256, answer.sha256(), expected.bytes, answer.total) {
+    fn compare_announced(
+        &self,
+        wanted: &Wanted,
+        sha256: Option<&str>,
+        bytes: Option<u64>,
+    ) -> Result<(), ModelError> {
+        match (wanted.expected.sha256, sha256, wanted.expected.bytes, bytes) {
             (Some(pinned), Some(has), ..) if pinned != has => {
                 Err(self.mismatch(wanted, format!("expected sha256 {pinned}, the hub has {has}")))
             }

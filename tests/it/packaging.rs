@@ -203,6 +203,7 @@ fn the_images_run_as_nobody_and_are_watched_where_they_listen() {
         assert_eq!(config.server.host, "0.0.0.0");
         assert!(config.store.sqlite_path().unwrap().starts_with("/data"), "the log outlives the container");
         assert!(config.record_dir.starts_with("/data"));
+        assert!(config.models.cache.starts_with("/data"), "so do pulled models");
 
         let all = instructions(dockerfile);
         let the = |name: &str| {

@@ -109,7 +109,8 @@ fn list(manifest: &Manifest, config: &Config, json: bool, out: &mut dyn Write) -
         writeln!(out)?;
     } else {
         report::write_table(&reports, out)?;
-        writeln!(out, "pulled models are kept in {}", Cache::of(config).folder().display())?;
+        let folder = Cache::of(config).folder().display().to_string();
+        writeln!(out, "fetch a model with vivavoce models pull NAME; it is kept in {folder}")?;
     }
     Ok(reports.iter().all(Report::is_well))
 }

@@ -32,7 +32,7 @@ fn row(report: &Report) -> [String; 6] {
         State::Partial { percent } => format!("{} {percent} %", word(report.state)),
         state => word(state).to_owned(),
     };
-    // Of what the system's packages bring nobody knows the length.
+    // Of some nobody knows it.
     let length = report.bytes.map(size).unwrap_or_default();
     [entry.name.clone(), entry.engine.to_string(), state, length, entry.licence.clone(), entry.what.clone()]
 }
@@ -63,7 +63,11 @@ fn write_problems(report: &Report, out: &mut dyn Write) -> io::Result<()> {
             Condition::Missing if can_be_pulled && report.state == State::Missing => continue,
             Condition::Missing => format!("{path} is missing"),
             Condition::Partial => format!("{path} has not come whole"),
-            Condition::Unpinned => format!("{path} was not pulled, so nobody knows its sha256; to pin it"),
+            Condition::Unpinned => {
+                let name = &entry.name;
+                writeln!(out, "{name}: {path} has no sha256 to compare with; run {} to pin it", entry.setup)?;
+                continue;
+            }
             Condition::Damaged { expected, found } => {
                 format!("{path} is damaged: expected {expected}, found {found}")
             }

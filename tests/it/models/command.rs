@@ -9,10 +9,11 @@ use tempfile::TempDir;
 use super::weights;
 use crate::stub_hub::{Answer, Step, StubHub, body, is_bytes};
 
-const NAME: &str = "qwen3-0.6b-q8_0";
+pub const NAME: &str = "qwen3-0.6b-q8_0";
 const FILE: &str = "Qwen/Qwen3-0.6B-GGUF/Qwen3-0.6B-Q8_0.gguf";
 
-fn models(folder: &Path, endpoint: &str, arguments: &[&str]) -> Command {
+/// The program with arguments, in a folder of its own.
+pub fn models(folder: &Path, endpoint: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vivavoce"));
     command
         .arg("models")
@@ -27,7 +28,7 @@ fn models(folder: &Path, endpoint: &str, arguments: &[&str]) -> Command {
 }
 
 /// Whether it succeeded, standard output and standard error.
-fn told(output: Output) -> (bool, String, String) {
+pub fn told(output: Output) -> (bool, String, String) {
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.success(), text(output.stdout), text(output.stderr))
 }

@@ -1,6 +1,7 @@
 //! Pulling, verifying and removing models, against a model hub on a real socket.
 
 mod command;
+mod https;
 mod pulling;
 mod refusals;
 mod resuming;

@@ -85,7 +85,7 @@ fn another_file_upstream_is_refused_before_it_comes_and_the_old_one_is_kept() {
     hub.put("O/Mind/mind.gguf", b"new bytes");
     place.write("mind/mind.gguf", b"0ld bytes");
     hub.take_paths();
-    expect![[""]].assert_eq(&place.refused("mind"));
+    expect!["mind: mind.gguf is not what DIR/cache/models.lock.yml pins: expected sha256 b4dddecf813201f4a83f2ae71f6fa1a03ea961c3738e3da7fff94859c5ad1c17, the hub has 11e2defd59f47c7f2aac84d6a5d6747e98e785afffb72c8bb7b05ec74e1d663c; if the change is meant, accept it with `vivavoce models pull --update mind`"].assert_eq(&place.refused("mind"));
     assert!(!hub.take_paths().iter().any(|path| path.starts_with("/cdn/")), "no byte was asked for");
     assert_eq!(place.read("mind/mind.gguf").unwrap(), b"0ld bytes");
 
@@ -105,7 +105,7 @@ fn other_bytes_that_nobody_announced_are_refused_when_they_have_come() {
     place.pull("folder").unwrap();
     hub.put(FOLDER[0], b"{\"a\": 2}");
     std::fs::remove_file(place.file("folder/config.json")).unwrap();
-    expect![[""]].assert_eq(&place.refused("folder"));
+    expect!["folder: config.json is not what DIR/cache/models.lock.yml pins: expected sha256 f9d86028c6e0d64e225186f96acb69338b2c59764df79162107f5c4bb34d1310, received e5a9d5b0300e0f50d372e5a9ddfa24208aac9a940ce9a36f247387221ae205fe; if the change is meant, accept it with `vivavoce models pull --update folder`"].assert_eq(&place.refused("folder"));
     assert_eq!(place.read("folder/config.json"), None);
     assert_eq!(place.read("folder/config.json.part"), None, "it is of no use");
     assert_eq!(place.read("folder/sub/model.safetensors").unwrap(), b"weights");
@@ -116,7 +116,7 @@ fn a_sum_in_the_manifest_has_the_last_word() {
     let hub = StubHub::start(&[("O/Mind/mind.gguf", b"weights")]);
     let sum = |of: &[u8]| format!("{{path: mind.gguf, sha256: {}}}", sha256(of));
     let place = Place::new(&hub).manifest("{path: mind.gguf}", &sum(b"other weights"));
-    expect![[""]].assert_eq(&place.refused("mind"));
+    expect!["mind: mind.gguf is not what models/manifest.yml pins: expected sha256 53959fa102f31e51d8d1ee12fe89c2fd7cd556dbaf2c6102046d195a504850a0, the hub has 9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c; use another mirror (HF_ENDPOINT), or a version of Vivavoce that knows the new file"].assert_eq(&place.refused("mind"));
     assert_eq!(place.read("mind/mind.gguf"), None);
     let place = Place::new(&hub).manifest("{path: mind.gguf}", &sum(b"weights"));
     assert_eq!(place.pull("mind").unwrap().fetched, 1);
@@ -175,7 +175,7 @@ fn offline_says_what_to_copy_where_and_takes_what_was_copied() {
     let mut place = Place::new(&hub);
     place.hub.offline = Some("HF_HUB_OFFLINE is set");
     place.write("folder/config.json", b"{}");
-    expect![[""]].assert_eq(&place.refused("folder"));
+    expect!["offline (HF_HUB_OFFLINE is set): folder is not pulled; copy HUB/O/Folder/resolve/main/sub/model.safetensors to DIR/cache/folder/sub/model.safetensors"].assert_eq(&place.refused("folder"));
     place.write("folder/sub/model.safetensors", b"weights");
     assert_eq!(place.pull("folder").unwrap().fetched, 0);
     assert_eq!(hub.take_paths().len(), 0, "nobody was asked");

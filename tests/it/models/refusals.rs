@@ -24,21 +24,82 @@ fn check(answer: Answer, token: Option<&str>, requests: usize, expected: Expect)
 
 #[test]
 fn a_refusal_is_told_with_the_hubs_words_and_the_remedy() {
-    check(Answer::plain(401, ""), None, 1, expect![[""]]);
-    check(Answer::plain(401, ""), Some("t"), 1, expect![[""]]);
+    check(
+        Answer::plain(401, ""),
+        None,
+        1,
+        expect![
+            "HUB/O/Mind/resolve/main/mind.gguf: the hub answers 401 Unauthorized; it wants to know who asks: put a token of your account into HF_TOKEN"
+        ],
+    );
+    check(
+        Answer::plain(401, ""),
+        Some("t"),
+        1,
+        expect![
+            "HUB/O/Mind/resolve/main/mind.gguf: the hub answers 401 Unauthorized; it does not accept the token in HF_TOKEN: make a new one there"
+        ],
+    );
     let gated = Answer::plain(403, "").header("x-error-message", "Access to model O/Mind is restricted");
-    check(gated.clone(), None, 1, expect![[""]]);
-    check(gated, Some("t"), 1, expect![[""]]);
-    check(Answer::plain(404, ""), None, 1, expect![[""]]);
-    check(Answer::plain(400, ""), None, 1, expect![[""]]);
+    check(
+        gated.clone(),
+        None,
+        1,
+        expect![
+            "HUB/O/Mind/resolve/main/mind.gguf: the hub answers 403 Forbidden: Access to model O/Mind is restricted; accept the model's terms on its page there, and pull with a token of that account in HF_TOKEN, which must be allowed to read it"
+        ],
+    );
+    check(
+        gated,
+        Some("t"),
+        1,
+        expect![
+            "HUB/O/Mind/resolve/main/mind.gguf: the hub answers 403 Forbidden: Access to model O/Mind is restricted; accept the model's terms on its page there, and pull with the token in HF_TOKEN, which must be allowed to read it"
+        ],
+    );
+    check(
+        Answer::plain(404, ""),
+        None,
+        1,
+        expect![
+            "HUB/O/Mind/resolve/main/mind.gguf: the hub answers 404 Not Found; the mirror in HF_ENDPOINT may not have it: unset that, or try another; a pinned commit is given up with --update"
+        ],
+    );
+    check(
+        Answer::plain(400, ""),
+        None,
+        1,
+        expect!["HUB/O/Mind/resolve/main/mind.gguf: the hub answers 400 Bad Request; check HF_ENDPOINT"],
+    );
 }
 
 #[test]
 fn a_passing_fault_is_tried_again() {
-    check(Answer::plain(429, "").header("retry-after", "0"), None, 3, expect![[""]]);
-    check(Answer::plain(500, ""), None, 3, expect![[""]]);
+    check(
+        Answer::plain(429, "").header("retry-after", "0"),
+        None,
+        3,
+        expect![
+            "HUB/O/Mind/resolve/main/mind.gguf: the hub answers 429 Too Many Requests; try again later (what has come is kept); a token in HF_TOKEN raises the limit"
+        ],
+    );
+    check(
+        Answer::plain(500, ""),
+        None,
+        3,
+        expect![
+            "HUB/O/Mind/resolve/main/mind.gguf: the hub answers 500 Internal Server Error; try again later (what has come is kept), or set HF_ENDPOINT to a mirror"
+        ],
+    );
     // Nobody waits for an hour.
-    check(Answer::plain(429, "").header("retry-after", "3600"), Some("t"), 1, expect![[""]]);
+    check(
+        Answer::plain(429, "").header("retry-after", "3600"),
+        Some("t"),
+        1,
+        expect![
+            "HUB/O/Mind/resolve/main/mind.gguf: the hub answers 429 Too Many Requests; try again later (what has come is kept)"
+        ],
+    );
 
     let number = std::sync::atomic::AtomicUsize::new(0);
     let hub = StubHub::with(&[MIND], move |_, answer| {
@@ -85,10 +146,38 @@ fn the_token_goes_to_the_hub_and_to_nobody_it_points_to() {
 #[test]
 fn redirects_lead_somewhere_and_end() {
     let to = |location: &str| Answer::plain(302, "").header("location", location);
-    check(to("/O/Mind/resolve/main/mind.gguf"), None, 6, expect![[""]]);
-    check(Answer::plain(302, ""), None, 1, expect![[""]]);
-    check(to("ftp://elsewhere.example/x?signature=secret"), None, 1, expect![[""]]);
-    check(to("http://["), None, 1, expect![[""]]);
+    check(
+        to("/O/Mind/resolve/main/mind.gguf"),
+        None,
+        6,
+        expect![
+            "HUB/O/Mind/resolve/main/mind.gguf: redirects more than 5 times; if HF_ENDPOINT is set, check the mirror there"
+        ],
+    );
+    check(
+        Answer::plain(302, ""),
+        None,
+        1,
+        expect![
+            "HUB/O/Mind/resolve/main/mind.gguf: 302 Found without an address; if HF_ENDPOINT is set, check the mirror there"
+        ],
+    );
+    check(
+        to("ftp://elsewhere.example/x?signature=secret"),
+        None,
+        1,
+        expect![
+            "HUB/O/Mind/resolve/main/mind.gguf: redirects to ftp://elsewhere.example; if HF_ENDPOINT is set, check the mirror there"
+        ],
+    );
+    check(
+        to("http://["),
+        None,
+        1,
+        expect![
+            "HUB/O/Mind/resolve/main/mind.gguf: redirects to something that is no address; if HF_ENDPOINT is set, check the mirror there"
+        ],
+    );
 }
 
 #[test]
@@ -97,7 +186,7 @@ fn a_file_of_another_length_than_announced_is_refused() {
         true => Answer::plain(200, "weights and more").header("content-length", "16"),
         false => answer,
     });
-    expect![[""]].assert_eq(&Place::new(&hub).refused("mind"));
+    expect!["HUB/O/Mind/resolve/main/mind.gguf: leads to a file of 16 bytes, but the hub says that it has 7 bytes; if HF_ENDPOINT is set, check the mirror there"].assert_eq(&Place::new(&hub).refused("mind"));
 
     // Without Content-Length what comes is counted.
     let hub = StubHub::with(&[MIND], |asked, answer| match is_bytes(asked) {
@@ -108,11 +197,11 @@ fn a_file_of_another_length_than_announced_is_refused() {
         false => answer,
     });
     let place = Place::new(&hub);
-    expect![[""]].assert_eq(&place.refused("mind"));
+    expect!["mind: mind.gguf came damaged: the hub announced 7 bytes, received more than that; it was thrown away, pull again"].assert_eq(&place.refused("mind"));
     assert_eq!(place.read("mind/mind.gguf.part"), None);
 
     let place = Place::new(&hub).manifest("{path: mind.gguf}", "{path: mind.gguf, bytes: 8}");
-    expect![[""]].assert_eq(&place.refused("mind"));
+    expect!["mind: mind.gguf is not what models/manifest.yml pins: expected 8 bytes, the hub has 7; use another mirror (HF_ENDPOINT), or a version of Vivavoce that knows the new file"].assert_eq(&place.refused("mind"));
 }
 
 #[test]
@@ -136,7 +225,7 @@ fn a_disk_that_is_too_small_is_not_filled() {
     let hub = StubHub::start(&[MIND, ("O/Folder/config.json", b"{}")]);
     let mut place = Place::new(&hub);
     place.free_bytes = |_| Ok(6);
-    expect![[""]].assert_eq(&place.refused("mind"));
+    expect!["mind needs 7 B more, DIR/cache has 6 B free; free some space, or set models.cache to a folder on a larger disk"].assert_eq(&place.refused("mind"));
     assert_eq!(place.read("mind/mind.gguf.part"), None);
     // What is still to come counts too, as far as its length is known.
     place.free_bytes = |_| Ok(1_000_001);
@@ -174,8 +263,10 @@ fn a_hub_that_nobody_answers_at_is_named_with_the_ways_out() {
     // Nobody listens there any more.
     let url = StubHub::start(&[]).url.clone();
     let place = Place::at(&url);
+    let (_, told) = place.pull_telling("mind");
+    assert_eq!(told.notes.len(), 0, "it is not worth another try");
     let refused = place.refused("mind");
     let (cause, remedy) = refused.split_once("); ").unwrap();
     assert!(cause.starts_with("cannot get HUB/O/Mind/resolve/main/mind.gguf ("), "{refused}");
-    expect![[""]].assert_eq(remedy);
+    expect!["check the network, set HF_ENDPOINT to a mirror of the hub, or copy that file to DIR/cache/mind/mind.gguf by hand"].assert_eq(remedy);
 }
