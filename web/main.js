@@ -212,6 +212,7 @@ function onSession({ resumed, engines = {} }) {
       return [term, engine];
     }),
   );
+  byId('small-model').hidden = engines.llm_model !== 'concierge';
   if (engines.llm === 'echo') {
     notices.show('echo', NO_LANGUAGE_MODEL.title, {
       tone: 'info',
@@ -245,6 +246,8 @@ function announce(message) {
 }
 
 // --- From the person ---
+
+byId('small-model').querySelector('a').addEventListener('click', () => (byId('facts-box').open = true));
 
 byId('talk').addEventListener('click', () => {
   if (microphoneWanted()) microphoneOff();

@@ -39,6 +39,6 @@ export const NO_LANGUAGE_MODEL = {
   title: 'No language model is connected; replies just repeat what was heard.',
   question: 'How to connect one',
   answer:
-    'Start any OpenAI-compatible server (LM Studio, Ollama, llama.cpp, vLLM), put ' +
-    'its address into llm.url in config.yml and restart this server.',
+    'Set llm.engine to auto in config.yml and restart this server: a model of its own answers then, ' +
+    'or an OpenAI-compatible server (LM Studio, Ollama, llama.cpp, vLLM) at llm.url.',
 };

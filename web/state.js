@@ -38,7 +38,10 @@ function say(title, hint, look, replying) {
 /** The `engines` of the `session` message as [task, name] in the order of the flow. */
 export function engineNames(engines) {
   const tasks = { vad: 'Voice detection', asr: 'Recognition', llm: 'Language model', tts: 'Voice', video: 'Video' };
-  return Object.entries(tasks).map(([field, task]) => [task, engineName(engines[field])]);
+  return Object.entries(tasks).map(([field, task]) => {
+    const model = engines[`${field}_model`];
+    return [task, engineName(engines[field]) + (model ? ` (${model})` : '')];
+  });
 }
 
 function engineName(value) {
