@@ -7,6 +7,7 @@ mod faults;
 mod operations;
 pub mod person;
 mod persona;
+mod receptionist;
 mod recording;
 mod tools;
 mod video;
