@@ -36,8 +36,7 @@ impl Part {
         let bytes = self.bytes.metadata().ok()?.len();
         let note: Note = serde_yaml::from_str(&fs::read_to_string(&self.note).ok()?).ok()?;
         let beginning = Beginning { bytes, identity: note.identity, validator: note.validator };
-        let fits = note.total.is_none_or(|total| bytes <= total);
-        (beginning.can_be_continued() && fits).then_some((beginning, note.total))
+        beginning.can_be_continued().then_some((beginning, note.total))
     }
 
     /// Opens the part for what `answer` brings: emptied, or with the digest of what is there.

@@ -80,11 +80,7 @@ pub async fn pull(
     options: &PullOptions<'_>,
     progress: &mut dyn Progress,
 ) -> Result<Pulled, ModelError> {
-    let hub = entry.hub().ok_or_else(|| ModelError::NotFromHub {
-        name: entry.name.clone(),
-        what: "pulled",
-        reason: format!("it comes from elsewhere ({}); {}", entry.source, entry.setup),
-    })?;
+    let hub = pullable(entry)?;
     let _guard = cache.enter(&entry.name)?;
     let pins = Pins::load(cache)?;
     let pinned = pins.of(&entry.name, hub).filter(|_| !options.update);
@@ -135,6 +131,18 @@ pub async fn pull(
     let bytes = pins.files.values().map(|pin| pin.bytes).sum();
     Pins::write(cache, &entry.name, pins)?;
     Ok(Pulled { folder: cache.model(&entry.name), bytes, fetched: fetched.len() })
+}
+
+/// The files of a model that can be pulled.
+///
+/// # Errors
+/// Says how what comes from elsewhere is set up.
+pub fn pullable(entry: &Entry) -> Result<&HubParts, ModelError> {
+    entry.hub().ok_or_else(|| ModelError::NotFromHub {
+        name: entry.name.clone(),
+        what: "pulled",
+        reason: format!("it comes from elsewhere ({}): {}", entry.source, entry.setup),
+    })
 }
 
 /// Bytes that this user can still write to the disk of a folder that exists.

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::models::cache::Cache;
 use crate::models::hub::HubSettings;
 use crate::models::presence::{Look, Looker, Report};
-use crate::models::pull::{Progress, PullOptions, free_bytes, pull};
+use crate::models::pull::{Progress, PullOptions, free_bytes, pull, pullable};
 use crate::models::remove::{removable, remove, taken_bytes};
 use crate::models::{Entry, Manifest, ModelError, size};
 use progress::{Bars, Lines};
@@ -145,6 +145,10 @@ fn pull_all(
 ) -> Result<bool, ModelsError> {
     let options = PullOptions { hub: settings, update, free_bytes };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // All or none: what cannot be pulled is told before anything is.
+    for entry in entries {
+        pullable(entry)?;
+    }
     for entry in entries {
         let pulled = runtime.block_on(pull(entry, cache, &options, progress))?;
         let (length, folder) = (size(pulled.bytes), pulled.folder.display());

@@ -98,6 +98,14 @@ fn a_name_that_is_none_stops_before_anything_is_done() {
         "vivavoce: there is no model \"qwen3-0.6b-q8\"; did you mean qwen3-0.6b-q8_0?; `vivavoce models list` \
          names them all\n"
     );
+    let (succeeded, _, error) =
+        told(models(folder.path(), &hub.url, &["pull", NAME, "silero-vad"]).output().unwrap());
+    assert!(!succeeded);
+    assert_eq!(
+        error,
+        "vivavoce: silero-vad cannot be pulled: it comes from elsewhere (silero-vad 6.2.3 on PyPI (Silero Team)): \
+         scripts/setup-models.sh\n"
+    );
     assert_eq!(hub.take_paths().len(), 0);
 }
 

@@ -123,6 +123,16 @@ fn a_sum_in_the_manifest_has_the_last_word() {
 }
 
 #[test]
+fn a_pin_of_another_repository_is_none() {
+    let hub = StubHub::start(&[("O/Mind/mind.gguf", b"weights"), ("O/Moved/mind.gguf", b"others")]);
+    let mut place = Place::new(&hub);
+    place.pull("mind").unwrap();
+    place = place.manifest("O/Mind", "O/Moved");
+    assert_eq!(place.pull("mind").unwrap().fetched, 1);
+    assert_eq!(place.read("mind/mind.gguf").unwrap(), b"others");
+}
+
+#[test]
 fn an_update_that_brings_nothing_new_fetches_nothing() {
     let hub = StubHub::start(&[("O/Mind/mind.gguf", b"weights")]);
     let mut place = Place::new(&hub);
