@@ -203,6 +203,7 @@ impl Hub<'_> {
     async fn ask(&self, url: &Url, beginning: Option<&Beginning>) -> Result<Response, reqwest::Error> {
         let mut request = self.client.get(url.clone()).header(ACCEPT_ENCODING, "identity");
         if let Some(token) = &self.settings.token
+            && url.origin() == self.settings.endpoint.origin()
             && let Ok(mut bearer) = HeaderValue::from_str(&format!("Bearer {token}"))
         {
             bearer.set_sensitive(true);

@@ -182,7 +182,7 @@ async fn what_goes_wrong_is_told_to_the_model() {
     for (answer, error) in [
         (
             Answer::error(500, "out of hats"),
-            r#"the tool's server answers 500 Internal Server Error: {\"error\":{\"code\":null,\"message\":\"out of hats\"}}"#,
+            r#"the tool's server answers 500 Internal Server Error: {\"error\":{\"message\":\"out of hats\",\"code\":null}}"#,
         ),
         (Answer::plain(404, ""), "the tool's server answers 404 Not Found"),
         (elsewhere, "the tool's server redirects to somewhere else: not followed"),
