@@ -13,6 +13,7 @@ mod packaging;
 mod silero;
 mod speech;
 mod store;
+mod stories;
 mod stub_llm;
 mod talk;
 
