@@ -7,13 +7,14 @@
 
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::{
-    Asr, CancelToken, Clip, ClipRenderer, EngineError, Llm, LlmEvent, LlmRequest, LlmState, Transcript, Tts,
-    TtsEvent, Usage, Vad, VadFrame,
+    Asr, AsrRequest, CancelToken, Clip, ClipRenderer, EngineError, Llm, LlmEvent, LlmRequest, LlmState,
+    SpeechContext, Transcript, Tts, TtsEvent, Usage, Vad, VadFrame,
 };
 
 /// Called once with the result of a piece of work.
@@ -35,6 +36,8 @@ pub struct AsrWork {
     pub pcm: Vec<i16>,
     /// ISO 639-1, a wish.
     pub language: Option<String>,
+    /// What the conversation is about.
+    pub context: Option<Arc<SpeechContext>>,
     /// Stops the work.
     pub cancel: CancelToken,
     /// Gets the words.
@@ -176,8 +179,10 @@ pub fn vad_pool(engines: Vec<Box<dyn Vad>>, queue_length: usize) -> Result<Pool<
 /// A pool that recognises utterances.
 pub fn asr_pool(engines: Vec<Box<dyn Asr>>, queue_length: usize) -> Result<Pool<AsrWork>, EngineError> {
     Pool::start("asr", engines, queue_length, |asr, queue| {
-        for AsrWork { pcm, language, cancel, done } in queue {
-            done(unless_cancelled("asr", &cancel, || asr.transcribe(&pcm, language.as_deref(), &cancel)));
+        for AsrWork { pcm, language, context, cancel, done } in queue {
+            let request =
+                AsrRequest { pcm: &pcm, language: language.as_deref(), context: context.as_ref() };
+            done(unless_cancelled("asr", &cancel, || asr.transcribe(&request, &cancel)));
         }
     })
 }

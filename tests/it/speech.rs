@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use vivavoce::audio::wav;
 use vivavoce::cli::{say::Say, transcribe::Transcribe};
 use vivavoce::config::Config;
-use vivavoce::engines::{Asr, CancelToken, INPUT_RATE_HZ};
+use vivavoce::engines::{Asr, AsrRequest, CancelToken, INPUT_RATE_HZ};
 use vivavoce::engines::{load_asr, load_tts};
 
 const SENTENCES: [&str; 10] = [
@@ -49,7 +49,7 @@ fn word_errors(want: &[String], got: &[String]) -> usize {
 fn word_error_rate(asr: &mut dyn Asr, recordings: impl IntoIterator<Item = (String, Vec<i16>)>) -> f64 {
     let (mut errors, mut total) = (0, 0);
     for (said, pcm) in recordings {
-        let heard = asr.transcribe(&pcm, None, &CancelToken::new()).unwrap().text;
+        let heard = asr.transcribe(&AsrRequest::new(&pcm), &CancelToken::new()).unwrap().text;
         let (want, got) = (words(&said), words(&heard));
         let wrong = word_errors(&want, &got);
         if wrong > 0 {

@@ -28,7 +28,7 @@ fn speech(text: &str) -> Vec<i16> {
 }
 
 fn hear(engine: &mut PocketSphinx, pcm: &[i16]) -> String {
-    let transcript = engine.transcribe(pcm, None, &CancelToken::new()).unwrap();
+    let transcript = engine.transcribe(&AsrRequest::new(pcm), &CancelToken::new()).unwrap();
     assert_eq!(transcript.language.as_deref(), Some("en"));
     transcript.text
 }
@@ -71,7 +71,7 @@ fn a_cancel_is_noticed_and_leaves_the_decoder_usable() {
     let question = speech("What is the capital of France?");
     let cancel = CancelToken::new();
     cancel.cancel();
-    assert!(matches!(engine.transcribe(&question, None, &cancel), Err(EngineError::Cancelled)));
+    assert!(matches!(engine.transcribe(&AsrRequest::new(&question), &cancel), Err(EngineError::Cancelled)));
     assert!(matches!(engine.recognise(&question, &cancel), Err(EngineError::Cancelled)));
 
     // Cancelled by another thread while it is at work on minutes of audio.
@@ -83,7 +83,7 @@ fn a_cancel_is_noticed_and_leaves_the_decoder_usable() {
             let (engine, minutes, cancel) = (&mut engine, &minutes, &cancel);
             move || {
                 begin.send(()).unwrap();
-                engine.transcribe(minutes, None, cancel)
+                engine.transcribe(&AsrRequest::new(minutes), cancel)
             }
         });
         begun.recv().unwrap();
@@ -126,8 +126,8 @@ fn a_missing_or_empty_file_is_named_with_the_remedy() {
     let model = Config::default().asr.pocketsphinx_model_dir;
     let copy = tempfile::tempdir().unwrap();
     std::fs::create_dir(copy.path().join("en-us")).unwrap();
-    let files = Model::ACOUSTIC_FILES.iter().map(|f| format!("en-us/{f}"));
-    let files: Vec<String> = files.chain([Model::DICTIONARY.into(), Model::LANGUAGE.into()]).collect();
+    let files = Files::ACOUSTIC_FILES.iter().map(|f| format!("en-us/{f}"));
+    let files: Vec<String> = files.chain([Files::DICTIONARY.into(), Files::LANGUAGE.into()]).collect();
     for file in &files {
         std::os::unix::fs::symlink(model.join(file), copy.path().join(file)).unwrap();
     }
@@ -152,6 +152,6 @@ fn only_words_remain_of_a_hypothesis() {
         ("[NOISE] ++COUGH++ [SPEECH]", ""),
         ("i think i'm in india", "I think I'm in india"),
     ] {
-        assert_eq!(words_of(hypothesis), words);
+        assert_eq!(words_of(hypothesis, &|_| None), words);
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use vivavoce::client::{ClientMessage, ServerMessage, wire};
 use vivavoce::config::Config;
 use vivavoce::engines::pocketsphinx::PocketSphinx;
-use vivavoce::engines::{Asr, CancelToken};
+use vivavoce::engines::{Asr, AsrRequest, CancelToken};
 use vivavoce::turn::io::{InterruptReason, Outcome, State};
 
 use super::person::{Person, spoken, word_error_rate};
@@ -25,7 +25,7 @@ fn heard(audio: &[i16]) -> String {
     let pcm = vivavoce::audio::pcm::i16s_from_f32s(&down);
     let recognise = move || {
         let mut asr = PocketSphinx::load(&Config::default()).unwrap();
-        asr.transcribe(&pcm, None, &CancelToken::new()).unwrap().text
+        asr.transcribe(&AsrRequest::new(&pcm), &CancelToken::new()).unwrap().text
     };
     std::thread::spawn(recognise).join().unwrap()
 }
