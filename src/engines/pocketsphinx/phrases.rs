@@ -238,3 +238,82 @@ const DAYS: [&str; 16] = [
     "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "mondays", "tuesdays", "wednesdays",
     "thursdays", "fridays", "saturdays", "sundays", "weekends", "holidays",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn topics() -> Topics {
+        let words = |text: &str| -> Vec<String> { text.split(' ').map(str::to_owned).collect() };
+        let noun = |text: &str, has_article, is_subject| Noun { words: words(text), has_article, is_subject };
+        Topics {
+            nouns: vec![noun("tea room", true, true), noun("dogs", false, true), noun("old stone hall", true, false)],
+            names: vec![words("mila quill"), words("quill")],
+            sentences: vec![],
+        }
+    }
+
+    /// Every phrase with every filling, written out.
+    fn written_out(text: &str, topics: &Topics) -> Counts {
+        let mut counts = Counts::default();
+        for line in text.lines() {
+            let mut sentences: Vec<(String, f64)> = vec![(String::new(), 1.0)];
+            for token in line.split(' ') {
+                let options: Vec<(String, f64)> = match token.strip_prefix('{').and_then(|t| t.split_once('}')) {
+                    Some((slot, rest)) => {
+                        let kind = if rest == "'s" { Kind::Possessive } else { Kind::of(slot) };
+                        let fillers = fillers(kind, topics);
+                        let total: f64 = fillers.values().sum();
+                        fillers.into_iter().map(|(words, weight)| (words, weight / total)).collect()
+                    }
+                    None => vec![(token.to_owned(), 1.0)],
+                };
+                sentences = sentences
+                    .iter()
+                    .flat_map(|(text, weight)| options.iter().map(move |(o, w)| (format!("{text} {o}"), weight * w)))
+                    .collect();
+            }
+            for (sentence, weight) in sentences {
+                let words: Vec<Word> = sentence.split_whitespace().map(|word| counts.number(word)).collect();
+                counts.see_sentence(&words, weight);
+            }
+        }
+        counts
+    }
+
+    #[test]
+    fn gaps_are_filled_as_if_every_phrase_were_written_out() {
+        let text = "where is {thing} please\nwhere is {thing}\n{thing}\nhello\nis {name} in {place} today\nand \
+                    {thing} then\ni know {name}'s brother\nwhat is {name} 's room\n";
+        let (filled, written) = (fill(&Phrases::parse(text), &topics()), written_out(&text.replace(" 's", "'s"), &topics()));
+        let marks = ["<s>", "</s>"];
+        let words: Vec<&str> = written.words().chain(marks).collect();
+        for before in &words {
+            for word in &words {
+                let (got, want) = (filled.bigram(before, word), written.bigram(before, word));
+                assert!((got - want).abs() < 1e-9, "{before} {word}: {got}, not {want}");
+            }
+        }
+        assert!(words.contains(&"quill's"));
+        assert_eq!(filled.words().count(), written.words().count());
+    }
+
+    #[test]
+    fn a_gap_without_fillings_leaves_the_rest_of_the_phrase() {
+        let counts = fill(&Phrases::parse("my name is {name} my friend\n"), &Topics::default());
+        assert_eq!(counts.bigram("name", "is"), 1.0);
+        assert_eq!(counts.bigram("my", "friend"), 1.0);
+        assert_eq!(counts.bigram("is", "my"), 0.0);
+    }
+
+    #[test]
+    fn the_usual_phrases_have_only_words_and_known_gaps() {
+        assert!(PHRASES.lines().count() > 200);
+        for token in PHRASES.split_whitespace() {
+            let word = token.bytes().all(|b| b.is_ascii_lowercase() || b == b'\'');
+            let gap = ["{thing}", "{name}", "{day}", "{number}"].iter().any(|gap| token.starts_with(gap));
+            assert!(word || gap, "{token}");
+        }
+        assert!(vocabulary().any(|word| word == "password"));
+    }
+}
