@@ -27,28 +27,53 @@ use vivavoce::engines::{
 const FAMILIES: [(&str, &[&str]); 10] = [
     (
         "The {e} opens at {t}.",
-        &["when does the {e} open", "what time does the {e} open", "could you tell me when the {e} opens",
-          "until when do i have to wait for the {e}", "is the {e} open already"],
+        &[
+            "when does the {e} open",
+            "what time does the {e} open",
+            "could you tell me when the {e} opens",
+            "until when do i have to wait for the {e}",
+            "is the {e} open already",
+        ],
     ),
     (
         "The {e} closes at {t}.",
-        &["how late is the {e} open", "when does the {e} close", "at what time do they lock the {e}",
-          "how long can i stay in the {e} tonight"],
+        &[
+            "how late is the {e} open",
+            "when does the {e} close",
+            "at what time do they lock the {e}",
+            "how long can i stay in the {e} tonight",
+        ],
     ),
     (
         "The {e} is on the {f} floor.",
-        &["where is the {e}", "how do i get to the {e} please", "which floor is the {e} on", "i am looking for the {e}",
-          "excuse me i can't find the {e}", "could you point me to the {e}"],
+        &[
+            "where is the {e}",
+            "how do i get to the {e} please",
+            "which floor is the {e} on",
+            "i am looking for the {e}",
+            "excuse me i can't find the {e}",
+            "could you point me to the {e}",
+        ],
     ),
     (
         "A {i} costs {p}.",
-        &["how much is a {i}", "what does a {i} cost", "i would like a {i} please", "what do you charge for a {i}",
-          "is a {i} expensive"],
+        &[
+            "how much is a {i}",
+            "what does a {i} cost",
+            "i would like a {i} please",
+            "what do you charge for a {i}",
+            "is a {i} expensive",
+        ],
     ),
     (
         "{n} runs the {e}.",
-        &["who runs the {e}", "who is {n}", "is {n} in charge of the {e}", "where can i find {n}",
-          "i have an appointment with {n}"],
+        &[
+            "who runs the {e}",
+            "who is {n}",
+            "is {n} in charge of the {e}",
+            "where can i find {n}",
+            "i have an appointment with {n}",
+        ],
     ),
     (
         "The director is {n}.",
@@ -56,12 +81,22 @@ const FAMILIES: [(&str, &[&str]); 10] = [
     ),
     (
         "The {v} starts at {t} in the {e}.",
-        &["when does the {v} start", "where is the {v}", "what time is the {v} today", "i came for the {v}",
-          "which room is the {v} in"],
+        &[
+            "when does the {v} start",
+            "where is the {v}",
+            "what time is the {v} today",
+            "i came for the {v}",
+            "which room is the {v} in",
+        ],
     ),
     (
         "{b} are not allowed in the {e}.",
-        &["are {b} allowed in the {e}", "can i bring {b}", "is it okay to take {b} into the {e}", "what about {b}"],
+        &[
+            "are {b} allowed in the {e}",
+            "can i bring {b}",
+            "is it okay to take {b} into the {e}",
+            "what about {b}",
+        ],
     ),
     (
         "The wifi password is {w}.",
@@ -69,29 +104,65 @@ const FAMILIES: [(&str, &[&str]); 10] = [
     ),
     (
         "Guests of {h} park behind the {e}.",
-        &["where do i park", "is there parking for guests of {h}", "i am a guest of {h}", "where is the parking of {h}"],
+        &[
+            "where do i park",
+            "is there parking for guests of {h}",
+            "i am a guest of {h}",
+            "where is the parking of {h}",
+        ],
     ),
 ];
 const PLACES: [&str; 16] = [
-    "tea room", "library", "garden", "cloakroom", "gift shop", "museum", "main hall", "gallery", "reading room",
-    "workshop", "swimming pool", "chapel", "restaurant", "clinic", "map room", "orchard",
+    "tea room",
+    "library",
+    "garden",
+    "cloakroom",
+    "gift shop",
+    "museum",
+    "main hall",
+    "gallery",
+    "reading room",
+    "workshop",
+    "swimming pool",
+    "chapel",
+    "restaurant",
+    "clinic",
+    "map room",
+    "orchard",
 ];
 const KINDS: [&str; 6] = ["room", "hall", "tower", "gallery", "garden", "house"];
 const ITEMS: [&str; 10] = [
-    "map", "sandwich", "guide book", "locker", "bottle of water", "child ticket", "season ticket", "postcard", "towel",
+    "map",
+    "sandwich",
+    "guide book",
+    "locker",
+    "bottle of water",
+    "child ticket",
+    "season ticket",
+    "postcard",
+    "towel",
     "bicycle",
 ];
-const EVENTS: [&str; 8] =
-    ["concert", "guided tour", "puppet show", "yoga class", "lecture", "wine tasting", "boat trip", "quiz night"];
+const EVENTS: [&str; 8] = [
+    "concert",
+    "guided tour",
+    "puppet show",
+    "yoga class",
+    "lecture",
+    "wine tasting",
+    "boat trip",
+    "quiz night",
+];
 const BANNED: [&str; 6] = ["dogs", "umbrellas", "drinks", "scooters", "cameras", "large bags"];
-const TIMES: [&str; 8] = ["9:30", "ten", "half past eight", "6 p.m.", "noon", "quarter past three", "5:45", "eleven"];
+const TIMES: [&str; 8] =
+    ["9:30", "ten", "half past eight", "6 p.m.", "noon", "quarter past three", "5:45", "eleven"];
 const PRICES: [&str; 6] = ["4.50 euros", "$12", "two pounds", "€3", "nine euros fifty", "20 francs"];
 const FLOORS: [&str; 4] = ["ground", "first", "second", "third"];
 const FIRST: [&str; 10] =
     ["Clara", "Hugo", "Doctor", "Mina", "Oscar", "Professor", "Vera", "Farid", "Greta", "Samir"];
 const ONSETS: [&str; 30] = [
-    "b", "br", "c", "cl", "d", "dr", "f", "fl", "g", "gr", "h", "j", "k", "l", "m", "n", "p", "pr", "qu", "r", "s", "sh",
-    "st", "t", "th", "tr", "v", "w", "wh", "z",
+    "b", "br", "c", "cl", "d", "dr", "f", "fl", "g", "gr", "h", "j", "k", "l", "m", "n", "p", "pr", "qu",
+    "r", "s", "sh", "st", "t", "th", "tr", "v", "w", "wh", "z",
 ];
 const VOWELS: [&str; 11] = ["a", "e", "i", "o", "u", "ai", "ea", "ee", "oo", "ou", "ie"];
 const ENDINGS: [&str; 14] =
@@ -165,7 +236,9 @@ impl Scene {
                 ("{w}", random.invented()),
                 ("{h}", capital(&random.invented())),
             ];
-            let fill = |text: &str| values.iter().fold(text.to_owned(), |text, (slot, value)| text.replace(slot, value));
+            let fill = |text: &str| {
+                values.iter().fold(text.to_owned(), |text, (slot, value)| text.replace(slot, value))
+            };
             scene.facts.push(capital(&fill(fact)));
             for _ in 0..2 {
                 let question = random.pick(questions);
@@ -206,15 +279,19 @@ fn built_in(text: &str) -> Vec<i16> {
 }
 
 fn by_program(text: &str, voice: &str, file: &Path) -> Vec<i16> {
-    let status =
-        Command::new("flite").args(["-voice", voice, "-t", text, "-o"]).arg(file).status().expect("flite runs");
+    let status = Command::new("flite")
+        .args(["-voice", voice, "-t", text, "-o"])
+        .arg(file)
+        .status()
+        .expect("flite runs");
     assert!(status.success(), "flite could not say {text:?} with the voice {voice}");
     wav::read_i16(file, INPUT_RATE_HZ).expect("flite writes WAV files")
 }
 
 /// Mixes `noise` in, so many dB below the speech.
 fn add_noise(speech: &mut [i16], noise: &[i16], snr_db: f64, random: &mut Random) {
-    let power = |pcm: &[i16]| pcm.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>() / pcm.len().max(1) as f64;
+    let power =
+        |pcm: &[i16]| pcm.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>() / pcm.len().max(1) as f64;
     let gain = (power(speech) / power(noise) / 10f64.powf(snr_db / 10.0)).sqrt();
     let start = random.next() as usize % noise.len();
     for (sample, noise) in speech.iter_mut().zip(noise.iter().cycle().skip(start)) {
@@ -267,7 +344,14 @@ struct Score {
 }
 
 impl Score {
-    fn hear(&mut self, asr: &mut dyn Asr, said: &Question, pcm: &[i16], context: &Arc<SpeechContext>, show: bool) {
+    fn hear(
+        &mut self,
+        asr: &mut dyn Asr,
+        said: &Question,
+        pcm: &[i16],
+        context: &Arc<SpeechContext>,
+        show: bool,
+    ) {
         let request = AsrRequest { pcm, language: None, context: Some(context) };
         let began = processor_time();
         let heard = asr.transcribe(&request, &CancelToken::new()).expect("the recogniser works").text;
@@ -341,9 +425,8 @@ fn main() {
     let scenes: usize = option("--scenes").unwrap_or(6);
     let snr_db: Option<f64> = option("--snr-db");
     let show = std::env::args().any(|arg| arg == "--errors");
-    let weights: String = option("--weights").unwrap_or_else(|| {
-        format!("0,{}", Config::default().asr.pocketsphinx_domain_weight)
-    });
+    let weights: String = option("--weights")
+        .unwrap_or_else(|| format!("0,{}", Config::default().asr.pocketsphinx_domain_weight));
     let installed = Command::new("flite").arg("-lv").output().is_ok();
     let wanted: String = option("--voices").unwrap_or(VOICES.join(","));
     let voices: Vec<&str> = wanted.split(',').filter(|voice| installed || *voice == BUILT_IN).collect();
@@ -413,6 +496,8 @@ fn main() {
             }
             score.print(weight, who);
         }
-        println!("loaded in {load_ms} ms; the facts of a scene learned in {learn_ms:?}, taken up again in {again_ms:?} ms");
+        println!(
+            "loaded in {load_ms} ms; the facts of a scene learned in {learn_ms:?}, taken up again in {again_ms:?} ms"
+        );
     }
 }

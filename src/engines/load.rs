@@ -17,8 +17,8 @@ use super::workers::{
     AsrWork, ClipWork, LlmWork, Pool, TtsWork, VadWork, asr_pool, clip_pool, llm_pool, tts_pool, vad_pool,
 };
 use super::{
-    Asr, AsrRequest, CancelToken, ClipRenderer, EngineError, INPUT_RATE_HZ, Llm, Tts, VAD_FRAME_SAMPLES, Vad, VadFrame,
-    VadState,
+    Asr, AsrRequest, CancelToken, ClipRenderer, EngineError, INPUT_RATE_HZ, Llm, Tts, VAD_FRAME_SAMPLES, Vad,
+    VadFrame, VadState,
 };
 use crate::config::{ASR_ENGINES, Config, TTS_ENGINES, VAD_ENGINES};
 

@@ -143,7 +143,11 @@ impl<'a> AsrRequest<'a> {
 /// Speech recognition of a whole utterance.
 pub trait Asr: Send {
     /// Blocks until the utterance is recognised or `cancel` is set.
-    fn transcribe(&mut self, request: &AsrRequest<'_>, cancel: &CancelToken) -> Result<Transcript, EngineError>;
+    fn transcribe(
+        &mut self,
+        request: &AsrRequest<'_>,
+        cancel: &CancelToken,
+    ) -> Result<Transcript, EngineError>;
 }
 
 /// Who said a message of the prompt.

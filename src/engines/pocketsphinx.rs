@@ -35,7 +35,8 @@ mod spoken;
 use std::sync::Arc;
 
 use super::{
-    Asr, AsrRequest, CancelToken, EngineError, INPUT_RATE_HZ, SpeechContext, Transcript, forbid_executor_thread,
+    Asr, AsrRequest, CancelToken, EngineError, INPUT_RATE_HZ, SpeechContext, Transcript,
+    forbid_executor_thread,
 };
 use crate::config::Config;
 use ear::Ear;
@@ -100,7 +101,11 @@ impl PocketSphinx {
 
 impl Asr for PocketSphinx {
     /// The language is only a wish, and this model knows English only.
-    fn transcribe(&mut self, request: &AsrRequest<'_>, cancel: &CancelToken) -> Result<Transcript, EngineError> {
+    fn transcribe(
+        &mut self,
+        request: &AsrRequest<'_>,
+        cancel: &CancelToken,
+    ) -> Result<Transcript, EngineError> {
         forbid_executor_thread("PocketSphinx::transcribe");
         let mut texts = vec![];
         let mut rest = request.pcm;

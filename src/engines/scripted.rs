@@ -15,8 +15,9 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use super::{
-    Asr, AsrRequest, CancelToken, ChatMessage, Clip, ClipRenderer, EngineError, Llm, LlmEvent, LlmRequest, LlmState,
-    OUTPUT_RATE_HZ, Role, Transcript, Tts, TtsEvent, Usage, Vad, VadFrame, WordTime, forbid_executor_thread,
+    Asr, AsrRequest, CancelToken, ChatMessage, Clip, ClipRenderer, EngineError, Llm, LlmEvent, LlmRequest,
+    LlmState, OUTPUT_RATE_HZ, Role, Transcript, Tts, TtsEvent, Usage, Vad, VadFrame, WordTime,
+    forbid_executor_thread,
 };
 use crate::config;
 

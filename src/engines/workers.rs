@@ -180,8 +180,7 @@ pub fn vad_pool(engines: Vec<Box<dyn Vad>>, queue_length: usize) -> Result<Pool<
 pub fn asr_pool(engines: Vec<Box<dyn Asr>>, queue_length: usize) -> Result<Pool<AsrWork>, EngineError> {
     Pool::start("asr", engines, queue_length, |asr, queue| {
         for AsrWork { pcm, language, context, cancel, done } in queue {
-            let request =
-                AsrRequest { pcm: &pcm, language: language.as_deref(), context: context.as_ref() };
+            let request = AsrRequest { pcm: &pcm, language: language.as_deref(), context: context.as_ref() };
             done(unless_cancelled("asr", &cancel, || asr.transcribe(&request, &cancel)));
         }
     })

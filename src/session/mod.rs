@@ -29,7 +29,8 @@ use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::engines::{
-    CancelToken, Clip, EngineError, Engines, INPUT_RATE_HZ, SpeechContext, VAD_FRAME_SAMPLES, VadFrame, VadState,
+    CancelToken, Clip, EngineError, Engines, INPUT_RATE_HZ, SpeechContext, VAD_FRAME_SAMPLES, VadFrame,
+    VadState,
 };
 use crate::metrics::{self, Direction};
 use crate::turn::Turn;
@@ -321,7 +322,8 @@ impl Session {
             Output::Transcribe { job, range } => {
                 let pcm = self.microphone.copy(&range);
                 let language = self.settings.language.clone();
-                if let Err(error) = self.work.transcribe(job, pcm, language, Arc::clone(&self.speech_context)) {
+                if let Err(error) = self.work.transcribe(job, pcm, language, Arc::clone(&self.speech_context))
+                {
                     self.refused.push_back(Input::Transcribed { job, result: Err(work::saturated(error)) });
                 }
             }

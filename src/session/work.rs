@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 
 use crate::engines::workers::{AsrWork, ClipWork, LlmWork, Saturated, TtsWork, VadWork};
 use crate::engines::{
-    CancelToken, ChatMessage, Clip, EngineError, Engines, LlmEvent, LlmRequest, LlmState,
-    SpeechContext, Transcript, TtsEvent, Usage, VadFrame,
+    CancelToken, ChatMessage, Clip, EngineError, Engines, LlmEvent, LlmRequest, LlmState, SpeechContext,
+    Transcript, TtsEvent, Usage, VadFrame,
 };
 use crate::turn::io::{AsrJob, Fault, Heard, Input, ReplyId, SegmentId, TurnId, WordTime};
 

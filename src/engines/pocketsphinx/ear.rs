@@ -114,7 +114,13 @@ impl Ear {
         let new_words = domain.new_words.len();
         self.new_words.extend(domain.new_words.into_iter().map(|(word, _)| word));
         let ms = began.elapsed().as_millis() as u64;
-        tracing::debug!(engine = ENGINE, facts = context.facts.len(), new_words, ms, "knows what it is about");
+        tracing::debug!(
+            engine = ENGINE,
+            facts = context.facts.len(),
+            new_words,
+            ms,
+            "knows what it is about"
+        );
         Ok(())
     }
 
@@ -155,5 +161,63 @@ fn dictionary_words(words: &[(String, Vec<String>)]) -> Vec<(CString, CString)> 
         })
     });
     // Words and phones hold no NUL, so nothing is lost here.
-    numbered.filter_map(|(word, phones)| Some((CString::new(word).ok()?, CString::new(phones.as_str()).ok()?))).collect()
+    numbered
+        .filter_map(|(word, phones)| Some((CString::new(word).ok()?, CString::new(phones.as_str()).ok()?)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn ear() -> Ear {
+        let files = Files::check(&Config::default().asr.pocketsphinx_model_dir).unwrap();
+        Ear::open(files, 0.5).unwrap()
+    }
+
+    fn context(fact: &str) -> Arc<SpeechContext> {
+        Arc::new(SpeechContext { facts: vec![fact.into()], ..SpeechContext::default() })
+    }
+
+    #[test]
+    fn the_models_of_the_latest_conversations_are_kept() {
+        let mut ear = ear();
+        let contexts: Vec<Arc<SpeechContext>> =
+            (0..=MAX_KEPT).map(|n| context(&format!("There are {n} rooms"))).collect();
+        for context in &contexts {
+            ear.expect(context).unwrap();
+        }
+        assert_eq!(ear.kept.len(), MAX_KEPT);
+        ear.expect(&contexts[1]).unwrap();
+        let order: Vec<Option<usize>> =
+            ear.kept.iter().map(|kept| contexts.iter().position(|c| *c == kept.context)).collect();
+        // The first is gone; the second was the oldest and is now the one in use.
+        let want: Vec<Option<usize>> = [1].into_iter().chain((2..=MAX_KEPT).rev()).map(Some).collect();
+        assert_eq!(order, want);
+    }
+
+    #[test]
+    fn a_fresh_decoder_is_loaded_when_there_were_too_many_words() {
+        let mut ear = ear();
+        ear.expect(&context("Ask Zorbane")).unwrap();
+        let usual = ear.new_words.len();
+        ear.expect(&context("Ask Quabbit")).unwrap();
+        // The word and its possessive; what is usual is known by now.
+        assert_eq!(ear.new_words.len(), usual + 2);
+        ear.new_words.extend((0..MAX_NEW_WORDS).map(|n| format!("zab{n}")));
+        ear.expect(&context("See Zorbane")).unwrap();
+        assert_eq!(ear.new_words.len(), usual);
+        assert_eq!(ear.kept.len(), 1);
+        assert!(ear.decoder.has_word(c"zorbane") && !ear.decoder.has_word(c"quabbit"));
+    }
+
+    #[test]
+    fn without_weight_nothing_is_learned() {
+        let files = Files::check(&Config::default().asr.pocketsphinx_model_dir).unwrap();
+        let mut ear = Ear::open(files, 0.0).unwrap();
+        ear.expect(&context("Ask Zorbane")).unwrap();
+        assert!(ear.kept.is_empty() && !ear.decoder.has_word(c"zorbane"));
+        assert_eq!(ear.spelling("zorbane"), None);
+    }
 }

@@ -184,9 +184,8 @@ impl LanguageModel {
     pub fn read(options: &Options, logarithms: &Logarithms, file: &CStr) -> Result<LanguageModel, Refused> {
         // SAFETY: living objects and a string; the model takes a reference to the logarithms. From the
         // options it takes the language weight.
-        let model = unsafe {
-            ngram_model_read(options.0.as_ptr(), file.as_ptr(), NGRAM_AUTO, logarithms.0.as_ptr())
-        };
+        let model =
+            unsafe { ngram_model_read(options.0.as_ptr(), file.as_ptr(), NGRAM_AUTO, logarithms.0.as_ptr()) };
         NonNull::new(model).map(LanguageModel).ok_or(Refused)
     }
 

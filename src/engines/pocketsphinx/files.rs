@@ -128,4 +128,3 @@ fn readable(file: &Path) -> std::io::Result<()> {
         _ => Ok(()),
     }
 }
-

@@ -4,8 +4,26 @@
 //! of their own before or behind the number), Roman numerals, fractions.
 
 const ONES: [&str; 20] = [
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
-    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
 ];
 const TENS: [&str; 10] =
     ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
@@ -15,7 +33,8 @@ const TENS: [&str; 10] =
 pub fn say(token: &str) -> Option<Vec<String>> {
     let digits_len = token.find(|c: char| !(c.is_ascii_digit() || ",.:-".contains(c))).unwrap_or(token.len());
     let (digits, letters) = token.split_at(digits_len);
-    if !digits.starts_with(|c: char| c.is_ascii_digit()) || !letters.bytes().all(|b| b.is_ascii_alphabetic()) {
+    if !digits.starts_with(|c: char| c.is_ascii_digit()) || !letters.bytes().all(|b| b.is_ascii_alphabetic())
+    {
         return None;
     }
     let letters = letters.to_ascii_lowercase();
@@ -186,7 +205,9 @@ mod tests {
 
     #[test]
     fn any_run_of_digits_and_signs_is_said_in_words() {
-        for token in ["9:", "1,", "1,2,3", "99999999999999999999", "4294967296", "1::2", "1.2.3.4", "5--", "00"] {
+        for token in
+            ["9:", "1,", "1,2,3", "99999999999999999999", "4294967296", "1::2", "1.2.3.4", "5--", "00"]
+        {
             let words = say(token).unwrap_or_default();
             assert!(!words.is_empty(), "{token}");
             assert!(words.iter().all(|w| w.bytes().all(|b| b.is_ascii_lowercase())), "{token}: {words:?}");

@@ -235,8 +235,22 @@ fn fillers(kind: Kind, topics: &Topics) -> BTreeMap<String, f64> {
 }
 
 const DAYS: [&str; 16] = [
-    "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "mondays", "tuesdays", "wednesdays",
-    "thursdays", "fridays", "saturdays", "sundays", "weekends", "holidays",
+    "monday",
+    "tuesday",
+    "wednesday",
+    "thursday",
+    "friday",
+    "saturday",
+    "sunday",
+    "mondays",
+    "tuesdays",
+    "wednesdays",
+    "thursdays",
+    "fridays",
+    "saturdays",
+    "sundays",
+    "weekends",
+    "holidays",
 ];
 
 #[cfg(test)]
@@ -247,7 +261,11 @@ mod tests {
         let words = |text: &str| -> Vec<String> { text.split(' ').map(str::to_owned).collect() };
         let noun = |text: &str, has_article, is_subject| Noun { words: words(text), has_article, is_subject };
         Topics {
-            nouns: vec![noun("tea room", true, true), noun("dogs", false, true), noun("old stone hall", true, false)],
+            nouns: vec![
+                noun("tea room", true, true),
+                noun("dogs", false, true),
+                noun("old stone hall", true, false),
+            ],
             names: vec![words("mila quill"), words("quill")],
             sentences: vec![],
         }
@@ -259,18 +277,21 @@ mod tests {
         for line in text.lines() {
             let mut sentences: Vec<(String, f64)> = vec![(String::new(), 1.0)];
             for token in line.split(' ') {
-                let options: Vec<(String, f64)> = match token.strip_prefix('{').and_then(|t| t.split_once('}')) {
-                    Some((slot, rest)) => {
-                        let kind = if rest == "'s" { Kind::Possessive } else { Kind::of(slot) };
-                        let fillers = fillers(kind, topics);
-                        let total: f64 = fillers.values().sum();
-                        fillers.into_iter().map(|(words, weight)| (words, weight / total)).collect()
-                    }
-                    None => vec![(token.to_owned(), 1.0)],
-                };
+                let options: Vec<(String, f64)> =
+                    match token.strip_prefix('{').and_then(|t| t.split_once('}')) {
+                        Some((slot, rest)) => {
+                            let kind = if rest == "'s" { Kind::Possessive } else { Kind::of(slot) };
+                            let fillers = fillers(kind, topics);
+                            let total: f64 = fillers.values().sum();
+                            fillers.into_iter().map(|(words, weight)| (words, weight / total)).collect()
+                        }
+                        None => vec![(token.to_owned(), 1.0)],
+                    };
                 sentences = sentences
                     .iter()
-                    .flat_map(|(text, weight)| options.iter().map(move |(o, w)| (format!("{text} {o}"), weight * w)))
+                    .flat_map(|(text, weight)| {
+                        options.iter().map(move |(o, w)| (format!("{text} {o}"), weight * w))
+                    })
                     .collect();
             }
             for (sentence, weight) in sentences {
@@ -285,7 +306,8 @@ mod tests {
     fn gaps_are_filled_as_if_every_phrase_were_written_out() {
         let text = "where is {thing} please\nwhere is {thing}\n{thing}\nhello\nis {name} in {place} today\nand \
                     {thing} then\ni know {name}'s brother\nwhat is {name} 's room\n";
-        let (filled, written) = (fill(&Phrases::parse(text), &topics()), written_out(&text.replace(" 's", "'s"), &topics()));
+        let (filled, written) =
+            (fill(&Phrases::parse(text), &topics()), written_out(&text.replace(" 's", "'s"), &topics()));
         let marks = ["<s>", "</s>"];
         let words: Vec<&str> = written.words().chain(marks).collect();
         for before in &words {

@@ -35,10 +35,17 @@ pub fn words_of(text: &str) -> Vec<SpokenWord> {
     let mut currency: Option<&str> = None;
     for token in text::clean(text) {
         let ascii = token.ascii.trim_end_matches([',', ':', ';', '.', '?', '!']);
-        let ends_phrase = ascii.len() < token.ascii.len();
+        // Of "5 p.m." the last stop belongs to the word.
+        let ends_phrase = ascii.len() < token.ascii.len() && !is_abbreviation(ascii);
         let source = text[token.source].trim_matches(|c: char| !c.is_alphanumeric());
         if source.is_empty() && matches!(ascii, "euros" | "pounds" | "yen") {
-            currency = Some(if ascii == "euros" { "euros" } else if ascii == "yen" { "yen" } else { "pounds" });
+            currency = Some(if ascii == "euros" {
+                "euros"
+            } else if ascii == "yen" {
+                "yen"
+            } else {
+                "pounds"
+            });
             continue;
         }
         let (ascii, mut unit) = match ascii.strip_prefix('$') {
@@ -82,7 +89,7 @@ fn push_parts(ascii: &str, source: &str, words: &mut Vec<SpokenWord>) {
     }
     let parts: Vec<&str> = ascii
         .split(|c: char| !c.is_ascii_alphanumeric() && c != '\'')
-        .flat_map(split_before_digits)
+        .flat_map(runs_of_digits_and_others)
         .map(|part| part.trim_matches('\''))
         .filter(|part| !part.is_empty())
         .collect();
@@ -95,10 +102,12 @@ fn push_parts(ascii: &str, source: &str, words: &mut Vec<SpokenWord>) {
 }
 
 /// `B12` → `B`, `12`.
-fn split_before_digits(part: &str) -> [&str; 2] {
-    let at = part.find(|c: char| c.is_ascii_digit()).unwrap_or(part.len());
-    let (letters, rest) = part.split_at(at);
-    [letters, rest]
+fn runs_of_digits_and_others(part: &str) -> impl Iterator<Item = &str> {
+    part.as_bytes().chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit()).scan(0, |start, run| {
+        let from = *start;
+        *start += run.len();
+        part.get(from..*start)
+    })
 }
 
 #[cfg(test)]
@@ -130,7 +139,9 @@ mod tests {
         );
         check(
             "Ms. O'Brien-Müller's café (1st floor) costs $4.50 or €3 — or 2 £.",
-            expect!["ms[Ms], o'brien[O'Brien] muller's[Muller's] cafe[café], first# floor, costs four# fifty# dollars# or three# euros#, or two#"],
+            expect![
+                "ms[Ms], o'brien[O'Brien] muller's[Muller's] cafe[café], first# floor, costs four# fifty# dollars# or three# euros#, or two#"
+            ],
         );
         check(
             "Wi-Fi code: B12, USB at 5 p.m. on floor 2.",

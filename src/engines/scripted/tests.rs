@@ -57,7 +57,8 @@ fn loud_frames_are_speech() {
 fn transcripts_go_round_over_all_workers() {
     let scripted = scripted(|c| c.transcripts = vec!["one".into(), "two".into()]);
     let (mut first, mut second) = (scripted.asr(), scripted.asr());
-    let text = |asr: &mut Box<dyn Asr>| asr.transcribe(&AsrRequest::default(), &CancelToken::new()).unwrap().text;
+    let text =
+        |asr: &mut Box<dyn Asr>| asr.transcribe(&AsrRequest::default(), &CancelToken::new()).unwrap().text;
     let texts = [text(&mut first), text(&mut second), text(&mut first)];
     assert_eq!(texts, ["one", "two", "one"]);
 }
@@ -238,7 +239,10 @@ fn a_set_token_stops_before_anything_is_said() {
     let scripted = scripted(|_| {});
     let cancel = CancelToken::new();
     cancel.cancel();
-    assert!(matches!(scripted.asr().transcribe(&AsrRequest::default(), &cancel), Err(EngineError::Cancelled)));
+    assert!(matches!(
+        scripted.asr().transcribe(&AsrRequest::default(), &cancel),
+        Err(EngineError::Cancelled)
+    ));
     let (pieces, result) = generate(&mut *scripted.llm(), &ask("x"), &cancel);
     assert!(pieces.is_empty() && matches!(result, Err(EngineError::Cancelled)));
 }

@@ -67,6 +67,22 @@ async fn spoken_questions_are_understood_answered_and_heard() {
 }
 
 #[tokio::test]
+async fn a_visitor_who_edits_the_facts_is_understood() {
+    let server = TestServer::start(|config| {
+        real_speech(config);
+        config.llm.engine = "echo".into();
+    });
+    let mut person = Person::new(server.connect().await);
+    let facts = Some(vec!["The Quillfeather Hall is upstairs.".to_owned()]);
+    person.send(&ClientMessage::Configure(wire::Configure { facts, ..wire::Configure::default() })).await;
+    person.until(|m| matches!(m, ServerMessage::Configured(_))).await;
+    person.say(&spoken("where is the Quillfeather hall"));
+    assert_eq!(person.until_turn_end().await, (1, Outcome::Completed));
+    assert_eq!(person.transcript(1), "where is the Quillfeather hall");
+    server.stop();
+}
+
+#[tokio::test]
 async fn human_speech_is_understood() {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/speech"));
     let file = folder.join("speechbrain_spk1_snt3.wav");
