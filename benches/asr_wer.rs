@@ -422,7 +422,7 @@ fn option<T: std::str::FromStr>(name: &str) -> Option<T> {
 
 fn main() {
     let seed: u64 = option("--seed").unwrap_or(2);
-    let scenes: usize = option("--scenes").unwrap_or(6);
+    let scenes: usize = option("--scenes").unwrap_or(3);
     let snr_db: Option<f64> = option("--snr-db");
     let show = std::env::args().any(|arg| arg == "--errors");
     let weights: String = option("--weights")
