@@ -161,6 +161,9 @@ pub struct Asr {
     pub timeout_ms: u32,
     /// Folder of the acoustic model, dictionary and language model of PocketSphinx.
     pub pocketsphinx_model_dir: PathBuf,
+    /// How likely PocketSphinx holds usual questions and the words of `persona.facts`, beside general
+    /// English at 1; 0: it knows neither.
+    pub pocketsphinx_domain_weight: f32,
 }
 
 /// `llm.*`

@@ -179,6 +179,7 @@ fn an_impossible_value_is_named_with_what_is_allowed() {
             "limits: {sessions: 2000}\n",
             "limits: {message_bytes: 0}\n",
             "asr: {workers: 0}\n",
+            "asr: {pocketsphinx_domain_weight: 1.5}\n",
             "llm: {temperature: -1}\n",
             "server: {host: 'http://localhost:8080'}\n",
             "server: {allowed_hosts: [good.example, 'bad.example:80']}\n",
@@ -207,6 +208,7 @@ fn an_impossible_value_is_named_with_what_is_allowed() {
             config.yml:1: limits.connections: 1024 is not allowed; must be at least limits.sessions (2000)
             config.yml:1: limits.message_bytes: 0 is not allowed; must be from 1024 to 67108864
             config.yml:1: asr.workers: 0 is not allowed; must be from 1 to 256
+            config.yml:1: asr.pocketsphinx_domain_weight: 1.5 is not allowed; must be from 0 to 1
             config.yml:1: llm.temperature: -1 is not allowed; must be from 0 to 2
             config.yml:1: server.host: "http://localhost:8080" is not allowed; must be an IP address or a host name, without scheme, port and path
             config.yml:1: server.allowed_hosts: "bad.example:80" is not allowed; must be an IP address or a host name, without scheme, port and path

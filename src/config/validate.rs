@@ -115,6 +115,7 @@ impl Check {
         self.range("asr.interim_ms", asr.interim_ms, 0..=60_000);
         self.range("asr.timeout_ms", asr.timeout_ms, WAIT_MS);
         self.folder("asr.pocketsphinx_model_dir", &asr.pocketsphinx_model_dir);
+        self.range("asr.pocketsphinx_domain_weight", asr.pocketsphinx_domain_weight, 0.0..=1.0);
     }
 
     fn llm(&mut self, llm: &Llm) {

@@ -7,8 +7,8 @@
 //!
 //! Not here: any choice of speed, pitch or other voices.
 
-mod ffi;
-mod text;
+pub(super) mod ffi;
+pub(super) mod text;
 
 use std::ffi::CString;
 use std::ops::ControlFlow;

@@ -18,8 +18,8 @@ use super::workers::{
     AsrWork, ClipWork, LlmWork, Pool, TtsWork, VadWork, asr_pool, clip_pool, llm_pool, tts_pool, vad_pool,
 };
 use super::{
-    Asr, CancelToken, ClipRenderer, EngineError, INPUT_RATE_HZ, Llm, ToolSpec, Tts, VAD_FRAME_SAMPLES, Vad,
-    VadFrame, VadState,
+    Asr, AsrRequest, CancelToken, ClipRenderer, EngineError, INPUT_RATE_HZ, Llm, ToolSpec, Tts,
+    VAD_FRAME_SAMPLES, Vad, VadFrame, VadState,
 };
 use crate::config::{ASR_ENGINES, Config, TTS_ENGINES, VAD_ENGINES};
 
@@ -168,7 +168,7 @@ fn asr_for_worker(config: &Config, scripted: &Scripted) -> Loaded<Box<dyn Asr>> 
         "auto" | "pocketsphinx" => ("pocketsphinx", Box::new(PocketSphinx::load(config)?)),
         other => return Err(unknown("asr", other, ASR_ENGINES)),
     };
-    asr.transcribe(&vec![0; INPUT_RATE_HZ as usize / 2], None, &CancelToken::new())?;
+    asr.transcribe(&AsrRequest::new(&[0; INPUT_RATE_HZ as usize / 2]), &CancelToken::new())?;
     Ok((name, asr))
 }
 

@@ -15,12 +15,15 @@ pub mod openai_http;
 pub mod pocketsphinx;
 pub mod scripted;
 pub mod silero;
+mod speech_context;
 mod think;
 pub mod workers;
 
 pub use load::{EngineNames, Engines, load_asr, load_llm, load_tts};
+pub use speech_context::SpeechContext;
 
 use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
@@ -118,13 +121,31 @@ pub struct Transcript {
     pub language: Option<String>,
 }
 
+/// An utterance to recognise.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AsrRequest<'a> {
+    /// 16 kHz mono.
+    pub pcm: &'a [i16],
+    /// A wish, ISO 639-1.
+    pub language: Option<&'a str>,
+    /// What the conversation is about. Engines keep what they make of it for the next request with an
+    /// equal one.
+    pub context: Option<&'a Arc<SpeechContext>>,
+}
+
+impl<'a> AsrRequest<'a> {
+    /// An utterance of which nothing is known.
+    pub fn new(pcm: &'a [i16]) -> AsrRequest<'a> {
+        AsrRequest { pcm, ..AsrRequest::default() }
+    }
+}
+
 /// Speech recognition of a whole utterance.
 pub trait Asr: Send {
-    /// `pcm`: 16 kHz mono. `language`: a wish, ISO 639-1.
+    /// Blocks until the utterance is recognised or `cancel` is set.
     fn transcribe(
         &mut self,
-        pcm: &[i16],
-        language: Option<&str>,
+        request: &AsrRequest<'_>,
         cancel: &CancelToken,
     ) -> Result<Transcript, EngineError>;
 }

@@ -1,5 +1,17 @@
 //! Speech recognition by PocketSphinx (US English), one whole utterance per call.
 //!
+//! It expects what the conversation is about: beside its general language model stands a small one of
+//! usual questions and the words of the facts, whose unknown words come into its dictionary.
+//!
+//! - `spoken`, `numbers`: a fact's text as it is said;
+//! - `nouns`: the things and names in it;
+//! - `phrases`: those in the gaps of usual questions → counts;
+//! - `ngram`: counts → a language model;
+//! - `pronounce`: new words → phones;
+//! - `domain`: all of these for one conversation;
+//! - `ear`: the decoder with both language models;
+//! - `files`: the model's files and the library's options; `ffi`: the library.
+//!
 //! Whole, because the cepstral mean over all of it makes recognition clearly better than a mean that
 //! is learned on the way. The mean is therefore taken here, and the frames are then fed to the search
 //! in slices, between which a cancel is noticed (20 ms of work; then the second pass runs once over
@@ -9,37 +21,30 @@
 //! Not here: interim results, confidence, times of words. No level is normalised and no dither added:
 //! neither changed the error rate between 2 % and 180 % of the recorded level.
 
+mod domain;
+mod ear;
 mod ffi;
+mod files;
+mod ngram;
+mod nouns;
+mod numbers;
+mod phrases;
+mod pronounce;
+mod spoken;
 
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::{Asr, CancelToken, EngineError, INPUT_RATE_HZ, Transcript, forbid_executor_thread};
+use super::{
+    Asr, AsrRequest, CancelToken, EngineError, INPUT_RATE_HZ, SpeechContext, Transcript,
+    forbid_executor_thread,
+};
 use crate::config::Config;
-use ffi::{CEPSTRUM_LEN, Cepstrum, Decoder, FrontEnd, Options, Refused};
+use ear::Ear;
+use ffi::{CEPSTRUM_LEN, Cepstrum, FrontEnd, Refused};
+use files::Files;
+use pronounce::base_of;
 
 const ENGINE: &str = "pocketsphinx";
-
-/// Settings that differ from the library's defaults. Word error rate (WER) and processor time per
-/// audio time (RTF), measured on 10 human recordings (121 words) and 20 sentences of flite (152):
-///
-/// | setting                                  | human WER, RTF | flite WER, RTF |
-/// |------------------------------------------|----------------|----------------|
-/// | defaults                                 | 28.1 %, 0.19   | 10.5 %, 0.11   |
-/// | `maxhmmpf` 6000                          | 28.1 %, 0.15   | 10.5 %, 0.10   |
-/// | `maxhmmpf` 3000                          | 38.8 %, 0.13   | 10.5 %, 0.10   |
-/// | `fwdflatsfwin` 50                        | 28.1 %, 0.19   |  9.2 %, 0.11   |
-/// | **both: 6000 and 50**                    | 28.1 %, 0.17   |  9.2 %, 0.12   |
-/// | beams 1e-60                              | 28.1 %, 0.27   |  8.6 %, 0.17   |
-/// | beams 1e-40                              | 37.2 %, 0.12   | 30.3 %, 0.08   |
-/// | without the second pass (`fwdflat` no)   | 29.8 %, 0.16   | 17.1 %, 0.09   |
-/// | without the lattice pass (`bestpath` no) | 31.4 %, 0.19   |  9.9 %, 0.12   |
-/// | `ds` 2 (every second frame scored)       | 28.9 %, 0.16   | 13.2 %, 0.09   |
-/// | `topn` 2                                 | 29.8 %, 0.16   | 14.5 %, 0.09   |
-///
-/// The last five rows were scored with `mister` and `mr` as two words, which makes their human figures
-/// about 1.7 points too high. Few words, so a percent is chance; what is chosen bounds the work on hard audio, where there are
-/// most competing words, and costs no accuracy.
-const TUNING: [(&str, &str); 2] = [("-maxhmmpf", "6000"), ("-fwdflatsfwin", "50")];
 
 /// Frames (10 ms each) between two looks at the cancel token.
 const SLICE_FRAMES: usize = 10;
@@ -51,45 +56,38 @@ const MAX_WINDOW_SAMPLES: usize = 30 * INPUT_RATE_HZ as usize;
 /// What counts as a moment: 200 ms.
 const MOMENT_SAMPLES: usize = INPUT_RATE_HZ as usize / 5;
 
-/// One worker's decoder, with its own copy of the search (about 100 MB: a server with two
-/// of them is larger by twice that than one without).
+/// One worker's decoder, with its own copy of the search (about 90 MB).
 pub struct PocketSphinx {
     front_end: FrontEnd,
-    decoder: Decoder,
+    ear: Ear,
+    /// Expected when nothing is known of a conversation.
+    no_context: Arc<SpeechContext>,
 }
 
 impl PocketSphinx {
-    /// Loads the model in `asr.pocketsphinx_model_dir` and recognises a moment of noise to warm up.
+    /// Loads the model in `asr.pocketsphinx_model_dir`, learns the words of the persona, and recognises a
+    /// moment of noise to warm up.
     pub fn load(config: &Config) -> Result<PocketSphinx, EngineError> {
-        let model = Model::check(&config.asr.pocketsphinx_model_dir)?;
-        let refused = |Refused| {
-            load_error(format!(
-                "cannot load the model in {}; reinstall it (apt-get install --reinstall pocketsphinx-en-us)",
-                model.dir.display()
-            ))
-        };
-        let options = Options::parse(&model.options()?).map_err(refused)?;
-        let front_end = FrontEnd::new(&options).map_err(refused)?;
-        let decoder = Decoder::load(&options).map_err(refused)?;
-        let mut engine = PocketSphinx { front_end, decoder };
+        let files = Files::check(&config.asr.pocketsphinx_model_dir)?;
+        let front_end = FrontEnd::new(&files.front_end_options()?).map_err(|Refused| files.refused())?;
+        let ear = Ear::open(files, config.asr.pocketsphinx_domain_weight)?;
+        let mut engine = PocketSphinx { front_end, ear, no_context: Arc::default() };
+        let context = Arc::new(SpeechContext::of(&config.persona));
+        engine.ear.expect(&context).map_err(|e| load_error(e.to_string()))?;
         engine.recognise(&warm_up_noise(), &CancelToken::new()).map_err(|e| load_error(e.to_string()))?;
         Ok(engine)
     }
 
     /// Recognises audio of at most [`MAX_WINDOW_SAMPLES`].
     fn recognise(&mut self, pcm: &[i16], cancel: &CancelToken) -> Result<String, EngineError> {
-        let refused = |Refused| EngineError::Failed {
-            engine: ENGINE,
-            code: "asr_failed",
-            message: "the decoder refused the audio; see that it is 16 kHz speech".into(),
-        };
+        let refused = |Refused| failed("the decoder refused the audio; see that it is 16 kHz speech");
         let mut cepstra = self.front_end.cepstra(pcm).map_err(refused)?;
         let Some(&last) = cepstra.last() else {
             return Ok(String::new()); // only silence
         };
         cepstra.extend([last; DELTA_FRAMES]);
         subtract_mean(&mut cepstra);
-        let mut utterance = self.decoder.utterance().map_err(refused)?;
+        let mut utterance = self.ear.utterance().map_err(refused)?;
         for slice in cepstra.chunks_mut(SLICE_FRAMES) {
             if cancel.is_cancelled() {
                 return Err(EngineError::Cancelled);
@@ -97,21 +95,23 @@ impl PocketSphinx {
             utterance.feed(slice).map_err(refused)?;
         }
         let hypothesis = utterance.finish().map_err(refused)?;
-        Ok(words_of(&hypothesis.unwrap_or_default()))
+        Ok(words_of(&hypothesis.unwrap_or_default(), &|word| self.ear.spelling(word)))
     }
 }
 
 impl Asr for PocketSphinx {
-    /// `language` is only a wish, and this model knows English only.
+    /// The language is only a wish, and this model knows English only.
     fn transcribe(
         &mut self,
-        pcm: &[i16],
-        _language: Option<&str>,
+        request: &AsrRequest<'_>,
         cancel: &CancelToken,
     ) -> Result<Transcript, EngineError> {
         forbid_executor_thread("PocketSphinx::transcribe");
         let mut texts = vec![];
-        let mut rest = pcm;
+        let mut rest = request.pcm;
+        if !rest.is_empty() && !cancel.is_cancelled() {
+            self.ear.expect(request.context.unwrap_or(&self.no_context))?;
+        }
         while !rest.is_empty() {
             if cancel.is_cancelled() {
                 return Err(EngineError::Cancelled);
@@ -132,67 +132,8 @@ fn load_error(message: String) -> EngineError {
     EngineError::Load { engine: ENGINE, message }
 }
 
-/// The model's files, seen to be there: the library would end the process over some that are not.
-struct Model<'a> {
-    dir: &'a Path,
-}
-
-impl Model<'_> {
-    const ACOUSTIC: &'static str = "en-us";
-    const DICTIONARY: &'static str = "cmudict-en-us.dict";
-    const LANGUAGE: &'static str = "en-us.lm.bin";
-    const ACOUSTIC_FILES: [&'static str; 7] =
-        ["mdef", "feat.params", "means", "variances", "transition_matrices", "sendump", "noisedict"];
-
-    fn check(dir: &Path) -> Result<Model<'_>, EngineError> {
-        let acoustic = Self::ACOUSTIC_FILES.iter().map(|file| dir.join(Self::ACOUSTIC).join(file));
-        for file in acoustic.chain([dir.join(Self::DICTIONARY), dir.join(Self::LANGUAGE)]) {
-            readable(&file).map_err(|e| {
-                load_error(format!(
-                    "cannot read {}: {e}; install the model (apt-get install pocketsphinx-en-us) or set \
-                     `asr.pocketsphinx_model_dir`",
-                    file.display()
-                ))
-            })?;
-        }
-        Ok(Model { dir })
-    }
-
-    /// The library's options. The model's own (`feat.params`) are read here and not by the library, so
-    /// that its cepstral mean normalisation can be replaced by ours.
-    fn options(&self) -> Result<Vec<(String, String)>, EngineError> {
-        let path = |path: PathBuf| match path.to_str() {
-            Some(text) => Ok(text.to_owned()),
-            None => Err(load_error(format!("the path {} is not UTF-8", path.display()))),
-        };
-        let params_file = self.dir.join(Self::ACOUSTIC).join("feat.params");
-        let params = std::fs::read_to_string(&params_file)
-            .map_err(|e| load_error(format!("cannot read {}: {e}", params_file.display())))?;
-        let params: Vec<&str> = params.split_whitespace().collect();
-        let mut options: Vec<(String, String)> =
-            params.as_chunks::<2>().0.iter().map(|[name, value]| ((*name).into(), (*value).into())).collect();
-        let mut set = |name: &str, value: String| {
-            options.retain(|(there, _)| there != name);
-            options.push((name.into(), value));
-        };
-        set("-hmm", path(self.dir.join(Self::ACOUSTIC))?);
-        set("-dict", path(self.dir.join(Self::DICTIONARY))?);
-        set("-lm", path(self.dir.join(Self::LANGUAGE))?);
-        set("-featparams", "/dev/null".into());
-        set("-cmn", "none".into());
-        for (name, value) in TUNING {
-            set(name, value.into());
-        }
-        Ok(options)
-    }
-}
-
-fn readable(file: &Path) -> std::io::Result<()> {
-    use std::io::{Error, ErrorKind, Read};
-    match std::fs::File::open(file)?.read(&mut [0])? {
-        0 => Err(Error::new(ErrorKind::UnexpectedEof, "the file is empty")),
-        _ => Ok(()),
-    }
+fn failed(message: impl Into<String>) -> EngineError {
+    EngineError::Failed { engine: ENGINE, code: "asr_failed", message: message.into() }
 }
 
 /// Takes the mean of each coefficient off all frames, as the library does for whole utterances: frames
@@ -228,12 +169,16 @@ fn window_len(pcm: &[i16]) -> usize {
 }
 
 /// The words of a hypothesis: without fillers (`<sil>`, `[NOISE]`, `++COUGH++`), without the number of
-/// a pronunciation (`the(2)`), and with "I" as English writes it.
-fn words_of(hypothesis: &str) -> String {
+/// a pronunciation (`the(2)`), with "I" as English writes it and others as `spelling` has them.
+fn words_of(hypothesis: &str, spelling: &dyn Fn(&str) -> Option<String>) -> String {
     let is_filler = |word: &str| word.starts_with(['<', '[']) || word.starts_with("++");
     let words = hypothesis.split_whitespace().filter(|word| !is_filler(word)).map(|word| {
-        let word = word.split_once('(').map_or(word, |(word, _)| word);
-        if word == "i" || word.starts_with("i'") { word.replacen('i', "I", 1) } else { word.to_owned() }
+        let word = base_of(word);
+        match spelling(word) {
+            Some(spelling) => spelling,
+            None if word == "i" || word.starts_with("i'") => word.replacen('i', "I", 1),
+            None => word.to_owned(),
+        }
     });
     words.collect::<Vec<_>>().join(" ")
 }

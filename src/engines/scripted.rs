@@ -15,8 +15,8 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use super::{
-    Asr, CancelToken, ChatMessage, Clip, ClipRenderer, EngineError, Llm, LlmEvent, LlmRequest, LlmState,
-    OUTPUT_RATE_HZ, Role, ToolCall, Transcript, Tts, TtsEvent, Usage, Vad, VadFrame, WordTime,
+    Asr, AsrRequest, CancelToken, ChatMessage, Clip, ClipRenderer, EngineError, Llm, LlmEvent, LlmRequest,
+    LlmState, OUTPUT_RATE_HZ, Role, ToolCall, Transcript, Tts, TtsEvent, Usage, Vad, VadFrame, WordTime,
     forbid_executor_thread,
 };
 use crate::config;
@@ -219,8 +219,7 @@ struct ScriptedAsr(Arc<Script>);
 impl Asr for ScriptedAsr {
     fn transcribe(
         &mut self,
-        _pcm: &[i16],
-        language: Option<&str>,
+        request: &AsrRequest<'_>,
         cancel: &CancelToken,
     ) -> Result<Transcript, EngineError> {
         forbid_executor_thread("scripted asr");
@@ -229,7 +228,7 @@ impl Asr for ScriptedAsr {
         sleep_ms(script.config.asr_delay_ms, cancel)?;
         script.check_failure(Place::Asr, call)?;
         let text = line(&script.config.transcripts, call).to_owned();
-        Ok(Transcript { text, language: language.map(str::to_owned) })
+        Ok(Transcript { text, language: request.language.map(str::to_owned) })
     }
 }
 

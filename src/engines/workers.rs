@@ -7,13 +7,14 @@
 
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::{
-    Asr, CancelToken, Clip, ClipRenderer, EngineError, Llm, LlmEvent, LlmRequest, LlmState, Transcript, Tts,
-    TtsEvent, Usage, Vad, VadFrame,
+    Asr, AsrRequest, CancelToken, Clip, ClipRenderer, EngineError, Llm, LlmEvent, LlmRequest, LlmState,
+    SpeechContext, Transcript, Tts, TtsEvent, Usage, Vad, VadFrame,
 };
 
 /// Called once with the result of a piece of work.
@@ -35,6 +36,8 @@ pub struct AsrWork {
     pub pcm: Vec<i16>,
     /// ISO 639-1, a wish.
     pub language: Option<String>,
+    /// What the conversation is about.
+    pub context: Option<Arc<SpeechContext>>,
     /// Stops the work.
     pub cancel: CancelToken,
     /// Gets the words.
@@ -176,8 +179,9 @@ pub fn vad_pool(engines: Vec<Box<dyn Vad>>, queue_length: usize) -> Result<Pool<
 /// A pool that recognises utterances.
 pub fn asr_pool(engines: Vec<Box<dyn Asr>>, queue_length: usize) -> Result<Pool<AsrWork>, EngineError> {
     Pool::start("asr", engines, queue_length, |asr, queue| {
-        for AsrWork { pcm, language, cancel, done } in queue {
-            done(unless_cancelled("asr", &cancel, || asr.transcribe(&pcm, language.as_deref(), &cancel)));
+        for AsrWork { pcm, language, context, cancel, done } in queue {
+            let request = AsrRequest { pcm: &pcm, language: language.as_deref(), context: context.as_ref() };
+            done(unless_cancelled("asr", &cancel, || asr.transcribe(&request, &cancel)));
         }
     })
 }
@@ -303,12 +307,11 @@ mod tests {
     impl Asr for Fragile {
         fn transcribe(
             &mut self,
-            pcm: &[i16],
-            language: Option<&str>,
+            request: &AsrRequest<'_>,
             _: &CancelToken,
         ) -> Result<Transcript, EngineError> {
-            assert_ne!(language, Some("xx"), "this is the panic of a test");
-            Ok(Transcript { text: pcm.len().to_string(), language: None })
+            assert_ne!(request.language, Some("xx"), "this is the panic of a test");
+            Ok(Transcript { text: request.pcm.len().to_string(), language: None })
         }
     }
 
@@ -318,7 +321,7 @@ mod tests {
         let (tell, told) = mpsc::channel();
         let done: Done<Answer> = Box::new(move |answer| tell.send(answer).unwrap());
         let (language, cancel) = (Some(language.to_owned()), cancel.clone());
-        pool.submit(AsrWork { pcm: vec![0; 7], language, cancel, done }).unwrap();
+        pool.submit(AsrWork { pcm: vec![0; 7], language, context: None, cancel, done }).unwrap();
         told
     }
 

@@ -31,8 +31,8 @@ use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::engines::{
-    CancelToken, ChatMessage, Clip, EngineError, Engines, INPUT_RATE_HZ, LlmRequest, VAD_FRAME_SAMPLES,
-    VadFrame, VadState,
+    CancelToken, ChatMessage, Clip, EngineError, Engines, INPUT_RATE_HZ, LlmRequest, SpeechContext,
+    VAD_FRAME_SAMPLES, VadFrame, VadState,
 };
 use crate::metrics::{self, Direction};
 use crate::tools::Registry;
@@ -85,6 +85,8 @@ pub struct Start {
 struct Session {
     config: Arc<Config>,
     settings: Settings,
+    /// What the recogniser is told of the settings.
+    speech_context: Arc<SpeechContext>,
     turn: Turn,
     began: Instant,
     microphone: Microphone,
@@ -177,6 +179,7 @@ impl Session {
         Session {
             turn: Turn::new(start.settings.turn.clone()),
             config: start.config,
+            speech_context: Arc::new(SpeechContext::of(&start.settings.persona)),
             settings: start.settings,
             began,
             microphone: Microphone::default(),
@@ -260,6 +263,7 @@ impl Session {
         match self.settings.with(patch, &self.work.engines().voices) {
             Ok(settings) => {
                 self.settings = settings;
+                self.speech_context = Arc::new(SpeechContext::of(&self.settings.persona));
                 let config = Box::new(self.settings.turn.clone());
                 self.feed(Input::Configure { config });
                 self.send(ToClient::Configured(Box::new(self.settings.clone())));
@@ -326,7 +330,8 @@ impl Session {
             Output::Transcribe { job, range } => {
                 let pcm = self.microphone.copy(&range);
                 let language = self.settings.language.clone();
-                if let Err(error) = self.work.transcribe(job, pcm, language) {
+                if let Err(error) = self.work.transcribe(job, pcm, language, Arc::clone(&self.speech_context))
+                {
                     self.refused.push_back(Input::Transcribed { job, result: Err(work::saturated(error)) });
                 }
             }

@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 
 use crate::engines::workers::{AsrWork, ClipWork, LlmWork, Saturated, TtsWork, VadWork};
 use crate::engines::{
-    CancelToken, Clip, EngineError, Engines, LlmEvent, LlmRequest, LlmState, Transcript, TtsEvent, Usage,
-    VadFrame,
+    CancelToken, Clip, EngineError, Engines, LlmEvent, LlmRequest, LlmState, SpeechContext, Transcript,
+    TtsEvent, Usage, VadFrame,
 };
 use crate::tools::Registry;
 use crate::turn::io::{
@@ -99,6 +99,7 @@ impl Work {
         job: AsrJob,
         pcm: Vec<i16>,
         language: Option<String>,
+        context: Arc<SpeechContext>,
     ) -> Result<(), Saturated> {
         let cancel = CancelToken::new();
         self.recognition.insert(job, cancel.clone());
@@ -107,7 +108,7 @@ impl Work {
             let result = result.map(|t| Heard { text: t.text, language: t.language }).map_err(fault);
             deliver(Arrival::Input(Input::Transcribed { job, result }));
         });
-        self.engines.asr.submit(AsrWork { pcm, language, cancel, done })
+        self.engines.asr.submit(AsrWork { pcm, language, context: Some(context), cancel, done })
     }
 
     /// A recognition job is no longer wanted, or has ended.

@@ -1,5 +1,5 @@
-//! The part of flite 2.2's C interface that speaking needs, and one safe function on it:
-//! [`Voice::speak`].
+//! The part of flite 2.2's C interface that speaking needs, and two safe functions on it:
+//! [`Voice::speak`] and [`phones_of`].
 //!
 //! Threads: flite's only global state on this path is written while a voice is registered (once,
 //! under a lock here). Speaking reads the voice and writes to the utterance, which is ours alone:
@@ -12,7 +12,7 @@
 #![allow(unsafe_code)]
 
 use std::any::Any;
-use std::ffi::{CStr, c_char, c_float, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_float, c_int, c_void};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::{NonNull, null, null_mut};
@@ -60,16 +60,7 @@ unsafe impl Sync for Voice {}
 impl Voice {
     /// Registers the voice, or gives the one that is.
     pub fn slt() -> Option<Voice> {
-        static VOICE: OnceLock<Option<Voice>> = OnceLock::new();
-        *VOICE.get_or_init(|| {
-            // SAFETY: `OnceLock` makes this the only call of functions that write flite's globals.
-            // The argument is a folder of voice data that this built-in voice does not read.
-            let voice = unsafe {
-                flite_init();
-                register_cmu_us_slt(null())
-            };
-            NonNull::new(voice).map(Voice)
-        })
+        library().voice
     }
 
     /// Speaks `text` until its end or a `Break`; both are `Ok`.
@@ -107,6 +98,69 @@ impl Voice {
         }
         if spoke { Ok(()) } else { Err(SpeakFailed) }
     }
+}
+
+/// The phones of an English word by flite's lexicon or its letter-to-sound rules: CMU's alphabet in
+/// small letters, `ax` for the schwa, vowels with a digit for their stress where that is known. Only
+/// the letters a to z are looked at; none where there is nothing to say.
+pub fn phones_of(word: &str) -> Vec<String> {
+    let letters: Vec<u8> = word
+        .bytes()
+        .filter(u8::is_ascii_alphabetic)
+        .map(|b| b.to_ascii_lowercase())
+        .take(MAX_WORD_LETTERS)
+        .collect();
+    let (Some(lexicon), Ok(word)) = (library().lexicon, CString::new(letters)) else { return vec![] };
+    if word.is_empty() {
+        return vec![];
+    }
+    let mut phones = vec![];
+    // SAFETY: the lexicon is only read; without a part of speech and features it takes the word's first
+    // entry. The list is ours to delete, its strings are copied, its end is NULL.
+    unsafe {
+        let list = lex_lookup(lexicon.0.as_ptr(), word.as_ptr(), null(), null());
+        let mut rest: *const CVal = list;
+        while !rest.is_null() {
+            phones.push(CStr::from_ptr(val_string(val_car(rest))).to_string_lossy().into_owned());
+            rest = val_cdr(rest);
+        }
+        if !list.is_null() {
+            delete_val(list);
+        }
+    }
+    phones
+}
+
+/// The rules recurse for each letter.
+const MAX_WORD_LETTERS: usize = 40;
+
+/// `cmulex`, read-only once made.
+#[derive(Debug, Clone, Copy)]
+struct Lexicon(NonNull<CLexicon>);
+
+// SAFETY: as for `Voice`: never changed or freed after its making, which `library` sees to.
+unsafe impl Send for Lexicon {}
+// SAFETY: as above.
+unsafe impl Sync for Lexicon {}
+
+/// What flite's globals hold after they have been written.
+#[derive(Debug, Clone, Copy)]
+struct Library {
+    voice: Option<Voice>,
+    lexicon: Option<Lexicon>,
+}
+
+fn library() -> Library {
+    static LIBRARY: OnceLock<Library> = OnceLock::new();
+    *LIBRARY.get_or_init(|| {
+        // SAFETY: `OnceLock` makes this the only call of functions that write flite's globals.
+        // The argument is a folder of voice data that this built-in voice does not read.
+        let (voice, lexicon) = unsafe {
+            flite_init();
+            (register_cmu_us_slt(null()), cmu_lex_init())
+        };
+        Library { voice: NonNull::new(voice).map(Voice), lexicon: NonNull::new(lexicon).map(Lexicon) }
+    })
 }
 
 struct Listener<'a> {
@@ -206,6 +260,11 @@ unsafe fn head_of(utterance: *const CUtterance, relation: &CStr) -> *mut CItem {
 struct CVoice {
     _opaque: [u8; 0],
 }
+/// `cst_lexicon`
+#[repr(C)]
+struct CLexicon {
+    _opaque: [u8; 0],
+}
 /// `cst_features`
 #[repr(C)]
 struct CFeatures {
@@ -262,6 +321,17 @@ struct CStreamingInfo {
 unsafe extern "C" {
     fn flite_init() -> c_int;
     fn register_cmu_us_slt(voxdir: *const c_char) -> *mut CVoice;
+    fn cmu_lex_init() -> *mut CLexicon;
+    fn lex_lookup(
+        lexicon: *const CLexicon,
+        word: *const c_char,
+        part_of_speech: *const c_char,
+        features: *const CFeatures,
+    ) -> *mut CVal;
+    fn val_car(list: *const CVal) -> *const CVal;
+    fn val_cdr(list: *const CVal) -> *const CVal;
+    fn val_string(value: *const CVal) -> *const c_char;
+    fn delete_val(value: *mut CVal);
     fn new_utterance() -> *mut CUtterance;
     fn delete_utterance(utterance: *mut CUtterance);
     fn flite_do_synth(

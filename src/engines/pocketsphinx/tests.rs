@@ -27,8 +27,18 @@ fn speech(text: &str) -> Vec<i16> {
     pcm
 }
 
+fn knowing(facts: &[&str]) -> Arc<SpeechContext> {
+    let facts = facts.iter().map(|fact| (*fact).to_owned()).collect();
+    Arc::new(SpeechContext { name: "Vivavoce".into(), facts, ..SpeechContext::default() })
+}
+
+fn hear_knowing(engine: &mut PocketSphinx, pcm: &[i16], context: &Arc<SpeechContext>) -> String {
+    let request = AsrRequest { pcm, language: None, context: Some(context) };
+    engine.transcribe(&request, &CancelToken::new()).unwrap().text
+}
+
 fn hear(engine: &mut PocketSphinx, pcm: &[i16]) -> String {
-    let transcript = engine.transcribe(pcm, None, &CancelToken::new()).unwrap();
+    let transcript = engine.transcribe(&AsrRequest::new(pcm), &CancelToken::new()).unwrap();
     assert_eq!(transcript.language.as_deref(), Some("en"));
     transcript.text
 }
@@ -71,7 +81,7 @@ fn a_cancel_is_noticed_and_leaves_the_decoder_usable() {
     let question = speech("What is the capital of France?");
     let cancel = CancelToken::new();
     cancel.cancel();
-    assert!(matches!(engine.transcribe(&question, None, &cancel), Err(EngineError::Cancelled)));
+    assert!(matches!(engine.transcribe(&AsrRequest::new(&question), &cancel), Err(EngineError::Cancelled)));
     assert!(matches!(engine.recognise(&question, &cancel), Err(EngineError::Cancelled)));
 
     // Cancelled by another thread while it is at work on minutes of audio.
@@ -83,7 +93,7 @@ fn a_cancel_is_noticed_and_leaves_the_decoder_usable() {
             let (engine, minutes, cancel) = (&mut engine, &minutes, &cancel);
             move || {
                 begin.send(()).unwrap();
-                engine.transcribe(minutes, None, cancel)
+                engine.transcribe(&AsrRequest::new(minutes), cancel)
             }
         });
         begun.recv().unwrap();
@@ -126,8 +136,8 @@ fn a_missing_or_empty_file_is_named_with_the_remedy() {
     let model = Config::default().asr.pocketsphinx_model_dir;
     let copy = tempfile::tempdir().unwrap();
     std::fs::create_dir(copy.path().join("en-us")).unwrap();
-    let files = Model::ACOUSTIC_FILES.iter().map(|f| format!("en-us/{f}"));
-    let files: Vec<String> = files.chain([Model::DICTIONARY.into(), Model::LANGUAGE.into()]).collect();
+    let files = Files::ACOUSTIC_FILES.iter().map(|f| format!("en-us/{f}"));
+    let files: Vec<String> = files.chain([Files::DICTIONARY.into(), Files::LANGUAGE.into()]).collect();
     for file in &files {
         std::os::unix::fs::symlink(model.join(file), copy.path().join(file)).unwrap();
     }
@@ -152,6 +162,77 @@ fn only_words_remain_of_a_hypothesis() {
         ("[NOISE] ++COUGH++ [SPEECH]", ""),
         ("i think i'm in india", "I think I'm in india"),
     ] {
-        assert_eq!(words_of(hypothesis), words);
+        assert_eq!(words_of(hypothesis, &|_| None), words);
+    }
+    let spelling = |word: &str| (word == "quill's").then(|| "Quill's".to_owned());
+    assert_eq!(words_of("<s> i like quill's(2) hall", &spelling), "I like Quill's hall");
+}
+
+#[test]
+fn questions_about_the_facts_are_heard_and_spelled_as_the_facts_spell_them() {
+    let context = knowing(&[
+        "The tea room opens at 9:30.",
+        "The Quillfeather Hall is on the first floor.",
+        "Mina Zorbane runs the cloakroom.",
+    ]);
+    let mut config = Config::default();
+    config.asr.pocketsphinx_domain_weight = 0.0;
+    let (mut deaf, mut engine) = (PocketSphinx::load(&config).unwrap(), engine());
+    for (question, want) in [
+        ("When does the tea room open?", "when does the tea room open"),
+        ("Where is the Quillfeather hall?", "where is the Quillfeather hall"),
+        ("Where can I find Mina Zorbane?", "where can I find mina Zorbane"),
+    ] {
+        let pcm = speech(question);
+        assert_ne!(hear_knowing(&mut deaf, &pcm, &context), want, "heard without knowing the facts");
+        assert_eq!(hear_knowing(&mut engine, &pcm, &context), want);
+    }
+}
+
+#[test]
+fn each_conversation_has_its_own_words() {
+    let mut engine = engine();
+    let quillfeather = knowing(&["The Quillfeather Hall is upstairs."]);
+    let zorbane = knowing(&["The Zorbane Garden is behind the house."]);
+    let (hall, garden) = (speech("Where is the Quillfeather hall?"), speech("Where is the Zorbane garden?"));
+    for _ in 0..2 {
+        assert_eq!(hear_knowing(&mut engine, &hall, &quillfeather), "where is the Quillfeather hall");
+        assert_eq!(hear_knowing(&mut engine, &garden, &zorbane), "where is the Zorbane garden");
+        let strange = hear_knowing(&mut engine, &garden, &quillfeather).to_lowercase();
+        assert!(!strange.contains("zorbane"), "{strange:?} has a word of another conversation");
+    }
+    // An equal context is the same one, though it is not the same object.
+    let again = Arc::new((*zorbane).clone());
+    assert_eq!(hear_knowing(&mut engine, &garden, &again), "where is the Zorbane garden");
+    // The persona's own words come with the settings, before anybody has spoken.
+    let mut config = Config::default();
+    config.persona.facts = vec!["The Zorbane Garden is behind the house.".into()];
+    let context = Arc::new(SpeechContext::of(&config.persona));
+    let mut engine = PocketSphinx::load(&config).unwrap();
+    assert!(engine.ear.spelling("zorbane").is_some());
+    assert_eq!(hear_knowing(&mut engine, &garden, &context), "where is the Zorbane garden");
+}
+
+#[test]
+fn whatever_the_facts_are_the_recogniser_works() {
+    let mut engine = engine();
+    let question = speech("What is the capital of France?");
+    let long_word = "Pneumono".repeat(100);
+    let many_words = "zab zeb zib zob zub ".repeat(2_000);
+    let strange: [&[&str]; 7] = [
+        &["", " ", "...", "\u{0}", "世界 😀"],
+        &["<s> </s> <UNK> the(2) {thing} [NOISE] ++COUGH++ # \\data\\ \\1-grams:"],
+        &["'s 's 's", "a'b'c'd", "O'Zab's", "--- a-b-c/d.e.f."],
+        &["12345678901234567890 0.0.0.0 1:2:3 $ $$5 €", "9:99 p.m. A.B.C.D."],
+        &[&long_word],
+        &[&many_words],
+        &["Zab.", "Zab!", "ZAB", "zab's Zab"],
+    ];
+    for facts in strange {
+        assert_eq!(
+            hear_knowing(&mut engine, &question, &knowing(facts)),
+            "what is the capital of france",
+            "{facts:?}"
+        );
     }
 }

@@ -59,7 +59,8 @@ fn loud_frames_are_speech() {
 fn transcripts_go_round_over_all_workers() {
     let scripted = scripted(|c| c.transcripts = vec!["one".into(), "two".into()]);
     let (mut first, mut second) = (scripted.asr(), scripted.asr());
-    let text = |asr: &mut Box<dyn Asr>| asr.transcribe(&[], None, &CancelToken::new()).unwrap().text;
+    let text =
+        |asr: &mut Box<dyn Asr>| asr.transcribe(&AsrRequest::default(), &CancelToken::new()).unwrap().text;
     let texts = [text(&mut first), text(&mut second), text(&mut first)];
     assert_eq!(texts, ["one", "two", "one"]);
 }
@@ -68,7 +69,7 @@ fn transcripts_go_round_over_all_workers() {
 fn an_empty_script_says_nothing() {
     let scripted = scripted(|c| (c.transcripts, c.replies) = (vec![], vec![]));
     let cancel = CancelToken::new();
-    assert_eq!(scripted.asr().transcribe(&[], None, &cancel).unwrap().text, "");
+    assert_eq!(scripted.asr().transcribe(&AsrRequest::default(), &cancel).unwrap().text, "");
     assert_eq!(generate(&mut *scripted.llm(), &ask("hi"), &cancel).0, Vec::<String>::new());
 }
 
@@ -147,9 +148,9 @@ fn calls_fail_on_demand() {
     let cancel = CancelToken::new();
 
     let (mut first, mut second) = (scripted.asr(), scripted.asr());
-    assert!(first.transcribe(&[], None, &cancel).is_ok());
-    assert_eq!(code(second.transcribe(&[], None, &cancel)), "asr_failed");
-    assert!(first.transcribe(&[], None, &cancel).is_ok());
+    assert!(first.transcribe(&AsrRequest::default(), &cancel).is_ok());
+    assert_eq!(code(second.transcribe(&AsrRequest::default(), &cancel)), "asr_failed");
+    assert!(first.transcribe(&AsrRequest::default(), &cancel).is_ok());
 
     let mut llm = scripted.llm();
     let (pieces, result) = generate(&mut *llm, &ask("x"), &cancel);
@@ -197,7 +198,7 @@ fn a_cancel_wakes_a_sleeper() {
     let calls: [Call; 4] = [
         |s, cancel, begun| {
             begun.send(()).unwrap();
-            s.asr().transcribe(&[], None, cancel).map(drop)
+            s.asr().transcribe(&AsrRequest::default(), cancel).map(drop)
         },
         |s, cancel, begun| {
             let mut sink = |_| {
@@ -240,7 +241,10 @@ fn a_set_token_stops_before_anything_is_said() {
     let scripted = scripted(|_| {});
     let cancel = CancelToken::new();
     cancel.cancel();
-    assert!(matches!(scripted.asr().transcribe(&[], None, &cancel), Err(EngineError::Cancelled)));
+    assert!(matches!(
+        scripted.asr().transcribe(&AsrRequest::default(), &cancel),
+        Err(EngineError::Cancelled)
+    ));
     let (pieces, result) = generate(&mut *scripted.llm(), &ask("x"), &cancel);
     assert!(pieces.is_empty() && matches!(result, Err(EngineError::Cancelled)));
 }

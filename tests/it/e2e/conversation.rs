@@ -5,7 +5,7 @@ use std::path::Path;
 use vivavoce::client::{ClientMessage, ServerMessage, wire};
 use vivavoce::config::Config;
 use vivavoce::engines::pocketsphinx::PocketSphinx;
-use vivavoce::engines::{Asr, CancelToken};
+use vivavoce::engines::{Asr, AsrRequest, CancelToken};
 use vivavoce::turn::io::{InterruptReason, Outcome, State};
 
 use super::person::{Person, spoken, word_error_rate};
@@ -25,7 +25,7 @@ fn heard(audio: &[i16]) -> String {
     let pcm = vivavoce::audio::pcm::i16s_from_f32s(&down);
     let recognise = move || {
         let mut asr = PocketSphinx::load(&Config::default()).unwrap();
-        asr.transcribe(&pcm, None, &CancelToken::new()).unwrap().text
+        asr.transcribe(&AsrRequest::new(&pcm), &CancelToken::new()).unwrap().text
     };
     std::thread::spawn(recognise).join().unwrap()
 }
@@ -63,6 +63,22 @@ async fn spoken_questions_are_understood_answered_and_heard() {
     }
     person.until(|m| matches!(m, ServerMessage::Status { state: State::Listening, .. })).await;
     person.hang_up().await;
+    server.stop();
+}
+
+#[tokio::test]
+async fn a_visitor_who_edits_the_facts_is_understood() {
+    let server = TestServer::start(|config| {
+        real_speech(config);
+        config.llm.engine = "echo".into();
+    });
+    let mut person = Person::new(server.connect().await);
+    let facts = Some(vec!["The Quillfeather Hall is upstairs.".to_owned()]);
+    person.send(&ClientMessage::Configure(wire::Configure { facts, ..wire::Configure::default() })).await;
+    person.until(|m| matches!(m, ServerMessage::Configured(_))).await;
+    person.say(&spoken("where is the Quillfeather hall"));
+    assert_eq!(person.until_turn_end().await, (1, Outcome::Completed));
+    assert_eq!(person.transcript(1), "where is the Quillfeather hall");
     server.stop();
 }
 
