@@ -6,6 +6,7 @@ A reply follows from the prompt and the conversation alone, so greedy decoding c
 import json
 
 import facts as f
+import free
 import nouns as n
 import outside
 import words as w
@@ -145,6 +146,30 @@ def choose_facts(rng, place, count):
     return out
 
 
+def combine(rng, facts, split):
+    """Joins some neighbouring facts into one sentence, lets some say "it", and adds clauses to some."""
+    out = list(facts)
+    for o in list(out):                                       # what is about one thing often stands together
+        mates = [x for x in out if x is not o and x.entity == o.entity and o.entity != f.US]
+        if mates and rng.random() < 0.6:
+            out.remove(o)
+            out.insert(out.index(mates[0]) + 1, o)
+    i = 0
+    while i < len(out):
+        fact, after = out[i], out[i + 1] if i + 1 < len(out) else None
+        r = rng.random()
+        if after and r < (0.35 if after.entity == fact.entity else 0.1) and free.join(rng, fact, after):
+            i += 2
+            continue
+        if after and r > 0.5 and fact.entity != f.US and free.pronoun(rng, fact, after):
+            i += 2
+            continue
+        if r > 0.91:
+            free.embellish(rng, fact, split)
+        i += 1
+    return out
+
+
 def _head(entity):
     return entity.split()[-1].lower()
 
@@ -182,8 +207,8 @@ def verdict(core, intent, fact, x):
     if intent in ("exists", "where_pl", "sells") or intent == "buy" and core.startswith(("do", "is", "can", "could")):
         return "Yes" if core.startswith(("is there", "are there", "do you", "have you", "can i", "could i", "is {e} here", "does", "is there somewhere")) else ""
     if intent == "isat":
-        return "Yes" if x in fact.text else "No"
-    low = fact.text.lower()
+        return "Yes" if x in fact.own else "No"
+    low = fact.own.lower()
     if intent == "allowed":
         good = not any(t in low for t in ("not ", "forbidden", "prohibited", "no ", "only"))
         bad = any(t in low for t in ("not allowed", "forbidden", "prohibited", "not permitted", "not bring", "no "))
@@ -199,6 +224,10 @@ def verdict(core, intent, fact, x):
         return "No" if any(t in low for t in ("not allowed", "forbidden", "not permitted", "do not")) else ""
     if intent == "langs":
         return "Yes" if x in low else "No"
+    if fact.key in ("can_do", "may_not") and core.startswith(("can", "may", "could", "is it", "if", "whether", "is there")):
+        return "Yes" if fact.key == "can_do" else "No"
+    if fact.key in ("must", "need_not") and core.startswith(("do", "must", "is it", "if", "whether")):
+        return "Yes" if fact.key == "must" and fact.slots.get("W", "you") in ("you", "visitors", "guests", "all visitors", "everyone") else "No" if fact.key == "need_not" else ""
     if intent == "wheelchair" and core.startswith(("is ", "can i")) and "accessible" in low and "the building" in low:
         return "Yes"
     if intent == "password" and core.startswith(("do you have", "is there", "have you")):
@@ -216,6 +245,8 @@ def confirmed(rng, intent, facts, place):
     if intent == "langs":
         pool = [x for x in n.LANGUAGES if facts and x in facts[0].text]
         return (rng.choice(pool) if pool and rng.random() < 0.6 else rng.choice(n.LANGUAGES)).lower()
+    if intent in ("quantity", "quantity_time"):
+        return values.get("x") or rng.choice(free.QUANTITY_VERBS)
     if intent == "isat":
         return values.get("v") if "v" in values and rng.random() < 0.5 else n.location(rng, place.split)
     return ""
@@ -238,14 +269,24 @@ class Talk:
             found = exact or found
         found = found[:3 if intent == "about" else 2]
         word = verdict(core, intent, found[0], x) if len(found) == 1 else ""
-        text = " ".join(o.text for o in found)
-        return f"{word}, {w.decap(text)}" if word else text
+        text = " ".join(dict.fromkeys(o.text for o in found))
+        if word and not text.startswith(found[0].own[:-1]):            # in a joined sentence the answer may stand second
+            word = ""
+        return f"{word}, {free.lowered(text, found[0].entity)}" if word else text
 
     def wording(self, intent, entity, x, short=None):
         """-> (user text before noise, its core) for a question."""
         rng = self.rng
         core, indirect = expand(short or f.Q[intent], rng, self.held)
+        kind = next((o.kind for o in self.facts if o.entity == entity), "thing")
         name = surface(rng, entity, [o.entity for o in self.facts], self.split)
+        if intent in ("can_do", "must"):
+            name = name.replace("your ", "my ")
+        elif intent == "allowed" and rng.random() < 0.3 and "{e}" in core and core.startswith(("can", "may", "could", "is it", "i have", "what about", "how about")):
+            one = n.singular(entity)
+            name = rng.choice(("my ", "my ", w.article(one)[:-len(one)], "the ")) + one
+        elif kind == "plural" and rng.random() < 0.1:
+            name = rng.choice(("the ", "some ")) + name if rng.random() < 0.5 else "the " + name
         if self.split == "train" and rng.random() < 0.06 and core.count("{e}") and not indirect:      # "the café, when does it open"
             q = f"{name} {core.replace('{e}', 'it')}" if rng.random() < 0.5 else f"{core.replace('{e}', 'it')} {name}"
         else:
@@ -279,13 +320,11 @@ _DAYS = {d.lower() for d in w.DAYS} | {d.lower() + "s" for d in w.DAYS}
 
 
 # ---------------------------------------------------------------------------------- kinds of turns
-def turn_fact(t, follow=False):
-    """A question that the prompt answers; with `follow`, one that leans on the turn before."""
+def turn_fact(t):
+    """A question that the prompt answers."""
     rng = t.rng
     if not t.facts:
         return False
-    if follow:
-        return turn_follow(t)
     fact = rng.choice(t.facts)
     intents = list(fact.intents)
     if fact.key in ("where", "venue", "person_at") and "v" in fact.slots and rng.random() < 0.05:
@@ -352,6 +391,8 @@ def turn_follow(t):
             return False
         other = rng.choice(pool)
     kind = next((o.kind for o in t.facts if o.entity.lower() == entity.lower()), "thing")
+    if kind == "action":
+        return False
     it = {"thing": rng.choice(("it", "it", "that")), "plural": "they", "person": rng.choice(("she", "he"))}[kind]
     found = t.answers(other, entity)
     x = confirmed(rng, other, found, t.place)
@@ -368,7 +409,7 @@ def turn_follow(t):
     return True
 
 
-PRONOUN = {"thing": ("open", "price", "lasts", "built", "where", "who_runs", "seats", "phone", "maker"), "plural": ("allowed", "buy"), "person": ("phone", "person_at", "person_when")}
+PRONOUN = {"thing": ("open", "price", "lasts", "built", "where", "who_runs", "seats", "phone", "maker"), "plural": ("allowed", "buy"), "action": (), "person": ("phone", "person_at", "person_when")}
 
 
 def turn_unknown(t):
@@ -572,9 +613,65 @@ def _tool(t, kind, user, name, arguments, result, reply):
     t.add(kind, user, reply, call=call, result=json.dumps(result))
 
 
-MAKERS = dict(fact=turn_fact, follow=lambda t: turn_fact(t, True), unknown=turn_unknown, outside=turn_outside, garbled=turn_garbled, social=turn_social, greet=turn_greet, who=turn_who,
+def turn_inverse(t):
+    """A question by the answer: who Maria is, what is on the second floor."""
+    rng = t.rng
+    pool = []
+    for o in t.facts:
+        for k in "vo":
+            value = o.slots.get(k, "")
+            if not value or sum(value in x.own for x in t.facts) != 1 or any(value in s for s in t.extra):
+                continue
+            if value[0].isupper() and o.key in ("runs", "boss", "called", "contact", "maker", "teaches") or value[0].isupper() and o.key.startswith("who_"):
+                pool.append((o, value, free.BY_PERSON))
+            elif o.key in ("where", "there_is", "venue", "there_are") and k == "v" and value in o.own and not value.startswith(("at ", "five", "out")):
+                pool.append((o, value, free.BY_PLACE))
+    if not pool:
+        return False
+    fact, value, templates = rng.choice(pool)
+    core, indirect = expand(templates, rng, t.held)
+    q = (rng.choice(OPENERS) + " " if indirect else "") + core.replace("{v}", value)
+    t.add("inverse", t.spoken(q), fact.text, entity=fact.entity)
+    t.said.append((fact.entity, fact.text))
+    t.last = None
+    return True
+
+
+def turn_double(t):
+    """Two questions in one turn: both facts, in the order of the questions."""
+    rng = t.rng
+    pool = [o for o in t.facts if o.key not in ("dayhours", "dayhours_us") and o.intents[0] != "about"]
+    if len(pool) < 2:
+        return False
+    a, b = rng.sample(pool, 2)
+    if a.entity != b.entity and rng.random() < 0.3:
+        same = [o for o in pool if o is not a and (o.entity == a.entity or o.intents[0] == a.intents[0])]
+        b = rng.choice(same) if same else b
+    ia, ib = rng.choice(a.intents), rng.choice(b.intents)
+    parts = []
+    for fact, intent, first in ((a, ia, True), (b, ib, False)):
+        for _ in range(10):
+            core, indirect = expand(f.Q[intent], rng, t.held)
+            if not indirect and "{x}" not in core and not core.startswith(("{e}", "i ", "looking", "(")):
+                break
+        else:
+            return False
+        it = not first and b.entity == a.entity and a.kind == "thing" and core.count("{e}") == 1
+        parts.append(core.replace("{e}", "it" if it else surface(rng, fact.entity, [o.entity for o in t.facts], t.split)))
+    if parts[0].startswith(YES_NO) or parts[1].startswith(YES_NO):
+        return False
+    found = [o for fact, intent in ((a, ia), (b, ib)) for o in t.answers(intent, fact.entity)[:1]]
+    text = " ".join(dict.fromkeys(o.text for o in found))
+    t.add("double", t.spoken(f"{parts[0]} and {parts[1]}"), text)
+    t.said += [(a.entity, a.text)] if a.entity != b.entity else []
+    t.last = None
+    return True
+
+
+KINDS = dict(fact=60, inverse=4, double=3, follow=12, unknown=13, outside=7, garbled=1.5, social=4, greet=1.5, who=1.5, place=1.2, name=4, repeat=2.5, said=2.5, asked=2, all=0.6, clock=2, sum=3.5)
+
+MAKERS = dict(fact=turn_fact, inverse=turn_inverse, double=turn_double, follow=turn_follow, unknown=turn_unknown, outside=turn_outside, garbled=turn_garbled, social=turn_social, greet=turn_greet, who=turn_who,
               place=turn_place, name=turn_name, repeat=turn_repeat, said=turn_said, asked=turn_asked, all=turn_all, clock=turn_clock, sum=turn_sum)
-KINDS = dict(fact=50, follow=12, unknown=13, outside=8, garbled=2, social=6, greet=2, who=2, place=1.5, name=4.5, repeat=3, said=2.5, asked=2, all=0.7, clock=2.5, sum=4)
 
 
 def make(rng, split=w.TRAIN, n_facts=None, n_turns=6, noise=0.3, kinds=None, families=None):
@@ -597,11 +694,12 @@ def make(rng, split=w.TRAIN, n_facts=None, n_turns=6, noise=0.3, kinds=None, fam
                 facts.append(fact)
     else:
         facts = choose_facts(rng, place, count)
-    sentences = [x.text for x in facts]
+        facts = combine(rng, facts, inner)
+    sentences = list(dict.fromkeys(x.text for x in facts))
     for e in extra:
         sentences.insert(rng.choice((0, len(sentences), rng.randint(0, len(sentences)))), e)
     t = Talk(rng, inner, facts, place, noise, held)
-    t.sentences, t.me, t.iam, t.fallback, t.named = sentences, me, iam, fallback, named
+    t.sentences, t.extra, t.me, t.iam, t.fallback, t.named = sentences, extra, me, iam, fallback, named
     t.unknown = f"I do not know that. Please ask {fallback}." if fallback else NO_FACT
     t.outside = t.unknown if fallback else NO_MODEL
     t.hello = f"Hello, and welcome to {place.name}. How can I help you?" if named else f"Hello, I am {me}. How can I help you?"

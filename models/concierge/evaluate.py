@@ -5,7 +5,9 @@
 A reply counts only if every token, the end token included, is the model's first choice given the reference
 before it.  That is the same as greedy decoding giving exactly the reference.
 """
+import pathlib
 import random
+import sys
 import zlib
 
 import torch
@@ -13,6 +15,7 @@ import torch
 import dialogue
 import tokenizer
 import words as w
+from chat import Conversation, load
 
 ABOUT_NAMES = ["runs", "boss", "called", "maker", "wifi", "contact", "person_at", "person_job"]
 SOCIAL_KINDS = dict(greet=2, who=2, place=1, name=4, repeat=3, said=2, asked=2, social=5, fact=3)
@@ -74,3 +77,91 @@ def hits(model, tk, conversations, device="cpu", batch=32):
 def accuracy(model, tk, conversations, device="cpu"):
     flat = [h for row in hits(model, tk, conversations, device) for h in row]
     return sum(flat) / len(flat)
+
+
+# ---------------------------------------------------------------------------------- suites written by hand
+HERE = pathlib.Path(__file__).parent
+DECLINES = ("do not know", "did not understand", "only know what I was told")
+FIXED = {reply for _, reply in dialogue.SOCIAL.values()} | {dialogue.UNCLEAR, dialogue.NO_FACT, dialogue.NO_MODEL}
+
+
+def personas():
+    import yaml
+    out = yaml.safe_load((HERE / "suites" / "personas.yml").read_text())
+    for p in out:
+        p["prompt"] = dialogue.system_prompt(p["system"].replace("{name}", p.get("name", "")), [x if x.endswith(".") else x + "." for x in p["facts"]])
+    return out
+
+
+def declined(reply):
+    return any(d in reply for d in DECLINES)
+
+
+def run_personas(model, tk, show=True):
+    """-> per persona (right, asked, list of failures)."""
+    out = []
+    for p in personas():
+        talk, wrong = Conversation(model, tk, p["prompt"]), []
+        for turn in p["talk"]:
+            reply = talk.ask(turn["ask"])
+            want = turn["answer"]
+            good = declined(reply) if want == "decline" else want.lower() in reply.lower()
+            if not good:
+                wrong.append((turn["ask"], want, reply))
+            if show:
+                print(f"   {'ok ' if good else 'BAD'} {turn['ask']}  ->  {reply}" + ("" if good else f"   [want: {want}]"))
+        out.append((p["system"][:40], len(p["talk"]) - len(wrong), len(p["talk"]), wrong))
+    return out
+
+
+def run_outside(model, tk):
+    """Asks every question of outside.txt under one of seven prompts -> (declined, fixed phrases, falsehoods)."""
+    prompts = [p["prompt"] for p in personas()] + [dialogue.DEFAULT.format(name="Vivavoce")]
+    questions = [q for q in (HERE / "suites" / "outside.txt").read_text().splitlines() if q and not q.startswith("#")]
+    good, fixed, false = 0, [], []
+    for i, q in enumerate(questions):
+        talk = Conversation(model, tk, prompts[i % len(prompts)])
+        reply = talk.ask(q)
+        if declined(reply):
+            good += 1
+        elif reply in FIXED:
+            fixed.append((q, reply))
+        else:
+            false.append((q, " ".join(talk.calls + [reply])))
+    return good, fixed, false
+
+
+def main(folder=None, count=200):
+    torch.set_num_threads(1)
+    model, tk = load(folder or HERE / "run")
+    print("| suite | exact | replies |\n|---|---|---|")
+    failures = []
+    for name in SUITES:
+        suite = make_suite(name, count, seed=991)
+        rows = hits(model, tk, suite)
+        flat = [h for row in rows for h in row]
+        print(f"| {name} | {100 * sum(flat) / len(flat):.1f} % | {len(flat)} |", flush=True)
+        bad = [(name, d, i) for d, row in zip(suite, rows) for i, h in enumerate(row) if not h and "call" not in d["turns"][min(i, len(d["turns"]) - 1)]]
+        failures += bad[:6]
+    print("\nPersonas written by hand:")
+    right = asked = 0
+    for p, r, n, _ in run_personas(model, tk):
+        print(f"{r}/{n} {p}")
+        right, asked = right + r, asked + n
+    print(f"personas: {right}/{asked} = {100 * right / asked:.1f} %")
+    good, fixed, false = run_outside(model, tk)
+    n = good + len(fixed) + len(false)
+    print(f"\noutside.txt: {n} questions, {good} declined, {len(fixed)} fixed phrases, {len(false)} falsehoods = {100 * len(false) / n:.1f} %")
+    for q, r in fixed + false:
+        print(f"   {q}  ->  {r}")
+    print("\nFailures (suite | user | wanted | got):")
+    for name, d, i in failures:
+        if any("call" in t for t in d["turns"]):
+            continue
+        talk = Conversation(model, tk, d["system"])
+        got = [talk.ask(t["user"]) for t in d["turns"][:i + 1]][-1]
+        print(f"   {name} | {d['turns'][i]['user']} | {d['turns'][i]['reply']} | {got}")
+
+
+if __name__ == "__main__":
+    main(*(sys.argv[1:2]), *map(int, sys.argv[2:3]))

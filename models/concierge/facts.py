@@ -107,7 +107,8 @@ Q.update({
 GROUPS = [{"open", "close", "hours", "onday", "closedday", "when", "about"}, {"open_us", "close_us", "hours_us", "onday_us", "closedday_us", "checkin", "checkout"},
           {"where", "exists", "isat", "venue", "stops", "person_at", "buy", "contact", "about", "goes"}, {"price", "free", "about"}, {"who_runs", "boss", "does", "called", "contact", "maker", "about"},
           {"entry", "pay"}, {"about", "temp", "deep"}, {"seats", "about", "deep", "count"}, {"phone", "contact"}, {"runs_every", "when", "stops"}, {"built", "about", "from", "maker"}, {"lasts", "about"}, {"allowed", "about"},
-          {"langs", "about"}, {"bring", "about"}, {"sells", "about", "does"}, {"person_when", "person_at", "when"}, {"password", "network"}, {"age", "wheelchair"}, {"address", "where"}]
+          {"langs", "about"}, {"bring", "about"}, {"sells", "about", "does"}, {"person_when", "person_at", "when"}, {"password", "network"}, {"age", "wheelchair"}, {"address", "where"},
+          {"does", "person_at", "person_when", "called", "about"}]
 
 
 def related(intent):
@@ -121,7 +122,11 @@ class Fact:
     text: str                            # the sentence
     intents: tuple                       # what it answers
     slots: dict = field(default_factory=dict)
-    kind: str = "thing"                  # thing, person, plural, us: what a pronoun for it is
+    kind: str = "thing"                  # thing, person, plural, action, us: what a pronoun for it is
+    own: str = ""                        # the sentence before another fact was joined to it
+
+    def __post_init__(self):
+        self.own = self.text
 
 
 @dataclass
@@ -131,6 +136,7 @@ class Place:
     split: str
     name: str                            # "the Brunswater Museum"
     kind: str                            # "museum"
+    attribute: str = ""                  # of the fact in the making, for `free`
 
 
 FAMILIES = {}

@@ -123,6 +123,13 @@ def is_plural(phrase):
     return last.endswith("s") and not last.endswith(("ss", "us", "is", "'s")) and last not in ("physics", "gas", "radiology")
 
 
+def singular(phrase):
+    """One of a listed plural: dogs -> dog, children -> child."""
+    head = phrase.split()[-1]
+    one = {"children": "child", "babies": "baby", "parties": "party", "knives": "knife", "glass bottles": "glass bottle", "food": "food", "shoes": "shoes", "sandwiches": "sandwich", "swim shorts": "swim shorts", "headphones": "headphones"}.get(head) or (head[:-1] if head.endswith("s") else head)
+    return phrase[:-len(head)] + one
+
+
 def noun(rng, pool, split):
     return rng.choice(side(pool, split == NOUNS))
 
@@ -133,8 +140,10 @@ def _phrase(rng, pool, split, plain=0.52):
     r = rng.random()
     if r < plain:
         return base
-    if r < plain + 0.2:
+    if r < plain + 0.18:
         return f"{noun(rng, MODIFIERS, split)} {base}"
+    if r < plain + 0.2:
+        return f"{base} {invented(rng, split).capitalize() if rng.random() < 0.5 else noun(rng, MODIFIERS, split).capitalize()}"
     head = base.split()[-1]
     if r < plain + 0.36:
         name = invented(rng, split).capitalize() if rng.random() < 0.6 else last_name(rng, split)
@@ -235,7 +244,7 @@ def institution(rng, split=TRAIN):
     if r < 0.58:
         return f"the {word()} {word()} {kind.capitalize()}"
     if r < 0.68:
-        return f"the {kind} of {word()}"
+        return f"the {kind} of {invented(rng, split).capitalize()}"
     if r < 0.78:
         return f"{kind.capitalize()} {word()}"
     if r < 0.88:

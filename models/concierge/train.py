@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import random
+import signal
 import time
 
 import torch
@@ -101,7 +102,7 @@ def sample():
     level = at["level"]
     count = rng.randint(max(1, level // 3), level) if rng.random() < 0.95 else rng.choice((0, 0, 1, level + 4, level + 8))
     kinds = dict(dialogue.KINDS, all=READ_ALL.get(level, dialogue.KINDS["all"]))
-    d = dialogue.make(rng, n_facts=count, n_turns=rng.randint(4, 11), noise=a.noise * min(1.0, level / 8), kinds=kinds)
+    d = dialogue.make(rng, n_facts=count, n_turns=rng.randint(6, 14), noise=a.noise * min(1.0, level / 8), kinds=kinds)
     return tokenizer.encode(tk, d)
 
 
@@ -145,12 +146,14 @@ def evaluate_now():
     log.flush()
 
 
+stop = []
+signal.signal(signal.SIGTERM, lambda *_: stop.append(True))          # saves, then ends
 last_eval = last_save = at["minutes"]
 began, before, shown = time.time(), at["minutes"], (time.time(), at["tokens"])
 for x, m in batches():
     at["minutes"] = before + (time.time() - began) / 60
     done = at["minutes"] / a.minutes
-    if done >= 1:
+    if done >= 1 or stop:
         break
     rate = min(1.0, (at["step"] + 1) / 40) * (1.0 if done < 1 - a.decay else 0.05 + 0.95 * (1 - done) / a.decay)
     for o, base in zip(optimisers, (a.lr, a.emb_lr)):
@@ -173,7 +176,7 @@ for x, m in batches():
     at["tokens"] += x.numel()
     at["level_steps"] += 1
     at["loss"] = main.item() if at["loss"] is None else 0.97 * at["loss"] + 0.03 * main.item()
-    if at["level"] < LEVELS and at["level_steps"] >= 25 and (at["loss"] < GROW_AT or at["level_steps"] > 250):
+    if at["level"] < LEVELS and at["level_steps"] >= 25 and (at["loss"] < GROW_AT or at["level_steps"] > 100):
         at["level"], at["level_steps"] = at["level"] + 1, 0
     if at["step"] % 25 == 0:
         now = (time.time(), at["tokens"])
@@ -186,4 +189,5 @@ for x, m in batches():
         evaluate_now()
         last_eval = at["minutes"]
 save()
-evaluate_now()
+if not stop:
+    evaluate_now()
