@@ -17,50 +17,16 @@ from noise import plain, speech_noise, typed
 UNCLEAR = "Sorry, I did not understand that. Could you say it again?"
 NO_FACT = "I am sorry, I do not know that."
 NO_MODEL = "I do not know that. A larger model that does can be connected in the settings."
-HELP = "You can ask me about what I was told, the time, the date, or a small sum."
-ROBOT = "I am a computer program, a small language model that runs on this machine."
 
-# kind -> (wordings, reply)
-SOCIAL = {
-    "how_are_you": (["how are you [today|doing]", "how is it going", "(hi|hello) how are you", "how do you do", "are you (ok|well|fine)", "#how have you been", "what's up"], "I am fine, thank you. How can I help you?"),
-    "robot": (["are you (a robot|a human|human|real|a person|a machine|an ai|a computer|alive|artificial)", "am i (talking|speaking) to a (person|human|machine|robot|computer)", "what are you", "what (kind|sort) of (thing|program|machine) are you", "(which|what) (language model|model|ai) are you", "who (made|built|trained) you", "#is there a real person there", "are you (chat gpt|alexa|siri)", "how do you work"], ROBOT),
-    "help": (["what can you do", "help [me|please]", "can you help [me]", "what can (i|you) ask [you]", "how can you help [me]", "i need [some] help", "what are you good for", "how does this work", "#what are you able to do", "i have a question", "can i ask you something", "what do you do"], HELP),
-    "larger": (["how (do|can) i (connect|add|use|get) a (larger|bigger|better) model", "where do i connect a (larger|bigger|better) model", "how can you (become|get) (smarter|better)", "can you (be|become) smarter", "how do i change the model", "#what about a larger model"], "Put its address under llm in the settings file, config.yml, and start me again."),
-    "thanks": (["(thank you|thanks) [very much|a lot|so much]", "(great|perfect|okay|cool|good|alright|wonderful|nice) (thank you|thanks)", "thanks for your help", "that is (very kind|very helpful) [thank you]", "#i am very grateful", "#cheers", "thank you that is all", "that helps thanks"], "You are welcome."),
-    "bye": (["(bye|goodbye|good bye|bye bye|see you|see you later|good night|so long|take care)", "(ok|okay|thanks|thank you|alright) (bye|goodbye|see you)", "have a (nice|good) (day|evening|time)", "i (have to|must) go [now]", "see you (tomorrow|soon|next time)", "#farewell", "#until next time", "that is all (bye|goodbye)", "i am leaving now"], "Goodbye, and have a nice day."),
-    "praise": (["you are (great|good|nice|helpful|smart|wonderful|very kind|so clever|funny|cool)", "(well done|good job|very good|nice work)", "(that is|that was) (great|very good|nice|helpful)", "i (like|love) you", "#you are a star"], "Thank you, that is kind of you."),
-    "blame": (["you are (stupid|useless|wrong|bad|dumb|no help|slow|annoying)", "(that is|that was) (wrong|not right|stupid|nonsense|not what i asked)", "i (hate|don't like) you", "shut up", "you (do not|don't) understand me", "#you are no good", "that is not true"], "I am sorry. I only know what I was told."),
-    "fine": (["(ok|okay|alright|all right|i see|good|fine|great|sure|right|understood|got it|perfect|nice|yes|yeah|cool|aha|very good)", "(ok|okay) (good|great|fine|got it)", "(no|nope|no that is all|nothing else|that is all|no thanks)", "that is good to know", "#very well then", "i understand"], "All right. I am here if you need anything else."),
-    "sorry": (["sorry", "i am sorry", "my mistake", "(excuse me|pardon me) i was wrong", "#my apologies"], "No problem at all."),
-    "wait": (["(wait|hold on|one moment|just a moment|one second|wait a minute)", "let me think", "hang on", "#give me a second"], "Take your time."),
-}
-GREET = ["(hello|hi|hey|good morning|good afternoon|good evening|hello there|hi there|hey there|good day|hey you)", "(hello|hi) (good morning|good evening|there|concierge)", "(is anybody|anyone|is someone) there", "#greetings", "#howdy", "(hello|hi|good morning) {me}"]
-WHO = ["who are you", "what is your name", "(who|whom) am i (talking|speaking) to", "tell me your name", "introduce yourself", "what are you called", "what should i call you", "do you have a name", "(and|so) who are you", "what's your name", "#how do they call you", "#say who you are", "your name", "who is this"]
-WHERE_AM_I = ["where am i", "what is this [place|building]", "what place is this", "where are we", "(which|what) (place|house|building) is this", "what is the name of this (place|house|building)", "#what is this place called", "where is this"]
-NAME_IS = ["my name is {n}", "(hello|hi|hey) my name is {n}", "(hi|hello) (i am|i'm|this is) {n}", "(i am|i'm) {n}", "(please|you can|you may) call me {n}", "call me {n}", "#they call me {n}", "#people know me as {n}", "{n} is my name", "my name's {n}", "(hello|hi) {n} here", "it's {n}"]
-NAME_Q = ["what is my name", "do you (remember|know) my name", "who am i", "what am i called", "say my name", "what's my name", "(do you remember|do you know) who i am", "#can you recall my name", "what was my name [again]", "did i tell you my name", "tell me my name"]
-REPEAT = ["(can|could) you (repeat that|say that again|repeat it|repeat what you said)", "(say that again|repeat that|repeat|once more|one more time|again) [please]", "(sorry|excuse me) what did you say", "(pardon|sorry|what|huh|excuse me|pardon me)", "i (did not|didn't) (hear|catch|understand) (you|that)", "what did you [just] say", "come again", "#i missed that", "#run that by me again", "what was that [again]",
-          "(speak|say it) (slower|louder) please", "(can you|could you) (speak|say that) (slower|more slowly|louder)", "i did not get that"]
-SAID_ABOUT = ["what did you (say|tell me) about {e}", "what was that about {e} [again]", "(what|and what) was it (about|with) {e}", "you said something about {e}", "#what were you saying about {e}", "can you repeat what you said about {e}", "what have you said about {e}"]
-ASKED = ["what did i [just] ask [you]", "what was my [last] question", "do you (remember|know) what i asked", "what have i asked [you]", "repeat my question", "#can you recall my question", "what did i want to know", "what did i just say"]
-TIME = ["what time is it [now|please]", "(what is|what's) the (time|current time|exact time)", "(tell me|can you tell me|do you know) the time", "do you have the time", "how late is it", "(can you tell me|do you know) what time it is", "time please", "#what does the clock say", "#have you got the time", "what's the time now", "how late is it now", "what hour is it", "is it late"]
-DATE = ["what (day|date) is (it|today)", "(what is|what's) (the date|today's date|the date today)", "which day is (it|today)", "what day of the week is (it|today)", "(tell me|can you tell me|do you know) (the date|what day it is|today's date)", "what is today", "#which date have we got", "what day is today", "is it (monday|tuesday|wednesday|thursday|friday|saturday|sunday) today", "what month is it", "#what is the day today", "today's date please"]
-YEAR = ["(what|which) year is it", "what year (do we have|are we in)", "#in which year are we"]
-ALL = ["tell me everything", "(tell me|say) (all|everything) you know", "what do you know", "what (information|facts) do you have", "(read|list) (all|everything) you know", "#recite all facts", "what can you tell me"]
-OPENERS = ["can you tell me", "could you tell me", "do you know", "i would like to know", "i want to know", "i wanted to ask", "please tell me", "tell me", "can i ask", "i was wondering", "do you happen to know", "would you know", "can you say"]
-HAILS = ["excuse me", "hi", "hello", "sorry", "hey", "good morning", "okay", "well", "one more question", "also", "so", "and", "please", "thanks and", "good evening", "another question", "um", "oh and", "okay and", "right so"]
-TAILS = ["please", "please", "thanks", "by the way", "thank you", "do you know", "today", "then"]
+SOCIAL = w.read("social.yml")             # kind: wordings and their one reply
+TALK = w.read("talk.yml")                 # wordings of everything else
+OPENERS, HAILS, TAILS = TALK["openers"], TALK["hails"], TALK["tails"]
 
 # ---------------------------------------------------------------------------------- the prompt's first part
 DEFAULT = ("You are {name}, a friendly assistant that people talk with by voice. Answer in one to three short spoken sentences, "
            "without lists, markdown or emoji.")
-RULES = ["Be brief and kind.", "Answer briefly.", "Be friendly.", "Answer in one or two short sentences.", "Keep answers short.", "Speak politely.", "Only use what you know.", "Do not make anything up.", "You talk with visitors by voice.", "People talk with you by voice.",
-         "You help guests and visitors.", "Answer questions about the house.", "Never be rude.", "Use plain words.", "You are patient with children.", "Be warm and to the point.", "Answer in one to three short spoken sentences, without lists, markdown or emoji.", "Say only what is asked.", "Always be helpful.", "Do not give medical advice.",
-         "You stand in the entrance hall.", "You speak through a loudspeaker.", "Your answers are read aloud.", "Do not use lists.", "Stay calm.", "Guests come from all over the world."]
-JOBS = ["the receptionist", "the receptionist", "the concierge", "the voice", "the assistant", "the friendly receptionist", "the guide", "the front desk assistant", "the information desk", "the helper", "the kiosk", "the host", "the doorman", "the digital receptionist"]
-FALLBACK_PEOPLE = ["the front desk", "a member of staff", "the office", "the guard", "the reception", "the information desk", "the ticket desk", "a colleague", "the manager", "the staff", "the team at the desk", "the nurse", "the lifeguard", "the librarian"]
-FALLBACK = ["If you do not know something, send people to {x}.", "If you do not know something, tell them to ask {x}.", "If you cannot answer, say that {x} can help.", "For anything else, send people to {x}.", "For all other questions ask {x}.", "For everything else, please ask {x}.", "When you do not know an answer, refer people to {x}.", "If you are not sure, point people to {x}.",
-            "{x} can help with anything else.", "Send people to {x} if you do not know.", "Anything you do not know, {x} knows.", "For other questions please see {x}."]
+_PROMPTS = w.read("prompts.yml")
+RULES, JOBS, FALLBACK_PEOPLE, FALLBACK = (_PROMPTS[k] for k in ("rules", "jobs", "fallback_people", "fallback"))
 
 
 def persona(rng, split):
@@ -125,12 +91,12 @@ def choose_facts(rng, place, count):
         fact = f.make(key, place)
         if out and rng.random() < 0.25:                                # more about the same thing
             other = rng.choice(out)
-            if other.kind == fact.kind and (other.kind in ("plural", "person") or other.entity.startswith("the ") and fact.entity.startswith("the ")):
-                bare = lambda e: e[4:] if e.startswith("the ") else e
+            if f.alike(other, fact):
                 fact.text = fact.text.replace(w.cap(fact.entity), w.cap(other.entity)).replace(fact.entity, other.entity)
                 if other.entity.lower() not in fact.text.lower():
                     continue
                 fact.entity = other.entity
+                fact.text = fact.own = f.agree(fact.text, fact.entity)
         old = taken.setdefault(fact.entity.lower(), set())
         clash = old & set(fact.intents)
         if clash and not (clash <= {"hours", "hours_us"} or fact.key in ("dayhours", "dayhours_us", "about")) or fact.entity == f.US and clash:
@@ -282,6 +248,12 @@ class Talk:
         name = surface(rng, entity, [o.entity for o in self.facts], self.split)
         if intent in ("can_do", "must"):
             name = name.replace("your ", "my ")
+        elif intent == "price" and rng.random() < 0.15 and name.split()[-1] == "ticket" and name.split()[1] in n.BUYERS and not self.held:
+            core, name = expand(TALK["buyer"], rng)[0], rng.choice(n.BUYERS[name.split()[1]])
+        elif intent == "allowed" and entity in n.BELONGINGS and rng.random() < 0.35:
+            name = rng.choice(n.BELONGINGS[entity])
+            if entity in ("photos", "food", "drinks") and rng.random() < 0.5 and not self.held:
+                core = expand({"photos": ["(can|may|could) i take {e} [here]", "is it ok to take {e}"], "food": ["(can|may) i eat {e} [here]"], "drinks": ["(can|may) i drink {e} [here|inside]"]}[entity], rng)[0]
         elif intent == "allowed" and rng.random() < 0.3 and "{e}" in core and core.startswith(("can", "may", "could", "is it", "i have", "what about", "how about")):
             one = n.singular(entity)
             name = rng.choice(("my ", "my ", w.article(one)[:-len(one)], "the ")) + one
@@ -352,8 +324,6 @@ def _ask(t, intent, entity, kind="fact", short=None, fact=None, spoken=None):
     t.last = (intent, entity, found)
 
 
-SHORT = ["(and|) {e}", "and for {e}", "(what about|how about|and what about|what of) {e}", "and {e} then", "#same question for {e}", "{e} too"]
-SHORT_DAY = ["(and on|what about|how about|and|on|and what about) {x}", "#same for {x}"]
 
 
 def turn_follow(t):
@@ -364,13 +334,13 @@ def turn_follow(t):
     intent, entity, _ = t.last
     r = rng.random()
     if intent in ("onday", "onday_us") and r < 0.5:
-        _ask(t, intent, entity, "follow", SHORT_DAY)
+        _ask(t, intent, entity, "follow", TALK["short_day"])
         return True
     if intent in ("onday", "onday_us", "isat", "about", "exists", "langs"):
         return False
     same = [o for o in t.facts if intent in o.intents and o.entity.lower() != entity.lower() and o.entity != f.US]
     if same and entity != f.US and r < 0.6:
-        _ask(t, intent, rng.choice(same).entity, "follow", SHORT)
+        _ask(t, intent, rng.choice(same).entity, "follow", TALK["short"])
         return True
     own = [o for o in t.facts if o.entity.lower() == entity.lower() and intent not in o.intents]
     if entity == f.US:
@@ -460,23 +430,22 @@ def turn_garbled(t):
 
 def turn_social(t):
     kind = t.rng.choice(list(SOCIAL))
-    patterns, reply = SOCIAL[kind]
-    t.add(kind, t.spoken(expand(patterns, t.rng, t.held)[0], hail=False), reply)
+    t.add(kind, t.spoken(expand(SOCIAL[kind]["wordings"], t.rng, t.held)[0], hail=False), SOCIAL[kind]["reply"])
     return True
 
 
 def turn_greet(t):
-    t.add("greet", t.spoken(expand(GREET, t.rng, t.held)[0].replace("{me}", t.me), hail=False), t.hello)
+    t.add("greet", t.spoken(expand(TALK["greet"], t.rng, t.held)[0].replace("{me}", t.me), hail=False), t.hello)
     return True
 
 
 def turn_who(t):
-    t.add("who", t.spoken(expand(WHO, t.rng, t.held)[0]), t.iam)
+    t.add("who", t.spoken(expand(TALK["who"], t.rng, t.held)[0]), t.iam)
     return True
 
 
 def turn_place(t):
-    t.add("place", t.spoken(expand(WHERE_AM_I, t.rng, t.held)[0]), f"You are at {t.place.name}." if t.named else t.unknown)
+    t.add("place", t.spoken(expand(TALK["where_am_i"], t.rng, t.held)[0]), f"You are at {t.place.name}." if t.named else t.unknown)
     return True
 
 
@@ -484,7 +453,7 @@ def turn_name(t):
     rng = t.rng
     if t.visitor is None and rng.random() < 0.75 or rng.random() < 0.15:
         name = w.first_name(rng, t.split) if rng.random() < 0.75 else f"{w.first_name(rng, t.split)} {w.last_name(rng, t.split)}"
-        q = expand(NAME_IS, rng, t.held)[0].replace("{n}", name)
+        q = expand(TALK["name_is"], rng, t.held)[0].replace("{n}", name)
         if rng.random() < 0.3:
             user = typed(rng, q).rstrip("?").rstrip("!") if rng.random() < 0.5 else q
             if name not in user:
@@ -501,14 +470,14 @@ def turn_name(t):
         t.visitor = name
         t.add("name_is", user, f"Nice to meet you, {name}. How can I help you?")
     else:
-        t.add("name_q", t.spoken(expand(NAME_Q, rng, t.held)[0]), f"Your name is {t.visitor}." if t.visitor else "You have not told me your name.")
+        t.add("name_q", t.spoken(expand(TALK["name_q"], rng, t.held)[0]), f"Your name is {t.visitor}." if t.visitor else "You have not told me your name.")
     return True
 
 
 def turn_repeat(t):
     if not t.turns or t.turns[-1]["kind"] in ("garbled", "bye"):
         return False
-    t.add("repeat", t.spoken(expand(REPEAT, t.rng, t.held)[0], hail=False), t.turns[-1]["reply"])
+    t.add("repeat", t.spoken(expand(TALK["repeat"], t.rng, t.held)[0], hail=False), t.turns[-1]["reply"])
     return True
 
 
@@ -528,13 +497,13 @@ def turn_said(t):
         if not pool:
             return False
         entity, reply = rng.choice(pool), "I have not said anything about that yet."
-    q = expand(SAID_ABOUT, rng, t.held)[0].replace("{e}", surface(rng, entity, [o.entity for o in t.facts], t.split))
+    q = expand(TALK["said_about"], rng, t.held)[0].replace("{e}", surface(rng, entity, [o.entity for o in t.facts], t.split))
     t.add("said", t.spoken(q), reply)
     return True
 
 
 def turn_asked(t):
-    q = t.spoken(expand(ASKED, t.rng, t.held)[0])
+    q = t.spoken(expand(TALK["asked"], t.rng, t.held)[0])
     asked = [x["user"] for x in t.turns if x["kind"] not in ("asked", "repeat")]
     if t.turns and t.turns[-1]["kind"] in ("asked", "repeat", "garbled"):
         return False
@@ -543,14 +512,14 @@ def turn_asked(t):
 
 
 def turn_all(t):
-    t.add("all", t.spoken(expand(ALL, t.rng, t.held)[0]), " ".join(t.sentences[:3]) if t.sentences else NO_FACT if not t.fallback else t.unknown)
+    t.add("all", t.spoken(expand(TALK["all"], t.rng, t.held)[0]), " ".join(t.sentences[:3]) if t.sentences else NO_FACT if not t.fallback else t.unknown)
     return True
 
 
 def turn_clock(t):
     rng = t.rng
     kind = rng.choice(("time", "time", "time", "date", "date", "date", "year"))
-    q = expand({"time": TIME, "date": DATE, "year": YEAR}[kind], rng, t.held)[0]
+    q = expand(TALK[kind], rng, t.held)[0]
     h, m, weekday, d, month, year = rng.randint(0, 23), rng.randint(0, 59), w.day(rng), rng.randint(1, 31), rng.randint(1, 12), rng.randint(2024, 2039)
     result = dict(date=f"{year}-{month:02d}-{d:02d}", weekday=weekday, time=f"{h:02d}:{m:02d}", spoken_time=spoken_time(h, m), spoken_date=f"{weekday}, the {w.ordinal(d)} of {w.MONTHS[month - 1]}")
     reply = {"time": f"It is {result['spoken_time']}.", "date": f"Today is {result['spoken_date']}.", "year": f"It is the year {year}."}[kind]
@@ -568,7 +537,6 @@ def spoken_time(h, m):
     return f"{said} {part}"
 
 
-SUMS = ["what is {s}", "how much is {s}", "{s}", "calculate {s}", "what does {s} make", "(can you|could you) (calculate|tell me what is|work out) {s}", "what's {s}", "#what do you get for {s}", "#add up {s}", "tell me {s}", "(can you tell me|do you know) what {s} is", "{s} is how much", "how many is {s}", "what do {s} make", "please calculate {s}"]
 
 
 def turn_sum(t):
@@ -595,7 +563,7 @@ def turn_sum(t):
         result = dict(result=v, spoken=f"{w.spell(int(value))} point " + " ".join(w.ONES[int(c)] for c in v.split(".")[1]))
     if rng.random() < 0.03:
         result = dict(error=rng.choice(("division by zero", "not a sum", "number too large", "cannot read the expression")))
-    q = expand(SUMS, rng, t.held)[0].replace("{s}", heard)
+    q = expand(TALK["sums"], rng, t.held)[0].replace("{s}", heard)
     if rng.random() < 0.15:
         q = f"{rng.choice(HAILS)} {q}"
     user = typed(rng, q) if digits or rng.random() < 0.15 else plain(q)

@@ -82,7 +82,7 @@ def accuracy(model, tk, conversations, device="cpu"):
 # ---------------------------------------------------------------------------------- suites written by hand
 HERE = pathlib.Path(__file__).parent
 DECLINES = ("do not know", "did not understand", "only know what I was told")
-FIXED = {reply for _, reply in dialogue.SOCIAL.values()} | {dialogue.UNCLEAR, dialogue.NO_FACT, dialogue.NO_MODEL}
+FIXED = {x["reply"] for x in dialogue.SOCIAL.values()} | {dialogue.UNCLEAR, dialogue.NO_FACT, dialogue.NO_MODEL}
 
 
 def personas():

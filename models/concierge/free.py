@@ -7,19 +7,11 @@ import nouns as n
 import words as w
 from facts import D, EVENT, GROUPS, LOC, PLACE, Q, ROLE, SPACE, T, US, WHO, family
 
-ACTIONS = """borrow books|return books|print documents|charge your phone|buy tickets|leave your bag|rent a bike|wash your hands|hang up your coat|eat your own food|drink coffee|change a baby|play football|take photos|watch films|listen to music|see the whales|feed the goats|pick up your badge|
-sign in|register|pay your bill|meet the guide|read the newspaper|use a computer|learn pottery|try on costumes|sit outside|have a rest|pray|work in peace|study|iron shirts|do your laundry|store your luggage|get a towel|order food|have breakfast|see a doctor|give blood|renew your card|exchange money|buy stamps|send a parcel|
-make copies|scan a page|fill your bottle|get a map|ask for a wheelchair|feed a baby|play chess|play table tennis|swim|take a shower|use the sauna|have a massage|book a table|order a taxi|borrow an umbrella|rent a boat|go fishing|have a picnic|make a fire|walk the dog|park a bicycle|get a visitor badge|return your key|drop your key|
-leave a message|collect a parcel|try the wine|taste the cheese|pet the rabbits|ride a pony|climb the tower|watch the stars|touch the fossils|buy a season ticket|get a refund|complain|vote|donate clothes|recycle bottles|use the phone|get help|find a nurse|see the x-rays|wait for your results|take a number|change money|get a new card|
-warm up food|heat the milk|sharpen skates|rent skis|store skis|dry your boots|borrow toys|play the piano|practise the drums|dance|do yoga|lift weights|have a haircut|get married|smoke|sleep|camp|bring a friend|book a room|join the club|become a member|take part|meet a ranger|use the lift""".replace("\n", "").split("|")
-DUTIES = """sign in at the front desk|wear a badge|wear armbands|wear a swim cap|take off your shoes|show your ticket|show your passport|switch off your phone|lock your bike|be quiet|keep your dog on a leash|wash your hands|return the key|pay in advance|pay a deposit|book a place|register|wear a mask|stay with an adult|leave your bag in a locker|
-take a shower first|bring your insurance card|bring a towel|fill in the form|wait here|take a number|close the door|turn off the light|use the back door|wear a helmet|keep to the path|stand in line|ring the bell|give back the badge|log out|clean the table|empty the bins|take the stairs|cancel a day before|sign the list|call first|wear gloves|come ten minutes early""".replace("\n", "").split("|")
+_TALK = w.read("talk.yml")
+ACTIONS, DUTIES, SESSIONS, ANIMALS, COURSES = (n.ALL[k] for k in ("actions", "duties", "sessions", "animals", "courses"))
 WHO_MUST = ["visitors", "guests", "all visitors", "you", "you", "everyone", "swimmers", "patients", "students", "members", "children under {a}", "readers", "parents", "drivers", "employees"]
 ATTRIBUTES = {"code": "digits", "pin": "digits", "door code": "digits", "number": "digits", "room number": "digits", "booking number": "digits", "colour": "colour", "title": "name", "motto": "words", "topic": "topic", "theme": "topic", "subject": "topic", "password": "words", "dress code": "dress", "emergency number": "digits", "fax number": "digits", "deadline": "date", "meeting point": "place", "name": "name", "nickname": "name", "price": "price", "speed limit": "amount", "maximum stay": "time", "minimum stay": "time", "rent": "price", "deposit": "price", "fine": "price",
               "fee": "price", "weight": "amount", "age": "amount", "size": "amount", "height": "amount", "next stop": "place", "birthday": "date", "opening day": "date", "last day": "date", "first day": "date", "material": "material", "favourite food": "food", "favourite colour": "colour", "hashtag": "words", "website": "site", "secret word": "words", "score": "amount", "currency": "money", "flavour": "food", "brand": "name", "key": "words", "frequency": "amount", "gate": "digits", "platform": "digits", "seat": "digits", "bus line": "digits", "team": "name", "winner": "person", "author": "person", "owner": "person", "sponsor": "person", "guest of honour": "person", "speaker": "person", "artist": "person", "teacher": "person", "doctor on duty": "person", "contact": "person"}
-ANIMALS = "goats penguins lions sea lions monkeys bears otters rabbits fish parrots elephants ponies chickens bees seals tigers owls".replace("sea lions", "sea_lions").split()
-COURSES = "swimming yoga pottery chess French Spanish German English piano dancing drawing painting cooking karate judo tennis sewing history biology mathematics singing guitar skating diving first aid".replace("first aid", "first_aid").split()
-SESSIONS = """visiting hours|office hours|consultation hours|quiet hours|feeding times|rehearsals|blood tests|vaccinations|check-ups|deliveries|swimming lessons|guided tours|yoga lessons|piano lessons|opening times|rounds|tours|boat trips|shows|screenings|meetings|interviews|exams|services|concerts|prayers|piano concerts|film evenings|rides|collections|board games""".replace("\n", "").split("|")
 
 
 def attribute_value(p, kind):
@@ -30,18 +22,8 @@ def attribute_value(p, kind):
             "time": lambda: w.duration(r), "material": lambda: r.choice(("oak", "steel", "glass", "marble", "bronze", "paper", "silk", "wool", "clay", "gold")), "food": lambda: n.dish(r), "site": lambda: f"{w.invented(r, p.split)} dot {r.choice(('com', 'org', 'net'))}", "money": lambda: r.choice(("the euro", "the pound", "crowns", "francs")), "person": lambda: w.person(r, p.split)}[kind]()
 
 
-# ---------------------------------------------------------------------------------- questions
-Q.update({
-    "can_do": ["where (can|do|could|may) (i|we|i) {e} [here]", "(can|may|could) (i|we|you) {e} [here|somewhere|in here]", "is it (possible|allowed|ok) to {e} [here]", "i (want|would like|need|have) to {e}", "how (can|do) i {e}", "~where (i can|to) {e}", "~(if|whether) i can {e}", "is there (a place|somewhere|a chance) to {e}", "#where would one {e}", "#am i able to {e}", "what if i want to {e}"],
-    "must": ["(do|must) (i|we) (have to|need to) {e}", "must i {e}", "(should|shall) i {e}", "is it necessary to {e}", "~(if|whether) i (have to|must) {e}", "(who has to|who must) {e}", "(why|when) do i have to {e}", "#am i obliged to {e}", "what if i do not {e}"],
-    "quantity": ["how many {e} (can|may) i (have|get|{x}|{x}|{x})", "what is the (maximum number|limit) (of|for) {e}", "is there a limit for {e}", "(can|may) i {x} {e}", "~how many {e} i can {x}", "#up to how many {e} can i {x}"],
-    "quantity_time": ["how long can i (keep|have|{x}) {e}", "how long can i (keep|have) (them|it)", "for how long can i {x} {e}", "when do i have to (return|bring back|give back) {e}", "~how long i can keep {e}", "#by when must {e} be back"],
-    "what_is": ["(what is|what's|what was) {e} [please|again]", "(tell me|give me|i need|say|can i have) {e}", "(do you know|can you tell me) {e}", "~what {e} is", "{e} please", "{e}", "what is {e} [today|here]", "#what do you have as {e}", "is there {e}", "i want to know {e}", "(which|what) is {e}"],
-    "sessions": ["when (are|do) {e} [start|begin|take place]", "what (are|time are) {e}", "when are {e} [held|done|today]", "(what time|at what time|on which days|on what days) are {e}", "when can i come (for|to) {e}", "i (am here|came) for {e}", "are there {e} [today|here]", "do you have {e}", "~when {e} (are|take place)", "#what is the schedule of {e}", "when is {e}", "{e} when"],
-    "teaches": ["who (teaches|gives|leads|does|runs) {e}", "who is the (teacher|trainer|instructor) (of|for) {e}", "with whom (are|is) {e}", "~who (teaches|gives) {e}", "#who am i learning {e} with"],
-})
 QUANTITY_VERBS = ["borrow", "take", "bring", "book", "rent", "print", "order", "carry", "invite", "try"]
-QUANTITY_NOUNS = "books films guests copies tickets seats pages bags items towels toys games friends people bottles pieces of luggage magazines keys".replace("pieces of luggage", "bags_of_luggage").split()
+QUANTITY_NOUNS = n.ALL["quantity_nouns"]
 
 ACTION = lambda p: n.noun(p.rng, ACTIONS, p.split)
 family("can_do", ACTION, ["you can {e} {v}", "you may {e} {v}", "guests can {e} {v}", "visitors can {e} {v}", "to {e}, please go to {s}", "you can {e} {v}", "{s} is where you can {e}", "you can {e} at {s} until {t}"], ["can_do"], "action", v=LOC, s=SPACE, t=T, weight=2.4)
@@ -49,8 +31,8 @@ family("may_not", ACTION, ["you may not {e}", "you can not {e} here", "please do
 family("must", lambda p: n.noun(p.rng, DUTIES, p.split), ["{W} must {e}", "{W} have to {e}", "please {e}", "{W} need to {e}", "{W} should {e}"], ["must"], "action",
        W=lambda p: p.rng.choice(WHO_MUST).format(a=w.number(p.rng, p.rng.randint(3, 16))), weight=1.6)
 family("need_not", lambda p: n.noun(p.rng, DUTIES, p.split), ["you do not have to {e}", "you do not need to {e}", "nobody has to {e}"], ["must"], "action", weight=0.4)
-family("quantity", lambda p: p.rng.choice(QUANTITY_NOUNS).replace("_", " "), ["you can {x} up to {v} {e}", "you may {x} {v} {e}", "{W} can {x} up to {v} {e}", "you can {x} up to {v} {e} at a time"], ["quantity"], "plural", x=lambda p: p.rng.choice(QUANTITY_VERBS), v=lambda p: w.number(p.rng, p.rng.randint(2, 30)), W=lambda p: p.rng.choice(("members", "guests", "children", "students", "readers")), weight=0.6)
-family("quantity_time", lambda p: p.rng.choice(QUANTITY_NOUNS).replace("_", " "), ["you can borrow up to {v} {e} for {d}", "you can keep {e} for {d}", "you may {x} {e} for {d}", "you can {x} {v} {e} for {d}"], ["quantity_time", "quantity"], "plural", x=lambda p: p.rng.choice(QUANTITY_VERBS), v=lambda p: w.number(p.rng, p.rng.randint(2, 30)), d=lambda p: p.rng.choice((f"{w.number(p.rng, p.rng.randint(2, 9))} weeks", "one week", "a month", "two days", "one day", "three hours", f"{w.number(p.rng, p.rng.randint(2, 30))} days")), weight=0.6)
+family("quantity", lambda p: p.rng.choice(QUANTITY_NOUNS), ["you can {x} up to {v} {e}", "you may {x} {v} {e}", "{W} can {x} up to {v} {e}", "you can {x} up to {v} {e} at a time"], ["quantity"], "plural", x=lambda p: p.rng.choice(QUANTITY_VERBS), v=lambda p: w.number(p.rng, p.rng.randint(2, 30)), W=lambda p: p.rng.choice(("members", "guests", "children", "students", "readers")), weight=0.6)
+family("quantity_time", lambda p: p.rng.choice(QUANTITY_NOUNS), ["you can borrow up to {v} {e} for {d}", "you can keep {e} for {d}", "you may {x} {e} for {d}", "you can {x} {v} {e} for {d}"], ["quantity_time", "quantity"], "plural", x=lambda p: p.rng.choice(QUANTITY_VERBS), v=lambda p: w.number(p.rng, p.rng.randint(2, 30)), d=lambda p: p.rng.choice((f"{w.number(p.rng, p.rng.randint(2, 9))} weeks", "one week", "a month", "two days", "one day", "three hours", f"{w.number(p.rng, p.rng.randint(2, 30))} days")), weight=0.6)
 
 
 def _attribute(p):
@@ -64,7 +46,7 @@ family("sessions", lambda p: n.noun(p.rng, SESSIONS, p.split), ["{e} are from {v
 family("teaches", lambda p: n.noun(p.rng, SESSIONS[10:], p.split), ["{e} are on {d} at {v} with {o}", "{e} are with {o}", "{e} are given by {o}", "{e} are on {d} with {o}"], ["sessions", "teaches"], "plural", d=D, v=T, o=WHO, weight=0.5)
 
 # Who does what: (base, third person, past or None, objects).
-VERBS = [("teach", "teaches", None, lambda p: p.rng.choice(COURSES).replace("_", " ")), ("feed", "feeds", None, lambda p: "the " + p.rng.choice(ANIMALS).replace("_", " ")), ("clean", "cleans", None, SPACE), ("repair", "repairs", "repaired", PLACE), ("lead", "leads", "led", EVENT),
+VERBS = [("teach", "teaches", None, lambda p: p.rng.choice(COURSES)), ("feed", "feeds", None, lambda p: "the " + p.rng.choice(ANIMALS)), ("clean", "cleans", None, SPACE), ("repair", "repairs", "repaired", PLACE), ("lead", "leads", "led", EVENT),
          ("guard", "guards", None, SPACE), ("play", "plays", "played", lambda p: "the " + p.rng.choice("piano organ violin flute drums harp guitar trumpet cello".split())), ("cook", "cooks", "cooked", lambda p: p.rng.choice(("breakfast", "lunch", "dinner", "the soup", "the staff meal"))), ("organise", "organises", "organised", EVENT), ("drive", "drives", None, lambda p: "the " + p.rng.choice("bus shuttle train ambulance van tractor boat taxi".split())),
          ("own", "owns", "owned", PLACE), ("found", "founds", "founded", SPACE), ("paint", "paints", "painted", PLACE), ("discover", "discovers", "discovered", PLACE), ("donate", "donates", "donated", PLACE), ("build", "builds", "built", PLACE), ("restore", "restores", "restored", PLACE), ("write", "writes", "wrote", lambda p: "the " + p.rng.choice(("guide book", "opera", "song", "play", "newsletter", "book about the city", "poem", "catalogue"))),
          ("open", "opens", "opened", SPACE), ("lock", "locks", None, SPACE), ("water", "waters", None, lambda p: "the " + p.rng.choice("plants flowers roses orchids lawn trees".split())), ("sell", "sells", None, lambda p: "the " + p.rng.choice("tickets postcards programmes souvenirs flowers badges".split())), ("check", "checks", None, lambda p: "the " + p.rng.choice("tickets passports bags lifts alarms papers".split())), ("answer", "answers", None, lambda p: "the " + p.rng.choice(("phone", "emails", "letters", "door")))]
@@ -78,8 +60,8 @@ GROUPS += [{"can_do", "must"}, {"quantity", "quantity_time", "can_do", "count", 
            {"who_runs", "who_guard", "who_clean", "who_own", "who_lead", "boss", "who_lock", "who_found", "maker", "who_open", "who_build", "who_paint", "who_organise", "who_repair", "who_restore", "who_discover", "who_donate", "who_play", "who_write", "teaches", "who_teach"}, {"allowed", "can_do"}, {"bring", "must"}, {"book", "can_do"}]
 
 # Questions about a person by name, answered by whatever fact names the person.
-BY_PERSON = ["who is {v}", "what does {v} do [here]", "tell me about {v}", "do you know {v}", "what about {v}", "(i want|i would like|i need) to (speak|talk) to {v}", "i am looking for {v}", "(which job has|what is the job of) {v}", "#what is {v} in charge of", "what do you know about {v}"]
-BY_PLACE = ["what is {v}", "what (can i find|is there|do i find) {v}", "what is located {v}", "~what is {v}", "#what would i find {v}"]
+BY_PERSON = _TALK["by_person"]
+BY_PLACE = _TALK["by_place"]
 
 
 # ---------------------------------------------------------------------------------- sentences joined

@@ -37,9 +37,9 @@ def question(rng):
 def follow_up(rng):
     r = rng.random()
     if r < 0.5:
-        return expand(d.SHORT, rng)[0].replace("{e}", "{thing}")
+        return expand(d.TALK["short"], rng)[0].replace("{e}", "{thing}")
     if r < 0.7:
-        return expand(d.SHORT_DAY, rng)[0].replace("{x}", "{day}")
+        return expand(d.TALK["short_day"], rng)[0].replace("{x}", "{day}")
     intent = rng.choice(("open", "close", "price", "lasts", "where", "built", "maker", "when", "allowed", "who_runs"))
     text, indirect = expand(f.Q[intent], rng)
     return ("can you tell me " if indirect else rng.choice(("", "and "))) + text.replace("{e}", "they" if intent == "allowed" else "it")
@@ -53,14 +53,14 @@ def phrase(rng):
     elif maker == "follow":
         text = follow_up(rng)
     elif maker == "social":
-        text = expand(rng.choice([p for p, _ in d.SOCIAL.values()]), rng)[0]
+        text = expand(rng.choice(list(d.SOCIAL.values()))["wordings"], rng)[0]
     elif maker == "talk":
-        text = expand(rng.choice((d.GREET, d.WHO, d.WHERE_AM_I, d.NAME_IS, d.NAME_IS, d.NAME_Q, d.REPEAT, d.SAID_ABOUT, d.ASKED, d.ALL)), rng)[0]
+        text = expand(d.TALK[rng.choice(("greet", "who", "where_am_i", "name_is", "name_is", "name_q", "repeat", "said_about", "asked", "all"))], rng)[0]
         text = text.replace("{n}", "{name}").replace("{e}", "{thing}").replace("{me}", "{name}")
     elif maker == "clock":
-        text = expand(rng.choice((d.TIME, d.DATE, d.YEAR)), rng)[0]
+        text = expand(d.TALK[rng.choice(("time", "date", "year"))], rng)[0]
     elif maker == "sum":
-        text = expand(d.SUMS, rng)[0].replace("{s}", "{number} " + rng.choice(("plus", "plus", "minus", "times", "divided by", "multiplied by")) + " {number}")
+        text = expand(d.TALK["sums"], rng)[0].replace("{s}", "{number} " + rng.choice(("plus", "plus", "minus", "times", "divided by", "multiplied by")) + " {number}")
     else:
         text = outside.question(rng)
     if maker in ("question", "follow") and rng.random() < 0.15:

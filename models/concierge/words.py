@@ -1,9 +1,22 @@
 """Words for values: numbers, times, prices, dates, invented words and people's names.
 
-Every invented word and every listed name belongs to one side, training or test, by a hash of its
-letters, so nothing that a test asks for was ever seen in training.  Nouns are in `nouns.py`.
+Every invented word and every listed name (`grammar/names.yml`) belongs to one side, training or test, by a hash
+of its letters, so nothing that a test asks for was ever seen in training.  Nouns are in `nouns.py`.
 """
+import pathlib
 import zlib
+
+import yaml
+
+GRAMMAR = pathlib.Path(__file__).parent / "grammar"
+
+
+def read(name):
+    """A word list or a set of wordings of the folder `grammar`."""
+    return yaml.safe_load((GRAMMAR / name).read_text())
+
+
+_NAMES = read("names.yml")
 
 # ---------------------------------------------------------------------------------- the two sides
 TRAIN, VALUES, PHRASING, NAMES, NOUNS = "train", "values", "phrasing", "names", "nouns"
@@ -44,41 +57,7 @@ def invented(rng, split=TRAIN):
 
 
 # ---------------------------------------------------------------------------------- people
-FIRST = """Aaron Abigail Adam Adele Agnes Ahmed Aisha Alan Albert Alex Alice Alina Amelia Amir Amy Ana Andrea Andrew
-Angela Anita Anna Anton Antonio Arthur Astrid Audrey Barbara Beatrice Ben Benjamin Bernard Bertrand Bianca Boris
-Brenda Brian Bruno Camille Carl Carla Carlos Carmen Caroline Catherine Cecilia Chen Chloe Christian Clara Claire
-Claude Colin Connor Cora Daisy Daniel Daria David Deborah Dennis Diana Diego Dora Doris Dorothy Edith Edward Elena
-Eli Elias Elisa Elizabeth Ella Ellen Emil Emily Emma Eric Erika Ernest Esther Eva Evelyn Fatima Felix Fiona Frances
-Francis Frank Fred Frederick Gabriel George Gina Gloria Grace Greta Gustav Hana Hannah Harold Harriet Harry Hassan
-Hector Helen Henry Hugo Ian Ibrahim Ida Ines Ingrid Irene Iris Isaac Isabel Ivan Ivy Jack Jacob James Jamal Jane Jan
-Janet Jasmine Jason Jean Jennifer Jenny Jeremy Jim Joan Joanna Joe Joel John Jonas Jonathan Jorge Joseph Josephine
-Joshua Juan Judith Julia Julian Juliet June Karen Karim Karl Kate Katherine Keith Kenji Kevin Khalid Kim Kofi Kurt
-Lara Lars Laura Lea Leila Lena Leo Leon Leonard Leyla Liam Lily Linda Linus Lisa Lola Louis Louise Luca Lucy Ludwig
-Luis Luke Lydia Magda Malik Marcel Marco Margaret Maria Marie Marina Mario Marion Mark Martha Martin Mary Mateo
-Matilda Matthew Max Maya Mehmet Mei Michael Michelle Miguel Mila Milo Mina Miriam Mohammed Molly Monica Morris
-Nadia Naomi Natalie Nathan Neil Nicholas Nicole Nina Noah Noor Nora Norman Olga Oliver Olivia Omar Oscar Otto
-Pablo Pamela Patricia Patrick Paul Paula Pedro Penelope Peter Petra Philip Pierre Priya Rachel Ralph Ramon Rashid
-Raymond Rebecca Rita Robert Roger Rosa Rose Ruby Rudolf Ruth Sally Sam Samir Samuel Sandra Sara Sean Sebastian
-Selma Sharon Sheila Simon Simone Sofia Sonia Sophie Stefan Stella Stephen Steve Sunita Susan Sven Sylvia Tamara
-Tanya Tara Theo Theresa Thomas Tim Tina Tobias Tom Tony Ursula Valentin Vanessa Vera Victor Victoria Vincent Viola
-Virginia Walter Wanda Wei Wendy Wilhelm Willem William Yara Yasmin Yolanda Yuki Yusuf Yvonne Zara Zoe""".split()
-LAST = """Abbott Adams Ahmad Ali Allen Anderson Andersson Archer Bailey Baker Barnes Bauer Becker Bell Bennett Berg
-Bernard Bianchi Bishop Black Blake Bond Braun Brooks Brown Burke Burns Butler Campbell Carter Castle Chang Chapman
-Chen Clark Clarke Coleman Collins Cook Cooper Costa Cox Craig Cruz Davies Davis Dawson Dean Diaz Dixon Dubois Duncan
-Dupont Edwards Elliott Ellis Evans Fernandez Ferrari Fischer Fisher Fleming Fletcher Ford Foster Fox Francis Fraser
-Freeman Garcia Gardner Gibson Gill Gomez Gonzalez Gordon Graham Grant Gray Green Greene Griffin Gruber Gupta Hale
-Hall Hamilton Hansen Hansson Harper Harris Hart Harvey Haas Hayes Henderson Hernandez Hill Hoffmann Holmes Hopkins
-Horn Howard Huber Hughes Hunt Hunter Hussein Ito Ivanov Jackson James Jansen Jenkins Jensen Johnson Jones Jordan
-Kaiser Kaplan Kaur Keller Kelly Kennedy Khan Kim King Klein Knight Koch Kowalski Kumar Lambert Lang Larsen Lawson
-Lee Lehmann Leroy Levy Lewis Lim Lindgren Lopez Lynch Maier Marsh Marshall Martin Martinez Mason Matthews Mayer
-Mendoza Meyer Miller Mills Mitchell Moore Morales Moreau Morgan Morris Moser Mueller Murphy Murray Myers Nakamura
-Nash Nelson Newman Newton Nguyen Nielsen Novak Oliveira Olsen Ortiz Owen Palmer Park Parker Patel Pearson Perez
-Perry Petersen Phillips Pierce Popov Porter Powell Price Quinn Ramirez Ramos Reed Reid Reyes Reynolds Richards
-Richter Riley Rivera Roberts Robinson Rogers Romano Rose Ross Rossi Roth Russell Ryan Sanchez Santos Sato Schmidt
-Schneider Scholz Schulz Schwarz Scott Shah Shapiro Sharma Shaw Silva Simmons Simon Singh Smith Sokolov Spencer Stein
-Stevens Stewart Stone Suzuki Svensson Tanaka Taylor Thomas Thompson Torres Turner Vargas Vogel Wagner Walker Walsh
-Wang Ward Watson Weber Webb Weiss Wells West White Wilson Winter Wolf Wong Wood Wright Yamamoto Yang Yilmaz Young
-Zhang Zimmermann""".split()
+FIRST, LAST = _NAMES["first"], _NAMES["last"]
 TITLES = ["Mister", "Mr", "Mrs", "Ms", "Doctor", "Dr", "Professor", "Madame"]
 
 
