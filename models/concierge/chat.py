@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from transformers import Qwen3ForCausalLM
 
 import tokenizer
+from prompts import DEFAULT, system_prompt
 from words import ONES, TENS, spell
 
 HERE = pathlib.Path(__file__).parent
@@ -94,8 +95,7 @@ class Conversation:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    import dialogue
     facts = sys.argv[2:] and [sys.argv[2]]
-    talk = Conversation(*load(sys.argv[1] if sys.argv[1:] else HERE / "run"), dialogue.system_prompt(dialogue.DEFAULT.format(name="Vivavoce"), facts))
+    talk = Conversation(*load(sys.argv[1] if sys.argv[1:] else HERE / "run"), system_prompt(DEFAULT.format(name="Vivavoce"), facts))
     for line in sys.stdin:
         print(talk.ask(line.strip()), flush=True)

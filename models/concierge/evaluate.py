@@ -16,6 +16,9 @@ import dialogue
 import tokenizer
 import words as w
 from chat import Conversation, load
+from prompts import DEFAULT, system_prompt
+from talk import SOCIAL
+from turns import NO_FACT, NO_MODEL, UNCLEAR
 
 ABOUT_NAMES = ["runs", "boss", "called", "maker", "wifi", "contact", "person_at", "person_job"]
 SOCIAL_KINDS = dict(greet=2, who=2, place=1, name=4, repeat=3, said=2, asked=2, social=5, fact=3)
@@ -82,14 +85,14 @@ def accuracy(model, tk, conversations, device="cpu"):
 # ---------------------------------------------------------------------------------- suites written by hand
 HERE = pathlib.Path(__file__).parent
 DECLINES = ("do not know", "did not understand", "only know what I was told")
-FIXED = {x["reply"] for x in dialogue.SOCIAL.values()} | {dialogue.UNCLEAR, dialogue.NO_FACT, dialogue.NO_MODEL}
+FIXED = {x["reply"] for x in SOCIAL.values()} | {UNCLEAR, NO_FACT, NO_MODEL}
 
 
 def personas():
     import yaml
     out = yaml.safe_load((HERE / "suites" / "personas.yml").read_text())
     for p in out:
-        p["prompt"] = dialogue.system_prompt(p["system"].replace("{name}", p.get("name", "")), [x if x.endswith(".") else x + "." for x in p["facts"]])
+        p["prompt"] = system_prompt(p["system"].replace("{name}", p.get("name", "")), [x if x.endswith(".") else x + "." for x in p["facts"]])
     return out
 
 
@@ -116,7 +119,7 @@ def run_personas(model, tk, show=True):
 
 def run_outside(model, tk):
     """Asks every question of outside.txt under one of seven prompts -> (declined, fixed phrases, falsehoods)."""
-    prompts = [p["prompt"] for p in personas()] + [dialogue.DEFAULT.format(name="Vivavoce")]
+    prompts = [p["prompt"] for p in personas()] + [DEFAULT.format(name="Vivavoce")]
     questions = [q for q in (HERE / "suites" / "outside.txt").read_text().splitlines() if q and not q.startswith("#")]
     good, fixed, false = 0, [], []
     for i, q in enumerate(questions):

@@ -5,7 +5,6 @@
 Matrices are Q8_0, norms F32, the embedding is tied.  Beside it lie `tokenizer.json` and `tokenizer_config.json`.
 """
 import json
-import pathlib
 import sys
 
 import gguf

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 import nouns as n
 import words as w
-from grammar import expand
 
 US = "us"                                # the entity of facts about the place itself
 

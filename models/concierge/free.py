@@ -5,7 +5,7 @@ never seen, by the words that question and sentence share.
 """
 import nouns as n
 import words as w
-from facts import D, EVENT, GROUPS, LOC, PLACE, Q, ROLE, SPACE, T, US, WHO, family
+from facts import EVENT, GROUPS, LOC, PLACE, ROLE, SPACE, US, WHO, D, Q, T, family
 
 _TALK = w.read("talk.yml")
 ACTIONS, DUTIES, SESSIONS, ANIMALS, COURSES = (n.ALL[k] for k in ("actions", "duties", "sessions", "animals", "courses"))
@@ -54,7 +54,7 @@ for base, third, past, objects in VERBS:
     verb = past or third
     texts = ["{v} " + verb + " {e}"] + (["{v} " + verb + " {e} in {y}", "{e} was " + {"wrote": "written"}.get(past, past) + " by {v}"] if past else ["{v} " + third + " {e} on {d}", "{v} " + third + " {e} every day"])
     family(f"who_{base}", objects, texts, [f"who_{base}"], v=lambda p: p.rng.choice((WHO, WHO, ROLE))(p), y=lambda p: w.year(p.rng), d=D, weight=0.14)
-    Q[f"who_{base}"] = [f"who {verb} {{e}}", f"~who {verb} {{e}}", f"who is it that {verb} {{e}}", f"#which person {verb} {{e}}"] + ([f"who has {past if past not in ('wrote',) else 'written'} {{e}}", f"by whom was {{e}} made"] if past else [f"who (will|can|does) {base} {{e}}", f"who is the one that {third} {{e}}"])
+    Q[f"who_{base}"] = [f"who {verb} {{e}}", f"~who {verb} {{e}}", f"who is it that {verb} {{e}}", f"#which person {verb} {{e}}"] + ([f"who has {past if past not in ('wrote',) else 'written'} {{e}}", "by whom was {e} made"] if past else [f"who (will|can|does) {base} {{e}}", f"who is the one that {third} {{e}}"])
 
 GROUPS += [{"can_do", "must"}, {"quantity", "quantity_time", "can_do", "count", "buy", "where_pl"}, {"sessions", "teaches", "when", "venue", "where_pl", "about"}, {"what_is", "about", "called", "where", "price", "phone", "exists", "deep", "built", "maker", "password", "boss", "email"},
            {"who_runs", "who_guard", "who_clean", "who_own", "who_lead", "boss", "who_lock", "who_found", "maker", "who_open", "who_build", "who_paint", "who_organise", "who_repair", "who_restore", "who_discover", "who_donate", "who_play", "who_write", "teaches", "who_teach"}, {"allowed", "can_do"}, {"bring", "must"}, {"book", "can_do"}]

@@ -3,7 +3,7 @@
 A phrase is a listed noun, often with a modifier or an invented name.  One noun in eight is held out of
 training (`words.held_out`) and asked for only by the test split "nouns".
 """
-from words import NAMES, NOUNS, TRAIN, article, first_name, invented, last_name, person, read, side, spell
+from words import NOUNS, TRAIN, article, invented, last_name, read, side, spell
 
 ALL = read("nouns.yml")
 SPACES = ALL["spaces"]

@@ -11,11 +11,11 @@ import pathlib
 import random
 import sys
 
-import dialogue as d
 import facts as f
 import outside
 from grammar import expand
 from noise import plain
+from talk import HAILS, OPENERS, SOCIAL, TAILS, TALK
 
 SLOTS = {"{thing}": "slotthing", "{name}": "slotname", "{day}": "slotday", "{number}": "slotnumber"}
 PERSON = {"does", "person_at", "person_when"}
@@ -30,16 +30,16 @@ def question(rng):
     slot = "{name}" if intent in PERSON else "{thing}"
     text = text.replace("{e}", slot).replace("{x}", "{day}" if intent in ("onday", "onday_us", "person_when") else "{thing}" if intent == "isat" else "english")
     if indirect or rng.random() < 0.08:
-        text = f"{rng.choice(d.OPENERS)} {text}"
+        text = f"{rng.choice(OPENERS)} {text}"
     return text
 
 
 def follow_up(rng):
     r = rng.random()
     if r < 0.5:
-        return expand(d.TALK["short"], rng)[0].replace("{e}", "{thing}")
+        return expand(TALK["short"], rng)[0].replace("{e}", "{thing}")
     if r < 0.7:
-        return expand(d.TALK["short_day"], rng)[0].replace("{x}", "{day}")
+        return expand(TALK["short_day"], rng)[0].replace("{x}", "{day}")
     intent = rng.choice(("open", "close", "price", "lasts", "where", "built", "maker", "when", "allowed", "who_runs"))
     text, indirect = expand(f.Q[intent], rng)
     return ("can you tell me " if indirect else rng.choice(("", "and "))) + text.replace("{e}", "they" if intent == "allowed" else "it")
@@ -53,20 +53,20 @@ def phrase(rng):
     elif maker == "follow":
         text = follow_up(rng)
     elif maker == "social":
-        text = expand(rng.choice(list(d.SOCIAL.values()))["wordings"], rng)[0]
+        text = expand(rng.choice(list(SOCIAL.values()))["wordings"], rng)[0]
     elif maker == "talk":
-        text = expand(d.TALK[rng.choice(("greet", "who", "where_am_i", "name_is", "name_is", "name_q", "repeat", "said_about", "asked", "all"))], rng)[0]
+        text = expand(TALK[rng.choice(("greet", "who", "where_am_i", "name_is", "name_is", "name_q", "repeat", "said_about", "asked", "all"))], rng)[0]
         text = text.replace("{n}", "{name}").replace("{e}", "{thing}").replace("{me}", "{name}")
     elif maker == "clock":
-        text = expand(d.TALK[rng.choice(("time", "date", "year"))], rng)[0]
+        text = expand(TALK[rng.choice(("time", "date", "year"))], rng)[0]
     elif maker == "sum":
-        text = expand(d.TALK["sums"], rng)[0].replace("{s}", "{number} " + rng.choice(("plus", "plus", "minus", "times", "divided by", "multiplied by")) + " {number}")
+        text = expand(TALK["sums"], rng)[0].replace("{s}", "{number} " + rng.choice(("plus", "plus", "minus", "times", "divided by", "multiplied by")) + " {number}")
     else:
         text = outside.question(rng)
     if maker in ("question", "follow") and rng.random() < 0.15:
-        text = f"{rng.choice(d.HAILS)} {text}"
+        text = f"{rng.choice(HAILS)} {text}"
     if maker in ("question", "clock") and rng.random() < 0.08:
-        text = f"{text} {rng.choice(d.TAILS)}"
+        text = f"{text} {rng.choice(TAILS)}"
     for slot, word in SLOTS.items():
         text = text.replace(slot, f" {word} ")
     text = plain(text)

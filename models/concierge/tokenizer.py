@@ -8,7 +8,6 @@ import random
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 import dialogue
-import facts
 import outside
 import words as w
 

@@ -22,6 +22,7 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 import dialogue
 import tokenizer
 from evaluate import IN_TRAINING, accuracy, make_suite
+from turns import KINDS
 from wiring import wire_induction
 
 HERE = pathlib.Path(__file__).parent
@@ -101,7 +102,7 @@ READ_ALL = {2: 25, 3: 15, 4: 8, 5: 4}         # "tell me everything" at each lev
 def sample():
     level = at["level"]
     count = rng.randint(max(1, level // 3), level) if rng.random() < 0.95 else rng.choice((0, 0, 1, level + 4, level + 8))
-    kinds = dict(dialogue.KINDS, all=READ_ALL.get(level, dialogue.KINDS["all"]))
+    kinds = dict(KINDS, all=READ_ALL.get(level, KINDS["all"]))
     d = dialogue.make(rng, n_facts=count, n_turns=rng.randint(6, 14), noise=a.noise * min(1.0, level / 8), kinds=kinds)
     return tokenizer.encode(tk, d)
 
