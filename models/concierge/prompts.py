@@ -3,7 +3,7 @@
 `persona` makes the first part, `choose_facts` what is known, `combine` how the facts stand as sentences.
 """
 import facts as f
-import free
+import joining
 import nouns as n
 import words as w
 
@@ -109,14 +109,14 @@ def combine(rng, facts, split):
     while i < len(out):
         fact, after = out[i], out[i + 1] if i + 1 < len(out) else None
         r = rng.random()
-        if after and r < (0.35 if after.entity == fact.entity else 0.1) and free.join(rng, fact, after):
+        if after and r < (0.35 if after.entity == fact.entity else 0.1) and joining.join(rng, fact, after):
             i += 2
             continue
-        if after and r > 0.5 and fact.entity != f.US and free.pronoun(rng, fact, after):
+        if after and r > 0.5 and fact.entity != f.US and joining.pronoun(rng, fact, after):
             i += 2
             continue
         if r > 0.91:
-            free.embellish(rng, fact, split)
+            joining.embellish(rng, fact, split)
         i += 1
     return out
 

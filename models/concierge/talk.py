@@ -1,6 +1,6 @@
 """The state of one conversation in the making: what is asked, how it is said, and what the right answer is."""
 import facts as f
-import free
+import joining
 import nouns as n
 import words as w
 from grammar import expand
@@ -83,7 +83,7 @@ def confirmed(rng, intent, facts, place):
         pool = [x for x in n.LANGUAGES if facts and x in facts[0].text]
         return (rng.choice(pool) if pool and rng.random() < 0.6 else rng.choice(n.LANGUAGES)).lower()
     if intent in ("quantity", "quantity_time"):
-        return values.get("x") or rng.choice(free.QUANTITY_VERBS)
+        return values.get("x") or f.FAMILIES["quantity"]["slots"]["x"](place)
     if intent == "isat":
         return values.get("v") if "v" in values and rng.random() < 0.5 else n.location(rng, place.split)
     return ""
@@ -109,7 +109,7 @@ class Talk:
         text = " ".join(dict.fromkeys(o.text for o in found))
         if word and not text.startswith(found[0].own[:-1]):            # in a joined sentence the answer may stand second
             word = ""
-        return f"{word}, {free.lowered(text, found[0].entity)}" if word else text
+        return f"{word}, {joining.lowered(text, found[0].entity)}" if word else text
 
     def wording(self, intent, entity, x, short=None):
         """-> (user text before noise, its core) for a question."""

@@ -2,7 +2,6 @@
 import json
 
 import facts as f
-import free
 import outside
 import words as w
 from grammar import expand
@@ -314,9 +313,9 @@ def turn_inverse(t):
             if not value or sum(value in x.own for x in t.facts) != 1 or any(value in s for s in t.extra):
                 continue
             if value[0].isupper() and o.key in ("runs", "boss", "called", "contact", "maker", "teaches") or value[0].isupper() and o.key.startswith("who_"):
-                pool.append((o, value, free.BY_PERSON))
+                pool.append((o, value, TALK["by_person"]))
             elif o.key in ("where", "there_is", "venue", "there_are") and k == "v" and value in o.own and not value.startswith(("at ", "five", "out")):
-                pool.append((o, value, free.BY_PLACE))
+                pool.append((o, value, TALK["by_place"]))
     if not pool:
         return False
     fact, value, templates = rng.choice(pool)
