@@ -64,17 +64,19 @@ def turn_follow(t):
     if same and entity != f.US and r < 0.6:
         _ask(t, intent, rng.choice(same).entity, "follow", TALK["short"])
         return True
-    own = [o for o in t.facts if o.entity.lower() == entity.lower() and intent not in o.intents]
+    own = [o for o in t.facts if o.entity.lower() == entity.lower() and set(o.intents) - {intent}]
+    others = sorted({i for o in own for i in o.intents} - {intent, "about"})
     if entity == f.US:
-        pool = [i for o in own for i in o.intents]
-        if pool:
-            _ask(t, rng.choice(pool), entity, "follow")
-            return True
-        return False
-    if own and rng.random() < 0.85:
-        other = rng.choice([i for o in own for i in o.intents])
-        if other == "about":
+        others = [i for i in others if i in f.related(intent)] or others
+        if not others:
             return False
+        other = rng.choice(others)
+        _ask(t, other, entity, "follow", TALK["bare"].get(other) if rng.random() < 0.5 and other in f.related(intent) else None)
+        return True
+    if own and rng.random() < 0.85:
+        if not others:
+            return False
+        other = rng.choice(others)
     else:
         known = set().union(*(f.related(i) for o in t.facts if o.entity.lower() == entity.lower() for i in o.intents))
         kind = next((o.kind for o in t.facts if o.entity.lower() == entity.lower()), "thing")
@@ -88,8 +90,9 @@ def turn_follow(t):
     it = {"thing": rng.choice(("it", "it", "that")), "plural": "they", "person": rng.choice(("she", "he"))}[kind]
     found = t.answers(other, entity)
     x = confirmed(rng, other, found, t.place)
-    core, indirect = expand(f.Q[other], rng, t.held)
-    if core.count("{e}") != 1 or kind == "person" and not any(s in core for s in ("is {e}", "does {e}")):
+    bare = other in TALK["bare"] and rng.random() < 0.45
+    core, indirect = expand(TALK["bare"][other] if bare else f.Q[other], rng, t.held)
+    if not bare and core.count("{e}") != 1 or not bare and kind == "person" and not any(s in core for s in ("is {e}", "does {e}")):
         return False
     if kind == "plural":
         it = "they" if "are {e}" in core else "them"
