@@ -11,6 +11,7 @@ import sys
 import zlib
 
 import torch
+import yaml
 
 import dialogue
 import tokenizer
@@ -88,9 +89,9 @@ DECLINES = ("do not know", "did not understand", "only know what I was told")
 FIXED = {x["reply"] for x in SOCIAL.values()} | {UNCLEAR, NO_FACT, NO_MODEL}
 
 
-def personas():
-    import yaml
-    out = yaml.safe_load((HERE / "suites" / "personas.yml").read_text())
+def personas(suite="personas"):
+    """The places of a suite written by hand (suites/*.yml), each with its system prompt under `prompt`."""
+    out = yaml.safe_load((HERE / "suites" / f"{suite}.yml").read_text())
     for p in out:
         p["prompt"] = system_prompt(p["system"].replace("{name}", p.get("name", "")), [x if x.endswith(".") else x + "." for x in p["facts"]])
     return out
@@ -100,19 +101,25 @@ def declined(reply):
     return any(d in reply for d in DECLINES)
 
 
-def run_personas(model, tk, show=True):
-    """-> per persona (right, asked, list of failures)."""
+def answers(reply, turn):
+    """Whether `reply` is what a turn of a suite written by hand asks for."""
+    if turn["answer"] == "decline":
+        return declined(reply)
+    return turn["answer"].lower() in reply.lower() and not ("not" in turn and turn["not"] in reply)
+
+
+def run_personas(model, tk, suite="personas", show=True):
+    """-> per persona (its first words, right, asked, list of failures)."""
     out = []
-    for p in personas():
+    for p in personas(suite):
         talk, wrong = Conversation(model, tk, p["prompt"]), []
         for turn in p["talk"]:
             reply = talk.ask(turn["ask"])
-            want = turn["answer"]
-            good = declined(reply) if want == "decline" else want.lower() in reply.lower()
+            good = answers(reply, turn)
             if not good:
-                wrong.append((turn["ask"], want, reply))
+                wrong.append((turn["ask"], turn["answer"], reply))
             if show:
-                print(f"   {'ok ' if good else 'BAD'} {turn['ask']}  ->  {reply}" + ("" if good else f"   [want: {want}]"))
+                print(f"   {'ok ' if good else 'BAD'} {turn['ask']}  ->  {reply}" + ("" if good else f"   [want: {turn['answer']}]"))
         out.append((p["system"][:40], len(p["talk"]) - len(wrong), len(p["talk"]), wrong))
     return out
 
@@ -146,12 +153,12 @@ def main(folder=None, count=200):
         print(f"| {name} | {100 * sum(flat) / len(flat):.1f} % | {len(flat)} |", flush=True)
         bad = [(name, d, i) for d, row in zip(suite, rows) for i, h in enumerate(row) if not h and "call" not in d["turns"][min(i, len(d["turns"]) - 1)]]
         failures += bad[:6]
-    print("\nPersonas written by hand:")
-    right = asked = 0
-    for p, r, n, _ in run_personas(model, tk):
-        print(f"{r}/{n} {p}")
-        right, asked = right + r, asked + n
-    print(f"personas: {right}/{asked} = {100 * right / asked:.1f} %")
+    for suite in ("personas", "blind"):
+        print(f"\nWritten by hand, suites/{suite}.yml:")
+        rows = run_personas(model, tk, suite)
+        right, asked = sum(r for _, r, _, _ in rows), sum(n for _, _, n, _ in rows)
+        print("; ".join(f"{r}/{n} {p}" for p, r, n, _ in rows))
+        print(f"{suite}: {right}/{asked} = {100 * right / asked:.1f} %")
     good, fixed, false = run_outside(model, tk)
     n = good + len(fixed) + len(false)
     print(f"\noutside.txt: {n} questions, {good} declined, {len(fixed)} fixed phrases, {len(false)} falsehoods = {100 * len(false) / n:.1f} %")

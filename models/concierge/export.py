@@ -74,6 +74,7 @@ def write(model, tk, template, path):
     g.add_pad_token_id(SPECIAL.index("<|endoftext|>"))
     g.add_add_bos_token(False)
     g.add_chat_template(template)
+    g.add_float32("general.sampling.temp", 0.0)                   # a receptionist is greedy
     for name, value in model.state_dict().items():
         if name == "lm_head.weight":
             continue                                              # tied to the embedding

@@ -109,13 +109,13 @@ def combine(rng, facts, split):
     while i < len(out):
         fact, after = out[i], out[i + 1] if i + 1 < len(out) else None
         r = rng.random()
-        if after and r < (0.35 if after.entity == fact.entity else 0.1) and joining.join(rng, fact, after):
+        if after and r < (0.35 if after.entity == fact.entity else 0.05) and joining.join(rng, fact, after):
             i += 2
             continue
         if after and r > 0.5 and fact.entity != f.US and joining.pronoun(rng, fact, after):
             i += 2
             continue
-        if r > 0.91:
+        if r > 0.95:
             joining.embellish(rng, fact, split)
         i += 1
     return out

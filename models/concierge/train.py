@@ -2,8 +2,11 @@
 
     python models/concierge/train.py --minutes 105              # writes models/concierge/run/
     python models/concierge/train.py --minutes 200 --resume     # goes on; the learning rate follows the new end
+    python models/concierge/train.py --tokens 60                # the same length on every machine
 
-A checkpoint (`state.pt` with the optimisers, and a plain Hugging Face folder) is written every few minutes.
+A run ends after `--minutes` or after `--tokens`, whichever comes first, and the rate falls over its last share
+(`--decay`) by that same clock.  A checkpoint (`state.pt` with the optimisers, and a plain Hugging Face folder) is
+written every few minutes; `stable.pt` is the state in which the rate began to fall, from which a longer run goes on.
 The generator is read anew at each start, so a run can be stopped, given better data and resumed.
 """
 import argparse
@@ -31,6 +34,7 @@ p.add_argument("--out", type=pathlib.Path, default=HERE / "run")
 p.add_argument("--resume", action="store_true", help="go on with the state in --out")
 p.add_argument("--init", type=pathlib.Path, help="start from this checkpoint's weights, with a fresh optimiser")
 p.add_argument("--minutes", type=float, default=105, help="length of the whole run, all resumed parts together")
+p.add_argument("--tokens", type=float, default=float("inf"), help="the same in millions of tokens; what is reached first ends the run")
 p.add_argument("--threads", type=int, default=1)
 p.add_argument("--device", default="cpu")
 p.add_argument("--bf16", type=int, default=1, help="matrix products in bfloat16")
@@ -42,7 +46,7 @@ p.add_argument("--ffn", type=int, default=704)
 p.add_argument("--lr", type=float, default=3e-3, help="Muon, for the matrices")
 p.add_argument("--emb-lr", type=float, default=1e-3, help="AdamW, for embeddings and norms")
 p.add_argument("--batch-tokens", type=int, default=3072)
-p.add_argument("--decay", type=float, default=0.4, help="last share of the run, in which the rate falls to 5 %%")
+p.add_argument("--decay", type=float, default=0.4, help="last share of the run, in which the rate falls to 2 %%")
 p.add_argument("--noise", type=float, default=0.3, help="share of spoken turns that are misheard")
 p.add_argument("--eval-every", type=float, default=10, help="minutes")
 p.add_argument("--save-every", type=float, default=3, help="minutes")
@@ -89,9 +93,13 @@ if a.resume:
 rng = random.Random(a.seed * 1_000_003 + at["step"])
 
 
-def save():
+def save_state(name):
     torch.save(dict(model=model.state_dict(), optimisers=[o.state_dict() for o in optimisers], at=at), a.out / "state.tmp")
-    os.replace(a.out / "state.tmp", a.out / "state.pt")
+    os.replace(a.out / "state.tmp", a.out / name)
+
+
+def save():
+    save_state("state.pt")
     model.save_pretrained(a.out)
 
 
@@ -153,10 +161,14 @@ last_eval = last_save = at["minutes"]
 began, before, shown = time.time(), at["minutes"], (time.time(), at["tokens"])
 for x, m in batches():
     at["minutes"] = before + (time.time() - began) / 60
-    done = at["minutes"] / a.minutes
+    done = max(at["minutes"] / a.minutes, at["tokens"] / 1e6 / a.tokens)
     if done >= 1 or stop:
         break
-    rate = min(1.0, (at["step"] + 1) / 40) * (1.0 if done < 1 - a.decay else 0.05 + 0.95 * (1 - done) / a.decay)
+    falling = done >= 1 - a.decay
+    if falling and not at.get("falling"):
+        save_state("stable.pt")
+    at["falling"] = falling
+    rate = min(1.0, (at["step"] + 1) / 40) * (0.02 + 0.98 * (1 - done) / a.decay if falling else 1.0)
     for o, base in zip(optimisers, (a.lr, a.emb_lr)):
         for g in o.param_groups:
             g["lr"] = base * rate

@@ -361,7 +361,8 @@ def turn_double(t):
     return True
 
 
-KINDS = dict(fact=60, inverse=4, double=3, follow=12, unknown=13, outside=7, garbled=1.5, social=4, greet=1.5, who=1.5, place=1.2, name=4, repeat=2.5, said=2.5, asked=2, all=0.6, clock=2, sum=3.5)
+KINDS = dict(fact=60, inverse=4, double=2, follow=12, unknown=13, outside=7, garbled=1.5, social=7, greet=3, who=2.5, place=1.5,
+             name=7, repeat=2.5, said=2.5, asked=2, all=0.6, clock=3, sum=3.5)
 
 MAKERS = dict(fact=turn_fact, inverse=turn_inverse, double=turn_double, follow=turn_follow, unknown=turn_unknown, outside=turn_outside, garbled=turn_garbled, social=turn_social, greet=turn_greet, who=turn_who,
               place=turn_place, name=turn_name, repeat=turn_repeat, said=turn_said, asked=turn_asked, all=turn_all, clock=turn_clock, sum=turn_sum)

@@ -20,7 +20,7 @@ import dialogue
 import words as w
 from chat import HERE, Conversation, load
 from confusions import VOICES, align
-from evaluate import declined, personas
+from evaluate import answers, personas
 from noise import plain
 
 
@@ -72,7 +72,7 @@ def main():
             for turn in persona["talk"]:
                 heard = ear.hear(turn["ask"], rng.choice(a.voices))
                 reply = talk.ask(heard)
-                good = declined(reply) if turn["answer"] == "decline" else turn["answer"].lower() in reply.lower()
+                good = answers(reply, turn)
                 right, asked = right + good, asked + 1
                 if not good:
                     print(f"   {turn['ask']} | heard: {heard} | {reply}", flush=True)
