@@ -1,7 +1,8 @@
 """Talks with a checkpoint, greedily, with its two tools; the same loop as the server's.
 
-    python models/concierge/chat.py [checkpoint folder] ["fact one. fact two."]
+python models/concierge/chat.py [checkpoint folder] ["fact one. fact two."]
 """
+
 import json
 import pathlib
 import re
@@ -17,7 +18,13 @@ from words import ONES, TENS, spell
 
 HERE = pathlib.Path(__file__).parent
 # What the clock tool answers in tests.
-NOW = dict(date="2026-11-20", weekday="Friday", time="15:46", spoken_time="fourteen minutes to four in the afternoon", spoken_date="Friday, the twentieth of November")
+NOW = dict(
+    date="2026-11-20",
+    weekday="Friday",
+    time="15:46",
+    spoken_time="fourteen minutes to four in the afternoon",
+    spoken_date="Friday, the twentieth of November",
+)
 
 
 def load(folder=HERE / "run"):
@@ -29,6 +36,7 @@ def load(folder=HERE / "run"):
 
 def calculate(expression):
     """The sum tool, enough of it for tests: left to right, no precedence."""
+
     def value(words):
         total = part = 0
         for x in words:
@@ -45,13 +53,20 @@ def calculate(expression):
             elif x != "and":
                 raise ValueError(x)
         return total + part
+
     parts = re.split(r"\b(plus|minus|times|divided by)\b", expression)
     result = value(parts[0].split())
     for op, words in zip(parts[1::2], parts[2::2]):
         y = value(words.split())
-        result = result + y if op == "plus" else result - y if op == "minus" else result * y if op == "times" else result / y
+        result = (
+            result + y if op == "plus" else result - y if op == "minus" else result * y if op == "times" else result / y
+        )
     if result != int(result):
-        return dict(result=f"{result:.2f}", spoken=f"{spell(int(result))} point " + " ".join(ONES[int(c)] for c in f"{result:.2f}".split(".")[1].rstrip("0")))
+        return dict(
+            result=f"{result:.2f}",
+            spoken=f"{spell(int(result))} point "
+            + " ".join(ONES[int(c)] for c in f"{result:.2f}".split(".")[1].rstrip("0")),
+        )
     return dict(result=str(int(result)), spoken=spell(int(result)))
 
 
@@ -73,7 +88,11 @@ class Conversation:
             if token == tokenizer.END:
                 break
             out.append(token)
-        self.pending = "<|im_end|>\n" if ids == [tokenizer.END] else self.tk.decode(ids, skip_special_tokens=False) + "<|im_end|>\n"
+        self.pending = (
+            "<|im_end|>\n"
+            if ids == [tokenizer.END]
+            else self.tk.decode(ids, skip_special_tokens=False) + "<|im_end|>\n"
+        )
         return self.tk.decode(out, skip_special_tokens=False)
 
     def ask(self, user):
@@ -96,6 +115,8 @@ class Conversation:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     facts = sys.argv[2:] and [sys.argv[2]]
-    talk = Conversation(*load(sys.argv[1] if sys.argv[1:] else HERE / "run"), system_prompt(DEFAULT.format(name="Vivavoce"), facts))
+    talk = Conversation(
+        *load(sys.argv[1] if sys.argv[1:] else HERE / "run"), system_prompt(DEFAULT.format(name="Vivavoce"), facts)
+    )
     for line in sys.stdin:
         print(talk.ask(line.strip()), flush=True)

@@ -1,7 +1,8 @@
 """Checks that the chat template and Hugging Face's tokenizer give the very tokens that training used.
 
-    python models/concierge/check_template.py
+python models/concierge/check_template.py
 """
+
 import json
 import random
 
@@ -19,14 +20,20 @@ def messages(d):
     for t in d["turns"]:
         out.append(dict(role="user", content=t["user"]))
         if "call" in t:
-            out.append(dict(role="assistant", content="", tool_calls=[dict(type="function", function=json.loads(t["call"]))]))
+            out.append(
+                dict(role="assistant", content="", tool_calls=[dict(type="function", function=json.loads(t["call"]))])
+            )
             out.append(dict(role="tool", content=t["result"]))
         out.append(dict(role="assistant", content=t["reply"]))
     return out
 
 
 def main(count=300):
-    ours, theirs, rng = Tokenizer.from_file(str(HERE / "tokenizer.json")), AutoTokenizer.from_pretrained(HERE), random.Random(2)
+    ours, theirs, rng = (
+        Tokenizer.from_file(str(HERE / "tokenizer.json")),
+        AutoTokenizer.from_pretrained(HERE),
+        random.Random(2),
+    )
     for _ in range(count):
         d = dialogue.make(rng, noise=0.5)
         want, _ = tokenizer.encode(ours, d)

@@ -3,11 +3,12 @@
 A reply follows from the prompt and the conversation alone, so greedy decoding can be scored exactly.
 `make(rng, ...)` -> dict(system, facts, turns=[dict(user, reply, kind, call?, result?)]).
 """
+
 import facts as f
 import words as w
 from prompts import choose_facts, combine, head, persona, system_prompt
-from talk import Talk
-from turns import KINDS, MAKERS, NO_FACT, NO_MODEL
+from talk import NO_FACT, NO_MODEL, Talk
+from turns import KINDS, MAKERS
 
 
 def make(rng, split=w.TRAIN, n_facts=None, n_turns=6, noise=0.3, kinds=None, families=None):
@@ -26,7 +27,9 @@ def make(rng, split=w.TRAIN, n_facts=None, n_turns=6, noise=0.3, kinds=None, fam
             if len(facts) >= count:
                 break
             fact = f.make(rng.choice(families) if rng.random() < 0.6 else rng.choice(list(f.FAMILIES)), place)
-            if all(fact.entity != o.entity and (fact.entity == f.US or head(fact.entity) != head(o.entity)) for o in facts):
+            if all(
+                fact.entity != o.entity and (fact.entity == f.US or head(fact.entity) != head(o.entity)) for o in facts
+            ):
                 facts.append(fact)
     else:
         facts = choose_facts(rng, place, count)
@@ -38,7 +41,11 @@ def make(rng, split=w.TRAIN, n_facts=None, n_turns=6, noise=0.3, kinds=None, fam
     t.sentences, t.extra, t.me, t.iam, t.fallback, t.named = sentences, extra, me, iam, fallback, named
     t.unknown = f"I do not know that. Please ask {fallback}." if fallback else NO_FACT
     t.outside = t.unknown if fallback else NO_MODEL
-    t.hello = f"Hello, and welcome to {place.name}. How can I help you?" if named else f"Hello, I am {me}. How can I help you?"
+    t.hello = (
+        f"Hello, and welcome to {place.name}. How can I help you?"
+        if named
+        else f"Hello, I am {me}. How can I help you?"
+    )
     if families:
         t.facts = [x for x in facts if x.key in families] or facts
     kinds = kinds or KINDS

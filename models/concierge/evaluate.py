@@ -5,6 +5,7 @@
 A reply counts only if every token, the end token included, is the model's first choice given the reference
 before it.  That is the same as greedy decoding giving exactly the reference.
 """
+
 import pathlib
 import random
 import sys
@@ -18,29 +19,40 @@ import tokenizer
 import words as w
 from chat import Conversation, load
 from prompts import DEFAULT, system_prompt
-from talk import SOCIAL
-from turns import NO_FACT, NO_MODEL, UNCLEAR
+from talk import NO_FACT, NO_MODEL, SOCIAL, UNCLEAR
 
 ABOUT_NAMES = ["runs", "boss", "called", "maker", "wifi", "contact", "person_at", "person_job"]
 SOCIAL_KINDS = dict(greet=2, who=2, place=1, name=4, repeat=3, said=2, asked=2, social=5, fact=3)
 # name:      (split,      facts,    turns,   noise, kinds, families)
 SUITES = {
-    "values":     (w.VALUES,   (4, 10), (1, 3), 0.0, dict(fact=1), None),          # unseen values and invented words
-    "phrasing":   (w.PHRASING, (4, 10), (1, 3), 0.0, dict(fact=1), None),          # unseen wordings and synonyms
-    "names":      (w.NAMES,    (4, 10), (1, 3), 0.0, dict(fact=1), ABOUT_NAMES),   # unseen proper names
-    "nouns":      (w.NOUNS,    (4, 10), (1, 3), 0.0, dict(fact=1), None),          # unseen common nouns
-    "noisy":      (w.VALUES,   (4, 10), (1, 3), 1.0, dict(fact=1), None),          # every turn misheard
-    "few facts":  (w.VALUES,   (1, 3),  (1, 3), 0.0, dict(fact=1), None),
-    "many facts": (w.VALUES,   (12, 16), (1, 3), 0.0, dict(fact=1), None),
-    "follow-ups": (w.VALUES,   (4, 10), (4, 6), 0.0, dict(fact=1, follow=3), None),
-    "unknown":    (w.VALUES,   (4, 10), (1, 3), 0.0, dict(unknown=1), None),       # of the place, but not in the prompt
-    "outside":    (w.VALUES,   (4, 10), (1, 3), 0.0, dict(outside=1), None),       # the generator's; real ones: outside.txt
-    "social":     (w.VALUES,   (3, 8),  (4, 7), 0.0, SOCIAL_KINDS, None),
-    "clock":      (w.VALUES,   (3, 8),  (1, 3), 0.0, dict(clock=1), None),
-    "sums":       (w.VALUES,   (3, 8),  (1, 3), 0.0, dict(sum=1), None),
-    "long":       (w.VALUES,   (6, 10), (9, 14), 0.3, None, None),                 # conversations of many turns
+    "values": (w.VALUES, (4, 10), (1, 3), 0.0, dict(fact=1), None),  # unseen values and invented words
+    "phrasing": (w.PHRASING, (4, 10), (1, 3), 0.0, dict(fact=1), None),  # unseen wordings and synonyms
+    "names": (w.NAMES, (4, 10), (1, 3), 0.0, dict(fact=1), ABOUT_NAMES),  # unseen proper names
+    "nouns": (w.NOUNS, (4, 10), (1, 3), 0.0, dict(fact=1), None),  # unseen common nouns
+    "noisy": (w.VALUES, (4, 10), (1, 3), 1.0, dict(fact=1), None),  # every turn misheard
+    "few facts": (w.VALUES, (1, 3), (1, 3), 0.0, dict(fact=1), None),
+    "many facts": (w.VALUES, (12, 16), (1, 3), 0.0, dict(fact=1), None),
+    "follow-ups": (w.VALUES, (4, 10), (4, 6), 0.0, dict(fact=1, follow=3), None),
+    "unknown": (w.VALUES, (4, 10), (1, 3), 0.0, dict(unknown=1), None),  # of the place, but not in the prompt
+    "outside": (w.VALUES, (4, 10), (1, 3), 0.0, dict(outside=1), None),  # the generator's; real ones: outside.txt
+    "social": (w.VALUES, (3, 8), (4, 7), 0.0, SOCIAL_KINDS, None),
+    "clock": (w.VALUES, (3, 8), (1, 3), 0.0, dict(clock=1), None),
+    "sums": (w.VALUES, (3, 8), (1, 3), 0.0, dict(sum=1), None),
+    "long": (w.VALUES, (6, 10), (9, 14), 0.3, None, None),  # conversations of many turns
 }
-IN_TRAINING = ["values", "phrasing", "names", "nouns", "noisy", "follow-ups", "unknown", "social", "clock", "sums", "long"]
+IN_TRAINING = [
+    "values",
+    "phrasing",
+    "names",
+    "nouns",
+    "noisy",
+    "follow-ups",
+    "unknown",
+    "social",
+    "clock",
+    "sums",
+    "long",
+]
 
 
 def make_suite(name, count=200, seed=77):
@@ -60,11 +72,11 @@ def hits(model, tk, conversations, device="cpu", batch=32):
     out = []
     coded = [tokenizer.encode(tk, d) for d in conversations]
     for b in range(0, len(coded), batch):
-        part = coded[b:b + batch]
+        part = coded[b : b + batch]
         length = max(len(ids) for ids, _ in part)
         x = torch.zeros(len(part), length, dtype=torch.long)
         for r, (ids, _) in enumerate(part):
-            x[r, :len(ids)] = torch.tensor(ids)
+            x[r, : len(ids)] = torch.tensor(ids)
         top = model(input_ids=x.to(device)).logits.argmax(-1).cpu()
         for r, (ids, mask) in enumerate(part):
             row, ok, inside = [], True, False
@@ -93,7 +105,9 @@ def personas(suite="personas"):
     """The places of a suite written by hand (suites/*.yml), each with its system prompt under `prompt`."""
     out = yaml.safe_load((HERE / "suites" / f"{suite}.yml").read_text())
     for p in out:
-        p["prompt"] = system_prompt(p["system"].replace("{name}", p.get("name", "")), [x if x.endswith(".") else x + "." for x in p["facts"]])
+        p["prompt"] = system_prompt(
+            p["system"].replace("{name}", p.get("name", "")), [x if x.endswith(".") else x + "." for x in p["facts"]]
+        )
     return out
 
 
@@ -119,7 +133,10 @@ def run_personas(model, tk, suite="personas", show=True):
             if not good:
                 wrong.append((turn["ask"], turn["answer"], reply))
             if show:
-                print(f"   {'ok ' if good else 'BAD'} {turn['ask']}  ->  {reply}" + ("" if good else f"   [want: {turn['answer']}]"))
+                print(
+                    f"   {'ok ' if good else 'BAD'} {turn['ask']}  ->  {reply}"
+                    + ("" if good else f"   [want: {turn['answer']}]")
+                )
         out.append((p["system"][:40], len(p["talk"]) - len(wrong), len(p["talk"]), wrong))
     return out
 
@@ -151,7 +168,12 @@ def main(folder=None, count=200):
         rows = hits(model, tk, suite)
         flat = [h for row in rows for h in row]
         print(f"| {name} | {100 * sum(flat) / len(flat):.1f} % | {len(flat)} |", flush=True)
-        bad = [(name, d, i) for d, row in zip(suite, rows) for i, h in enumerate(row) if not h and "call" not in d["turns"][min(i, len(d["turns"]) - 1)]]
+        bad = [
+            (name, d, i)
+            for d, row in zip(suite, rows)
+            for i, h in enumerate(row)
+            if not h and "call" not in d["turns"][min(i, len(d["turns"]) - 1)]
+        ]
         failures += bad[:6]
     for suite in ("personas", "blind"):
         print(f"\nWritten by hand, suites/{suite}.yml:")
@@ -161,7 +183,9 @@ def main(folder=None, count=200):
         print(f"{suite}: {right}/{asked} = {100 * right / asked:.1f} %")
     good, fixed, false = run_outside(model, tk)
     n = good + len(fixed) + len(false)
-    print(f"\noutside.txt: {n} questions, {good} declined, {len(fixed)} fixed phrases, {len(false)} falsehoods = {100 * len(false) / n:.1f} %")
+    print(
+        f"\noutside.txt: {n} questions, {good} declined, {len(fixed)} fixed phrases, {len(false)} falsehoods = {100 * len(false) / n:.1f} %"
+    )
     for q, r in fixed + false:
         print(f"   {q}  ->  {r}")
     print("\nFailures (suite | user | wanted | got):")
@@ -169,7 +193,7 @@ def main(folder=None, count=200):
         if any("call" in t for t in d["turns"]):
             continue
         talk = Conversation(model, tk, d["system"])
-        got = [talk.ask(t["user"]) for t in d["turns"][:i + 1]][-1]
+        got = [talk.ask(t["user"]) for t in d["turns"][: i + 1]][-1]
         print(f"   {name} | {d['turns'][i]['user']} | {d['turns'][i]['reply']} | {got}")
 
 

@@ -4,6 +4,7 @@
 
 Matrices are Q8_0, norms F32, the embedding is tied.  Beside it lie `tokenizer.json` and `tokenizer_config.json`.
 """
+
 import json
 import sys
 
@@ -16,9 +17,19 @@ from evaluate import accuracy, hits, make_suite
 from tokenizer import ADDED, SPECIAL
 
 OUT = HERE / "concierge-q8_0.gguf"
-NAMES = {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
-         "self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
-         "mlp.down_proj": "ffn_down", "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm"}
+NAMES = {
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "self_attn.q_norm": "attn_q_norm",
+    "self_attn.k_norm": "attn_k_norm",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+    "input_layernorm": "attn_norm",
+    "post_attention_layernorm": "ffn_norm",
+}
 
 
 def gguf_name(name):
@@ -39,7 +50,13 @@ def tokens_of(tk):
     for text, i in tk.get_vocab().items():
         tokens[i] = text
     for i, text in enumerate(tokens):
-        types[i] = gguf.TokenType.CONTROL if text in SPECIAL else gguf.TokenType.USER_DEFINED if text in ADDED else gguf.TokenType.NORMAL
+        types[i] = (
+            gguf.TokenType.CONTROL
+            if text in SPECIAL
+            else gguf.TokenType.USER_DEFINED
+            if text in ADDED
+            else gguf.TokenType.NORMAL
+        )
     merges = [m if isinstance(m, str) else " ".join(m) for m in spec["model"]["merges"]]
     return tokens, types, merges
 
@@ -74,10 +91,10 @@ def write(model, tk, template, path):
     g.add_pad_token_id(SPECIAL.index("<|endoftext|>"))
     g.add_add_bos_token(False)
     g.add_chat_template(template)
-    g.add_float32("general.sampling.temp", 0.0)                   # a receptionist is greedy
+    g.add_float32("general.sampling.temp", 0.0)  # a receptionist is greedy
     for name, value in model.state_dict().items():
         if name == "lm_head.weight":
-            continue                                              # tied to the embedding
+            continue  # tied to the embedding
         x = value.float().numpy()
         if x.ndim == 2:
             q = gguf.quants.quantize(x, gguf.GGMLQuantizationType.Q8_0)
@@ -104,10 +121,24 @@ def read_back(model, path):
 
 
 def tokenizer_config(template):
-    return dict(tokenizer_class="Qwen2Tokenizer", model_max_length=2048, bos_token=None, eos_token="<|im_end|>", pad_token="<|endoftext|>", unk_token=None,
-                add_bos_token=False, add_prefix_space=False, clean_up_tokenization_spaces=False, chat_template=template,
-                added_tokens_decoder={str(i): dict(content=t, special=t in SPECIAL, lstrip=False, rstrip=False, normalized=False, single_word=False)
-                                      for i, t in [*enumerate(SPECIAL), *enumerate(ADDED, 1020)]})
+    return dict(
+        tokenizer_class="Qwen2Tokenizer",
+        model_max_length=2048,
+        bos_token=None,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        unk_token=None,
+        add_bos_token=False,
+        add_prefix_space=False,
+        clean_up_tokenization_spaces=False,
+        chat_template=template,
+        added_tokens_decoder={
+            str(i): dict(
+                content=t, special=t in SPECIAL, lstrip=False, rstrip=False, normalized=False, single_word=False
+            )
+            for i, t in [*enumerate(SPECIAL), *enumerate(ADDED, 1020)]
+        },
+    )
 
 
 def main(folder=None, count=60):
@@ -116,7 +147,9 @@ def main(folder=None, count=60):
     template = (HERE / "chat_template.jinja").read_text()
     write(model, tk, template, OUT)
     tk.save(str(HERE / "tokenizer.json"))
-    (HERE / "tokenizer_config.json").write_text(json.dumps(tokenizer_config(template), indent=2, ensure_ascii=False) + "\n")
+    (HERE / "tokenizer_config.json").write_text(
+        json.dumps(tokenizer_config(template), indent=2, ensure_ascii=False) + "\n"
+    )
     size = OUT.stat().st_size
     assert size <= 12e6, f"{OUT.name} has {size} bytes, more than 12 MB"
     suites = [make_suite(s, count, seed=4) for s in ("values", "noisy", "unknown", "long")]
@@ -126,7 +159,9 @@ def main(folder=None, count=60):
     after = [hits(model, tk, s) for s in suites]
     flips = sum(x != y for a, b in zip(before, after) for u, v in zip(a, b) for x, y in zip(u, v))
     total = sum(len(u) for a in before for u in a)
-    print(f"{OUT.name}: {size / 1e6:.2f} MB; of {total} replies {flips} changed between exact and not; exact before {sum(exact) / len(exact):.3f}, after {sum(sum(h for u in a for h in u) for a in after) / total:.3f} (means over suites and replies)")
+    print(
+        f"{OUT.name}: {size / 1e6:.2f} MB; of {total} replies {flips} changed between exact and not; exact before {sum(exact) / len(exact):.3f}, after {sum(sum(h for u in a for h in u) for a in after) / total:.3f} (means over suites and replies)"
+    )
 
 
 if __name__ == "__main__":

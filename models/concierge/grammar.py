@@ -4,6 +4,7 @@
 `#` is held out: training never uses it, the test split "phrasing" always uses at least one.  A template
 that starts with `~` is an indirect question ("when the café opens") and needs an opener before it.
 """
+
 import functools
 
 
@@ -70,10 +71,12 @@ def expand(templates, rng, held=False):
 
 def count(template):
     """The number of different wordings a template can make."""
+
     def n(seq):
         out = 1
         for part in seq:
             if not isinstance(part, str):
                 out *= sum(n(s) for _, s in part)
         return out
+
     return n(parse(template.lstrip("#~")))

@@ -1,10 +1,31 @@
 """Facts as people write them: two in one sentence, the second with "it", or with a clause that answers nothing."""
+
 import nouns as n
 import words as w
 from facts import US
 
-EXTRAS = [", but not on {d}", " and it is very popular", " with a view of the {m}", ", next to the old {m}", ", except on holidays", ", please be quiet there", ", and everybody is welcome", ", but only in summer", ", so please be on time", " and serves {m} cake all day", ", which visitors love", ", as long as there is space", ", but not in the {m} room",
-          ", ask {n} for details", ", so bring a jacket", ", and it is worth it", " for all guests", ", like every year", ", rain or shine", " and is open to all"]
+EXTRAS = [
+    ", but not on {d}",
+    " and it is very popular",
+    " with a view of the {m}",
+    ", next to the old {m}",
+    ", except on holidays",
+    ", please be quiet there",
+    ", and everybody is welcome",
+    ", but only in summer",
+    ", so please be on time",
+    " and serves {m} cake all day",
+    ", which visitors love",
+    ", as long as there is space",
+    ", but not in the {m} room",
+    ", ask {n} for details",
+    ", so bring a jacket",
+    ", and it is worth it",
+    " for all guests",
+    ", like every year",
+    ", rain or shine",
+    " and is open to all",
+]
 
 
 def embellish(rng, fact, split):
@@ -16,7 +37,7 @@ def embellish(rng, fact, split):
 def stripped(fact):
     """The sentence without its subject, if the subject is the entity: "closes at nine"."""
     head = w.cap(fact.entity) + " "
-    return fact.text[len(head):-1] if fact.text.startswith(head) and fact.entity != US else None
+    return fact.text[len(head) : -1] if fact.text.startswith(head) and fact.entity != US else None
 
 
 def lowered(text, entity):
@@ -47,7 +68,7 @@ def pronoun(rng, a, b):
     if n.is_plural(b.entity) and it == "it":
         return False
     if b.text.startswith(w.cap(b.entity) + " "):
-        b.text = w.cap(it) + b.text[len(b.entity):]
+        b.text = w.cap(it) + b.text[len(b.entity) :]
     elif b.kind == "thing":
         b.text = b.text.replace(b.entity, it, 1)
     else:

@@ -3,6 +3,7 @@
 Two sources: rules (dropped, doubled, split and joined words, sound-alikes, filler words), and, if it is
 there, `confusions.json`, which `confusions.py` measures by passing synthesised speech through PocketSphinx.
 """
+
 import json
 import pathlib
 import unicodedata
@@ -10,16 +11,85 @@ import unicodedata
 _TABLE_PATH = pathlib.Path(__file__).parent / "confusions.json"
 TABLE = json.loads(_TABLE_PATH.read_text())["heard"] if _TABLE_PATH.exists() else {}
 
-SOUNDS_LIKE = {"where": ["were", "wear", "we're"], "is": ["his", "as", "it's"], "the": ["a", "that", "to"], "for": ["four", "far"], "to": ["two", "the"], "there": ["their", "they're"], "how": ["our", "now"],
-               "what": ["but", "want", "one"], "when": ["one", "went", "and"], "are": ["our", "or"], "does": ["dose", "this", "that"], "close": ["clothes", "closed", "closes"], "i": ["eye", "a"], "know": ["no"],
-               "much": ["march", "match"], "can": ["ken", "kin", "and"], "do": ["to", "you"], "you": ["your", "he"], "find": ["fined", "fine"], "who": ["you", "hoo"], "tour": ["tore", "to"], "open": ["opened", "hoping"],
-               "time": ["times", "tie"], "a": ["the", "of"], "ticket": ["tickets", "thicket"], "café": ["cafe", "calf a"], "toilet": ["toilets", "toy let"], "dogs": ["docs", "dog"], "cost": ["cast", "costs"],
-               "my": ["mine", "by"], "name": ["aim", "names"], "wifi": ["why fi", "wife i"], "in": ["and", "an"], "of": ["a", "off"], "and": ["in", "an"], "runs": ["ones", "run"], "room": ["rome", "rooms"], "lift": ["left", "list"],
-               "pool": ["pull", "poll"], "floor": ["four", "flaw"], "have": ["of", "has"], "say": ["see", "said"], "price": ["prize", "rice"], "hours": ["ours", "our"], "bring": ["ring", "brink"], "allowed": ["aloud", "a loud"]}
+SOUNDS_LIKE = {
+    "where": ["were", "wear", "we're"],
+    "is": ["his", "as", "it's"],
+    "the": ["a", "that", "to"],
+    "for": ["four", "far"],
+    "to": ["two", "the"],
+    "there": ["their", "they're"],
+    "how": ["our", "now"],
+    "what": ["but", "want", "one"],
+    "when": ["one", "went", "and"],
+    "are": ["our", "or"],
+    "does": ["dose", "this", "that"],
+    "close": ["clothes", "closed", "closes"],
+    "i": ["eye", "a"],
+    "know": ["no"],
+    "much": ["march", "match"],
+    "can": ["ken", "kin", "and"],
+    "do": ["to", "you"],
+    "you": ["your", "he"],
+    "find": ["fined", "fine"],
+    "who": ["you", "hoo"],
+    "tour": ["tore", "to"],
+    "open": ["opened", "hoping"],
+    "time": ["times", "tie"],
+    "a": ["the", "of"],
+    "ticket": ["tickets", "thicket"],
+    "café": ["cafe", "calf a"],
+    "toilet": ["toilets", "toy let"],
+    "dogs": ["docs", "dog"],
+    "cost": ["cast", "costs"],
+    "my": ["mine", "by"],
+    "name": ["aim", "names"],
+    "wifi": ["why fi", "wife i"],
+    "in": ["and", "an"],
+    "of": ["a", "off"],
+    "and": ["in", "an"],
+    "runs": ["ones", "run"],
+    "room": ["rome", "rooms"],
+    "lift": ["left", "list"],
+    "pool": ["pull", "poll"],
+    "floor": ["four", "flaw"],
+    "have": ["of", "has"],
+    "say": ["see", "said"],
+    "price": ["prize", "rice"],
+    "hours": ["ours", "our"],
+    "bring": ["ring", "brink"],
+    "allowed": ["aloud", "a loud"],
+}
 FILLERS = ["um", "uh", "er", "well", "so", "like", "and", "the", "a", "oh", "you know", "i mean"]
 SMALL = {"the", "is", "a", "does", "do", "i", "of", "can", "to", "are", "me", "in", "please", "for"}
-NUMBERS = set("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand plus minus times divided by".split())
-SWAPS = [("ph", "f"), ("th", "f"), ("ck", "k"), ("b", "p"), ("d", "t"), ("g", "k"), ("v", "f"), ("z", "s"), ("ee", "ea"), ("ai", "ay"), ("ou", "ow"), ("oo", "u"), ("w", "v"), ("l", "ll"), ("n", "m"), ("r", "er"), ("i", "ee"), ("e", "a"), ("o", "a"), ("u", "oo"), ("m", "n"), ("s", "c"), ("qu", "kw"), ("x", "cks")]
+NUMBERS = set(
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand plus minus times divided by".split()
+)
+SWAPS = [
+    ("ph", "f"),
+    ("th", "f"),
+    ("ck", "k"),
+    ("b", "p"),
+    ("d", "t"),
+    ("g", "k"),
+    ("v", "f"),
+    ("z", "s"),
+    ("ee", "ea"),
+    ("ai", "ay"),
+    ("ou", "ow"),
+    ("oo", "u"),
+    ("w", "v"),
+    ("l", "ll"),
+    ("n", "m"),
+    ("r", "er"),
+    ("i", "ee"),
+    ("e", "a"),
+    ("o", "a"),
+    ("u", "oo"),
+    ("m", "n"),
+    ("s", "c"),
+    ("qu", "kw"),
+    ("x", "cks"),
+]
 
 
 def plain(text):
@@ -68,14 +138,14 @@ def speech_noise(rng, text, level, rare=()):
         elif r < 0.5:
             ws = [rng.choice(SOUNDS_LIKE[x]) if x in SOUNDS_LIKE and rng.random() < 0.3 else x for x in ws]
         elif r < 0.58 and i + 1 < len(ws):
-            ws[i:i + 2] = [ws[i] + ws[i + 1]]
+            ws[i : i + 2] = [ws[i] + ws[i + 1]]
         elif r < 0.75:
             ws.insert(i, rng.choice(FILLERS))
         elif r < 0.85:
             ws.insert(i, ws[i])
         elif len(ws[i]) > 3:
             c = rng.randrange(1, len(ws[i]))
-            ws[i] = ws[i][:c] + rng.choice(("", rng.choice("aeioulnrst"))) + ws[i][c + 1:]
+            ws[i] = ws[i][:c] + rng.choice(("", rng.choice("aeioulnrst"))) + ws[i][c + 1 :]
     return " ".join(ws)
 
 
@@ -84,8 +154,8 @@ def _from_table(rng, ws, p):
     out, i = [], 0
     while i < len(ws):
         for n in (3, 2, 1):
-            row = TABLE.get(" ".join(ws[i:i + n])) if i + n <= len(ws) else None
-            if row and not any(x in NUMBERS for x in ws[i:i + n]) and rng.random() < p * row["rate"]:
+            row = TABLE.get(" ".join(ws[i : i + n])) if i + n <= len(ws) else None
+            if row and not any(x in NUMBERS for x in ws[i : i + n]) and rng.random() < p * row["rate"]:
                 out += rng.choices(list(row["as"]), list(row["as"].values()))[0].split()
                 i += n
                 break
@@ -100,7 +170,13 @@ def typed(rng, text):
     if rng.random() < 0.12 and len(text) > 8:
         i = rng.randrange(1, len(text) - 2)
         r = rng.random()
-        text = text[:i] + text[i + 1] + text[i] + text[i + 2:] if r < 0.4 else text[:i] + text[i + 1:] if r < 0.8 else text[:i] + text[i] + text[i:]
+        text = (
+            text[:i] + text[i + 1] + text[i] + text[i + 2 :]
+            if r < 0.4
+            else text[:i] + text[i + 1 :]
+            if r < 0.8
+            else text[:i] + text[i] + text[i:]
+        )
     if rng.random() < 0.8:
         text = text[:1].upper() + text[1:]
     return text + rng.choice(("?", "?", "?", "", ".", "!" if rng.random() < 0.2 else "?"))

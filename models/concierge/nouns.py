@@ -3,6 +3,7 @@
 A phrase is a listed noun, often with a modifier or an invented name.  One noun in eight is held out of
 training (`words.held_out`) and asked for only by the test split "nouns".
 """
+
 from words import NOUNS, TRAIN, article, invented, last_name, read, side, spell
 
 ALL = read("nouns.yml")
@@ -23,9 +24,9 @@ SIMPLE = ALL["simple"]
 STATES = ALL["states"]
 GOODS_PLURAL = ALL["goods_plural"]
 KINDS = ALL["kinds"]
-SYNONYMS = ALL["synonyms"]               # noun: what visitors also call it
-BUYERS = ALL["buyers"]                   # kind of ticket: for whom it is asked
-BELONGINGS = ALL["belongings"]           # what a rule speaks of: what visitors have with them
+SYNONYMS = ALL["synonyms"]  # noun: what visitors also call it
+BUYERS = ALL["buyers"]  # kind of ticket: for whom it is asked
+BELONGINGS = ALL["belongings"]  # what a rule speaks of: what visitors have with them
 EVENT_HEADS = {e.split()[-1] for e in EVENTS}
 
 
@@ -34,14 +35,29 @@ def is_plural(phrase):
     last = phrase.split()[-1]
     if last[:1].isupper():
         return False
-    return last.endswith("s") and not last.endswith(("ss", "us", "is", "'s")) and last not in ("physics", "gas", "radiology")
+    return (
+        last.endswith("s")
+        and not last.endswith(("ss", "us", "is", "'s"))
+        and last not in ("physics", "gas", "radiology")
+    )
 
 
 def singular(phrase):
     """One of a listed plural: dogs -> dog, children -> child."""
     head = phrase.split()[-1]
-    one = {"children": "child", "babies": "baby", "parties": "party", "knives": "knife", "glass bottles": "glass bottle", "food": "food", "shoes": "shoes", "sandwiches": "sandwich", "swim shorts": "swim shorts", "headphones": "headphones"}.get(head) or (head[:-1] if head.endswith("s") else head)
-    return phrase[:-len(head)] + one
+    one = {
+        "children": "child",
+        "babies": "baby",
+        "parties": "party",
+        "knives": "knife",
+        "glass bottles": "glass bottle",
+        "food": "food",
+        "shoes": "shoes",
+        "sandwiches": "sandwich",
+        "swim shorts": "swim shorts",
+        "headphones": "headphones",
+    }.get(head) or (head[:-1] if head.endswith("s") else head)
+    return phrase[: -len(head)] + one
 
 
 def noun(rng, pool, split):
@@ -83,7 +99,11 @@ def place(rng, split=TRAIN):
 
 def event(rng, split=TRAIN):
     p = _phrase(rng, EVENTS, split)
-    return p if p in ("breakfast", "lunch", "dinner", "happy hour", "tea time", "mass", "karaoke night", "bingo") else "the " + p
+    return (
+        p
+        if p in ("breakfast", "lunch", "dinner", "happy hour", "tea time", "mass", "karaoke night", "bingo")
+        else "the " + p
+    )
 
 
 def goods(rng, split=TRAIN):
@@ -118,40 +138,92 @@ def location(rng, split=TRAIN):
     r = rng.random()
     if r < 0.16:
         where = f"on the {rng.choice(('first', 'second', 'third', 'fourth', 'fifth', 'sixth', 'ground', 'top', 'lower'))} floor"
-        return where + (rng.choice((", next to ", ", behind ", ", near ", " near ", " beside ")) + place(rng, split) if rng.random() < 0.25 else "")
+        return where + (
+            rng.choice((", next to ", ", behind ", ", near ", " near ", " beside ")) + place(rng, split)
+            if rng.random() < 0.25
+            else ""
+        )
     if r < 0.26:
         return f"in room {spell(rng.randint(1, 60)) if rng.random() < 0.5 else rng.choice((rng.randint(1, 40), rng.randint(100, 499)))}"
     if r < 0.42:
-        return rng.choice(("in the basement", "upstairs", "downstairs", "outside on the left", "at the main entrance", "to the left of the entrance",
-                           "down the hall on the right", "through the glass door", "at the end of the corridor", "on the left", "on your right",
-                           "just around the corner", "across the street", "on the roof", "in the attic", "under the stairs", "by the window",
-                           "at the back of the building", "in front of the building", "in the yard", "straight ahead", "behind the second door",
-                           "on the right hand side", "two doors down", "past the stairs on the left", "five minutes from here", "in the cupboard",
-                           "in the top drawer", "on the shelf by the door", "in the north wing", "in the lobby", "in the next street"))
+        return rng.choice(
+            (
+                "in the basement",
+                "upstairs",
+                "downstairs",
+                "outside on the left",
+                "at the main entrance",
+                "to the left of the entrance",
+                "down the hall on the right",
+                "through the glass door",
+                "at the end of the corridor",
+                "on the left",
+                "on your right",
+                "just around the corner",
+                "across the street",
+                "on the roof",
+                "in the attic",
+                "under the stairs",
+                "by the window",
+                "at the back of the building",
+                "in front of the building",
+                "in the yard",
+                "straight ahead",
+                "behind the second door",
+                "on the right hand side",
+                "two doors down",
+                "past the stairs on the left",
+                "five minutes from here",
+                "in the cupboard",
+                "in the top drawer",
+                "on the shelf by the door",
+                "in the north wing",
+                "in the lobby",
+                "in the next street",
+            )
+        )
     if r < 0.52:
         return f"in the {invented(rng, split).capitalize() if rng.random() < 0.7 else last_name(rng, split)} {rng.choice(('Room', 'Hall', 'Wing', 'Building', 'Gallery', 'House'))}"
     if r < 0.60:
-        return f"{rng.choice(('on', 'in', 'at'))} {rng.choice(('', spell(rng.randint(1, 99)) + ' ', str(rng.randint(1, 99)) + ' '))}" \
-               f"{invented(rng, split).capitalize()} {rng.choice(('Street', 'Square', 'Road', 'Lane', 'Avenue'))}"
-    return f"{rng.choice(('next to', 'behind', 'opposite', 'near', 'under', 'to the left of', 'to the right of', 'beside', 'in front of', 'across from', 'in', 'above', 'at'))} " \
+        return (
+            f"{rng.choice(('on', 'in', 'at'))} {rng.choice(('', spell(rng.randint(1, 99)) + ' ', str(rng.randint(1, 99)) + ' '))}"
+            f"{invented(rng, split).capitalize()} {rng.choice(('Street', 'Square', 'Road', 'Lane', 'Avenue'))}"
+        )
+    return (
+        f"{rng.choice(('next to', 'behind', 'opposite', 'near', 'under', 'to the left of', 'to the right of', 'beside', 'in front of', 'across from', 'in', 'above', 'at'))} "
         + place(rng, split)
+    )
 
 
 def dish(rng):
     i = rng.sample(INGREDIENTS, 2)
-    return f"{i[0]} {rng.choice(('', '', 'and ' + i[1] + ' '))}{rng.choice(DISHES)}" + rng.choice(("", "", f" with {rng.choice(INGREDIENTS)} {rng.choice(('salad', 'sauce', 'rice'))}"))
+    return f"{i[0]} {rng.choice(('', '', 'and ' + i[1] + ' '))}{rng.choice(DISHES)}" + rng.choice(
+        ("", "", f" with {rng.choice(INGREDIENTS)} {rng.choice(('salad', 'sauce', 'rice'))}")
+    )
 
 
 def password(rng, split=TRAIN):
-    return rng.choice((invented(rng, split), f"{rng.choice(SIMPLE)} {spell(rng.randint(1, 99))}", f"{rng.choice(SIMPLE)} {rng.choice(SIMPLE)}",
-                       f"{invented(rng, split)} {invented(rng, split)}", f"{rng.choice(SIMPLE)}{rng.randint(1, 999)}",
-                       f"{rng.choice(SIMPLE)} {invented(rng, split)}", invented(rng, split).capitalize() + str(rng.randint(1, 2030))))
+    return rng.choice(
+        (
+            invented(rng, split),
+            f"{rng.choice(SIMPLE)} {spell(rng.randint(1, 99))}",
+            f"{rng.choice(SIMPLE)} {rng.choice(SIMPLE)}",
+            f"{invented(rng, split)} {invented(rng, split)}",
+            f"{rng.choice(SIMPLE)}{rng.randint(1, 999)}",
+            f"{rng.choice(SIMPLE)} {invented(rng, split)}",
+            invented(rng, split).capitalize() + str(rng.randint(1, 2030)),
+        )
+    )
 
 
 def institution(rng, split=TRAIN):
     """The name of the place: the Brunswater Museum, Hotel Aurora, the clinic of Harnwick, the town library."""
     kind = noun(rng, KINDS, split) if split == NOUNS else rng.choice(KINDS)
-    word = lambda: invented(rng, split).capitalize() if rng.random() < 0.6 else rng.choice((last_name(rng, split), noun(rng, MODIFIERS, split).capitalize()))
+    word = lambda: (
+        invented(rng, split).capitalize()
+        if rng.random() < 0.6
+        else rng.choice((last_name(rng, split), noun(rng, MODIFIERS, split).capitalize()))
+    )
     r = rng.random()
     if r < 0.45:
         return f"the {word()} {kind.capitalize()}"
@@ -164,5 +236,7 @@ def institution(rng, split=TRAIN):
     if r < 0.88:
         return f"{word()} {kind.capitalize()}"
     if r < 0.94:
-        return f"the {rng.choice(('town', 'city', 'old', 'new', 'national', 'children’s', 'public', 'state', 'little'))} {kind}".replace("’", "'")
+        return f"the {rng.choice(('town', 'city', 'old', 'new', 'national', 'children’s', 'public', 'state', 'little'))} {kind}".replace(
+            "’", "'"
+        )
     return f"the {kind} at {word()} {rng.choice(('Square', 'Street', 'Park', 'Lake'))}"

@@ -2,6 +2,7 @@
 
 A sampler is a function of the `Place`; it draws from `p.rng` and keeps to the side `p.split`.
 """
+
 import nouns as n
 import words as w
 
@@ -50,14 +51,16 @@ def when_open(p):
 
 def days_open(p):
     """Days as they stand behind "open" alone."""
-    return p.rng.choice((w.day_span(p.rng), "on " + w.days(p.rng), "on weekdays", "every day", "around the clock", "all day"))
+    return p.rng.choice(
+        (w.day_span(p.rng), "on " + w.days(p.rng), "on weekdays", "every day", "around the clock", "all day")
+    )
 
 
 def _between(low, high):
     return lambda p: w.number(p.rng, p.rng.randint(low, high))
 
 
-few = _between(2, 30)                # how many things one may take
+few = _between(2, 30)  # how many things one may take
 years_old = _between(2, 900)
 age_limit = _between(2, 18)
 degrees = _between(4, 95)
@@ -74,8 +77,17 @@ def amount(p):
 
 def loan(p):
     """How long one may keep something: two weeks, 14 days, a month."""
-    return p.rng.choice((f"{w.number(p.rng, p.rng.randint(2, 9))} weeks", "one week", "a month", "two days", "one day",
-                         "three hours", f"{w.number(p.rng, p.rng.randint(2, 30))} days"))
+    return p.rng.choice(
+        (
+            f"{w.number(p.rng, p.rng.randint(2, 9))} weeks",
+            "one week",
+            "a month",
+            "two days",
+            "one day",
+            "three hours",
+            f"{w.number(p.rng, p.rng.randint(2, 30))} days",
+        )
+    )
 
 
 # ---------------------------------------------------------------------------------- things, places, people
@@ -113,8 +125,17 @@ def person_or_role(p):
 
 def reachable(p):
     """Whom one can call."""
-    return p.rng.choice((n.space(p.rng, p.split), n.role(p.rng, p.split), "security", "the emergency line", "room service",
-                         "the doctor", "the police"))
+    return p.rng.choice(
+        (
+            n.space(p.rng, p.split),
+            n.role(p.rng, p.split),
+            "security",
+            "the emergency line",
+            "room service",
+            "the doctor",
+            "the police",
+        )
+    )
 
 
 def line(p):
@@ -132,18 +153,34 @@ def helper(p):
 
 
 def destination(p):
-    return p.rng.choice((space(p), w.invented(p.rng, p.split).capitalize(), "the airport", "the city centre", "the station"))
+    return p.rng.choice(
+        (space(p), w.invented(p.rng, p.split).capitalize(), "the airport", "the city centre", "the station")
+    )
 
 
 def origin(p):
-    return p.rng.choice(("Egypt", "Japan", "India", "Norway", "Peru", "Kenya", "Greece", "China", "Mexico", "Italy",
-                         w.invented(p.rng, p.split).capitalize()))
+    return p.rng.choice(
+        (
+            "Egypt",
+            "Japan",
+            "India",
+            "Norway",
+            "Peru",
+            "Kenya",
+            "Greece",
+            "China",
+            "Mexico",
+            "Italy",
+            w.invented(p.rng, p.split).capitalize(),
+        )
+    )
 
 
 def restriction(p):
     """Where, when or how something is allowed."""
-    return p.rng.choice(("outside", "at home", "in " + space(p), "after " + time(p), "on " + days(p), "without flash",
-                         "in the lockers"))
+    return p.rng.choice(
+        ("outside", "at home", "in " + space(p), "after " + time(p), "on " + days(p), "without flash", "in the lockers")
+    )
 
 
 def address(p):
@@ -152,8 +189,10 @@ def address(p):
 
 
 def email(p):
-    return (f"{p.rng.choice(('info', 'office', 'hello', 'desk', 'post'))} at {w.invented(p.rng, p.split)} dot "
-            f"{p.rng.choice(('com', 'org', 'eu', 'net'))}")
+    return (
+        f"{p.rng.choice(('info', 'office', 'hello', 'desk', 'post'))} at {w.invented(p.rng, p.split)} dot "
+        f"{p.rng.choice(('com', 'org', 'eu', 'net'))}"
+    )
 
 
 def dish(p):
@@ -183,8 +222,11 @@ def obliged(p):
 
 def luggage(p):
     """What one has to bring."""
-    article = w.article(p.rng.choice(("ticket", "towel", "swim cap", "passport", "warm jacket", "pen", "mat", "helmet",
-                                      "membership card")))
+    article = w.article(
+        p.rng.choice(
+            ("ticket", "towel", "swim cap", "passport", "warm jacket", "pen", "mat", "helmet", "membership card")
+        )
+    )
     return p.rng.choice((article, "comfortable shoes", "a pen and paper", "your insurance card", "an identity card"))
 
 
@@ -206,14 +248,26 @@ def attribute_value(p):
     kind = n.ALL["attributes"][p.attribute]
     adjective, simple = r.choice(n.MODIFIERS), r.choice(n.SIMPLE)
     return {
-        "digits": lambda: w.phone(r) if r.random() < 0.3 else r.choice((str(r.randint(1, 99)), str(r.randint(100, 9999)), w.spell(r.randint(1, 99)))),
-        "name": lambda: r.choice((w.invented(r, p.split).capitalize(), f"the {adjective} {simple}", f"{simple.capitalize()} {w.invented(r, p.split).capitalize()}")),
+        "digits": lambda: (
+            w.phone(r)
+            if r.random() < 0.3
+            else r.choice((str(r.randint(1, 99)), str(r.randint(100, 9999)), w.spell(r.randint(1, 99))))
+        ),
+        "name": lambda: r.choice(
+            (
+                w.invented(r, p.split).capitalize(),
+                f"the {adjective} {simple}",
+                f"{simple.capitalize()} {w.invented(r, p.split).capitalize()}",
+            )
+        ),
         "words": lambda: password(p),
         "topic": lambda: r.choice((*n.ALL["themes"], f"the {adjective} {simple}")),
         "date": lambda: r.choice((w.date(r), w.day(r))),
         "place": lambda: place(p),
         "price": lambda: price(p),
-        "amount": lambda: f"{w.number(r, r.randint(2, 120))} {r.choice(('metres', 'kilos', 'years', 'degrees', 'points', 'people', 'kilometres an hour', 'litres'))}",
+        "amount": lambda: (
+            f"{w.number(r, r.randint(2, 120))} {r.choice(('metres', 'kilos', 'years', 'degrees', 'points', 'people', 'kilometres an hour', 'litres'))}"
+        ),
         "time": lambda: duration(p),
         "food": lambda: dish(p),
         "site": lambda: f"{w.invented(r, p.split)} dot {r.choice(('com', 'org', 'net'))}",

@@ -9,6 +9,7 @@ A run ends after `--minutes` or after `--tokens`, whichever comes first, and the
 written every few minutes; `stable.pt` is the state in which the rate began to fall, from which a longer run goes on.
 The generator is read anew at each start, so a run can be stopped, given better data and resumed.
 """
+
 import argparse
 import json
 import os
@@ -34,7 +35,12 @@ p.add_argument("--out", type=pathlib.Path, default=HERE / "run")
 p.add_argument("--resume", action="store_true", help="go on with the state in --out")
 p.add_argument("--init", type=pathlib.Path, help="start from this checkpoint's weights, with a fresh optimiser")
 p.add_argument("--minutes", type=float, default=105, help="length of the whole run, all resumed parts together")
-p.add_argument("--tokens", type=float, default=float("inf"), help="the same in millions of tokens; what is reached first ends the run")
+p.add_argument(
+    "--tokens",
+    type=float,
+    default=float("inf"),
+    help="the same in millions of tokens; what is reached first ends the run",
+)
 p.add_argument("--threads", type=int, default=1)
 p.add_argument("--device", default="cpu")
 p.add_argument("--bf16", type=int, default=1, help="matrix products in bfloat16")
@@ -56,8 +62,8 @@ a = p.parse_args()
 torch.set_num_threads(a.threads)
 torch.set_flush_denormal(True)
 a.out.mkdir(parents=True, exist_ok=True)
-OTHER_WEIGHT, OTHER_SHARE = 0.1, 0.25         # loss of prompt and user tokens, and the share of them that is scored
-GROW_AT = 0.35                                # reply loss below which prompts grow by a fact
+OTHER_WEIGHT, OTHER_SHARE = 0.1, 0.25  # loss of prompt and user tokens, and the share of them that is scored
+GROW_AT = 0.35  # reply loss below which prompts grow by a fact
 LEVELS = 12
 
 # ---------------------------------------------------------------------------------- tokenizer, model, optimisers
@@ -69,10 +75,23 @@ torch.manual_seed(a.seed)
 if a.init:
     model = Qwen3ForCausalLM.from_pretrained(a.init, dtype=torch.float32)
 else:
-    model = Qwen3ForCausalLM(Qwen3Config(
-        vocab_size=tk.get_vocab_size(), hidden_size=a.hidden, num_hidden_layers=a.layers, num_attention_heads=4, num_key_value_heads=2,
-        head_dim=64, intermediate_size=a.ffn, tie_word_embeddings=True, max_position_embeddings=2048,
-        rope_parameters={"rope_type": "default", "rope_theta": 10000.0}, bos_token_id=None, eos_token_id=tokenizer.END, pad_token_id=0))
+    model = Qwen3ForCausalLM(
+        Qwen3Config(
+            vocab_size=tk.get_vocab_size(),
+            hidden_size=a.hidden,
+            num_hidden_layers=a.layers,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            head_dim=64,
+            intermediate_size=a.ffn,
+            tie_word_embeddings=True,
+            max_position_embeddings=2048,
+            rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
+            bos_token_id=None,
+            eos_token_id=tokenizer.END,
+            pad_token_id=0,
+        )
+    )
     wire_induction(model)
 model.config._attn_implementation = "sdpa"
 model.config.use_cache = False
@@ -80,8 +99,10 @@ model.to(a.device).train()
 body = torch.compile(model.model, dynamic=True) if a.compile else model.model
 matrices = [x for n, x in model.named_parameters() if x.ndim == 2 and "embed" not in n]
 others = [x for n, x in model.named_parameters() if x.ndim != 2 or "embed" in n]
-optimisers = [torch.optim.Muon(matrices, lr=a.lr, weight_decay=0.01, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
-              torch.optim.AdamW(others, lr=a.emb_lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True)]
+optimisers = [
+    torch.optim.Muon(matrices, lr=a.lr, weight_decay=0.01, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
+    torch.optim.AdamW(others, lr=a.emb_lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True),
+]
 
 at = dict(step=0, tokens=0, minutes=0.0, level=LEVELS if a.init else 2, level_steps=0, loss=None)
 if a.resume:
@@ -94,7 +115,9 @@ rng = random.Random(a.seed * 1_000_003 + at["step"])
 
 
 def save_state(name):
-    torch.save(dict(model=model.state_dict(), optimisers=[o.state_dict() for o in optimisers], at=at), a.out / "state.tmp")
+    torch.save(
+        dict(model=model.state_dict(), optimisers=[o.state_dict() for o in optimisers], at=at), a.out / "state.tmp"
+    )
     os.replace(a.out / "state.tmp", a.out / name)
 
 
@@ -104,12 +127,14 @@ def save():
 
 
 # ---------------------------------------------------------------------------------- data
-READ_ALL = {2: 25, 3: 15, 4: 8, 5: 4}         # "tell me everything" at each level: long copies make copying form early
+READ_ALL = {2: 25, 3: 15, 4: 8, 5: 4}  # "tell me everything" at each level: long copies make copying form early
 
 
 def sample():
     level = at["level"]
-    count = rng.randint(max(1, level // 3), level) if rng.random() < 0.95 else rng.choice((0, 0, 1, level + 4, level + 8))
+    count = (
+        rng.randint(max(1, level // 3), level) if rng.random() < 0.95 else rng.choice((0, 0, 1, level + 4, level + 8))
+    )
     kinds = dict(KINDS, all=READ_ALL.get(level, KINDS["all"]))
     d = dialogue.make(rng, n_facts=count, n_turns=rng.randint(6, 14), noise=a.noise * min(1.0, level / 8), kinds=kinds)
     return tokenizer.encode(tk, d)
@@ -127,28 +152,36 @@ def batches():
             cut.append(pool[i:j])
             i = j
         if len(cut) > 1:
-            cut.pop(rng.choice((0, -1)))          # the last may be small; the first, now and then, for balance
+            cut.pop(rng.choice((0, -1)))  # the last may be small; the first, now and then, for balance
         rng.shuffle(cut)
         for part in cut:
             length = (max(len(ids) for ids, _ in part) + 15) // 16 * 16
             x = torch.zeros(len(part), length, dtype=torch.long)
             m = torch.full((len(part), length), -1, dtype=torch.long)
             for r, (ids, mask) in enumerate(part):
-                x[r, :len(ids)] = torch.tensor(ids)
-                m[r, :len(ids)] = torch.tensor(mask)
+                x[r, : len(ids)] = torch.tensor(ids)
+                m[r, : len(ids)] = torch.tensor(mask)
             yield x.to(a.device), m.to(a.device)
 
 
 # ---------------------------------------------------------------------------------- the run
 suites = {s: make_suite(s, 40) for s in IN_TRAINING}
 log = open(a.out / "log.jsonl", "a")
-print(f"{sum(x.numel() for x in model.parameters()) / 1e6:.2f} M parameters, vocabulary {tk.get_vocab_size()}", flush=True)
+print(
+    f"{sum(x.numel() for x in model.parameters()) / 1e6:.2f} M parameters, vocabulary {tk.get_vocab_size()}", flush=True
+)
 
 
 def evaluate_now():
     model.eval()
-    row = dict(minutes=round(at["minutes"], 1), step=at["step"], tokens=at["tokens"], loss=round(at["loss"], 4), level=at["level"],
-               **{s: round(accuracy(model, tk, d, a.device), 3) for s, d in suites.items()})
+    row = dict(
+        minutes=round(at["minutes"], 1),
+        step=at["step"],
+        tokens=at["tokens"],
+        loss=round(at["loss"], 4),
+        level=at["level"],
+        **{s: round(accuracy(model, tk, d, a.device), 3) for s, d in suites.items()},
+    )
     model.train()
     print(json.dumps(row), flush=True)
     log.write(json.dumps(row) + "\n")
@@ -156,7 +189,7 @@ def evaluate_now():
 
 
 stop = []
-signal.signal(signal.SIGTERM, lambda *_: stop.append(True))          # saves, then ends
+signal.signal(signal.SIGTERM, lambda *_: stop.append(True))  # saves, then ends
 last_eval = last_save = at["minutes"]
 began, before, shown = time.time(), at["minutes"], (time.time(), at["tokens"])
 for x, m in batches():
@@ -193,7 +226,10 @@ for x, m in batches():
         at["level"], at["level_steps"] = at["level"] + 1, 0
     if at["step"] % 25 == 0:
         now = (time.time(), at["tokens"])
-        print(f"{at['minutes']:.1f} min step {at['step']} level {at['level']} loss {at['loss']:.4f} rate {rate:.2f} tokens/s {(now[1] - shown[1]) / (now[0] - shown[0]):.0f}", flush=True)
+        print(
+            f"{at['minutes']:.1f} min step {at['step']} level {at['level']} loss {at['loss']:.4f} rate {rate:.2f} tokens/s {(now[1] - shown[1]) / (now[0] - shown[0]):.0f}",
+            flush=True,
+        )
         shown = now
     if at["minutes"] - last_save > a.save_every:
         save()

@@ -7,6 +7,7 @@ Asks every persona of `suites/personas.yml` its questions, then conversations of
 a configuration with the conversation's facts is written for each prompt, so that a recogniser which learns the
 words of `persona.facts` hears them.  Prints word error rate and exact answers, and every failure.
 """
+
 import argparse
 import pathlib
 import random
@@ -56,7 +57,9 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("checkpoint", nargs="?", default=HERE / "run")
     p.add_argument("--vivavoce", default=str(HERE.parent.parent / "target" / "release" / "vivavoce"))
-    p.add_argument("--config", help="a configuration file for the recogniser, or auto: one with the facts of each prompt")
+    p.add_argument(
+        "--config", help="a configuration file for the recogniser, or auto: one with the facts of each prompt"
+    )
     p.add_argument("--count", type=int, default=60, help="conversations of the generator, three turns each")
     p.add_argument("--voices", nargs="*", default=VOICES)
     a = p.parse_args()
@@ -76,7 +79,9 @@ def main():
                 right, asked = right + good, asked + 1
                 if not good:
                     print(f"   {turn['ask']} | heard: {heard} | {reply}", flush=True)
-        print(f"personas by voice: {right}/{asked} = {100 * right / asked:.1f} %, word error rate {100 * ear.wrong / ear.words:.1f} %")
+        print(
+            f"personas by voice: {right}/{asked} = {100 * right / asked:.1f} %, word error rate {100 * ear.wrong / ear.words:.1f} %"
+        )
         ear.wrong = ear.words = right = asked = 0
         kinds = dict(fact=60, unknown=12, social=5, greet=3, who=3, clock=4, sum=4, repeat=3)
         for _ in range(a.count):
@@ -93,7 +98,9 @@ def main():
                 if not good:
                     print(f"   {turn['user']} | heard: {heard} | wanted: {want} | {reply}", flush=True)
         if asked:
-            print(f"generator by voice: {right}/{asked} = {100 * right / asked:.1f} % exact, word error rate {100 * ear.wrong / ear.words:.1f} %")
+            print(
+                f"generator by voice: {right}/{asked} = {100 * right / asked:.1f} % exact, word error rate {100 * ear.wrong / ear.words:.1f} %"
+            )
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 Every invented word and every listed name (`grammar/names.yml`) belongs to one side, training or test, by a hash
 of its letters, so nothing that a test asks for was ever seen in training.  Nouns are in `nouns.py`.
 """
+
 import pathlib
 import zlib
 
@@ -33,13 +34,16 @@ def side(pool, test):
 
 
 # ---------------------------------------------------------------------------------- invented words
-ONSET = ("b c d f g h j k l m n p r s t v w z br dr fl gr kr pr st tr sh ch bl cl cr gl pl qu sk sl sp th "
-         "wh y sw").split()
-ONSET_NEW = "gw str spl thr scr shr phl tw sm sn kn".split()          # only in the test split "names"
+ONSET = (
+    "b c d f g h j k l m n p r s t v w z br dr fl gr kr pr st tr sh ch bl cl cr gl pl qu sk sl sp th wh y sw"
+).split()
+ONSET_NEW = "gw str spl thr scr shr phl tw sm sn kn".split()  # only in the test split "names"
 VOWEL = "a e i o u a e i o u ai ea ie oo ou ee ey au".split()
 CODA = ["", "", "", "", "n", "r", "l", "s", "m", "t", "x", "nd", "rk", "ck", "ng", "lt", "sh", "th"]
-ENDINGS = ("water field stone wood bridge ford ham ton ley worth burn dale bury mere wick by more gate well man son berg "
-           "stein mann ski sen ova ez ini ault feather smith land view haven hurst crest hill").split()
+ENDINGS = (
+    "water field stone wood bridge ford ham ton ley worth burn dale bury mere wick by more gate well man son berg "
+    "stein mann ski sen ova ez ini ault feather smith land view haven hurst crest hill"
+).split()
 
 
 def invented(rng, split=TRAIN):
@@ -86,11 +90,15 @@ def person(rng, split=TRAIN):
 
 
 # ---------------------------------------------------------------------------------- numbers
-ONES = ("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-        "seventeen eighteen nineteen").split()
+ONES = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+    "seventeen eighteen nineteen"
+).split()
 TENS = "_ _ twenty thirty forty fifty sixty seventy eighty ninety".split()
-ORDINALS = ("zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth "
-            "fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth").split()
+ORDINALS = (
+    "zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth "
+    "fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth"
+).split()
 DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
 MONTHS = "January February March April May June July August September October November December".split()
 
@@ -128,17 +136,30 @@ def clock_time(rng):
         if style < 0.6:
             return f"{h}:{m:02d}"
         h = h % 12 or 12
-        return f"{h} {rng.choice(('am', 'pm', 'a.m.', 'p.m.'))}" if m == 0 else f"{h}:{m:02d} {rng.choice(('am', 'pm'))}"
+        return (
+            f"{h} {rng.choice(('am', 'pm', 'a.m.', 'p.m.'))}" if m == 0 else f"{h}:{m:02d} {rng.choice(('am', 'pm'))}"
+        )
     if rng.random() < 0.04:
         return rng.choice(("noon", "midnight", "sunset", "lunchtime"))
     h = rng.randint(1, 12)
-    t = rng.choice((spell(h), spell(h), spell(h), f"half past {spell(h)}", f"half past {spell(h)}",
-                    f"quarter past {spell(h)}", f"a quarter past {spell(h)}", f"quarter to {spell(h)}",
-                    f"{spell(h)} {spell(rng.choice((10, 15, 20, 30, 30, 40, 45, 50)))}",
-                    f"{spell(rng.choice((5, 10, 20, 25)))} {rng.choice(('past', 'to'))} {spell(h)}"))
+    t = rng.choice(
+        (
+            spell(h),
+            spell(h),
+            spell(h),
+            f"half past {spell(h)}",
+            f"half past {spell(h)}",
+            f"quarter past {spell(h)}",
+            f"a quarter past {spell(h)}",
+            f"quarter to {spell(h)}",
+            f"{spell(h)} {spell(rng.choice((10, 15, 20, 30, 30, 40, 45, 50)))}",
+            f"{spell(rng.choice((5, 10, 20, 25)))} {rng.choice(('past', 'to'))} {spell(h)}",
+        )
+    )
     if rng.random() < 0.3:
-        t += rng.choice((" in the morning", " in the evening", " in the afternoon", " at night",
-                         "" if " " in t else " o'clock"))
+        t += rng.choice(
+            (" in the morning", " in the evening", " in the afternoon", " at night", "" if " " in t else " o'clock")
+        )
     return t
 
 
@@ -157,9 +178,19 @@ def price(rng):
 
 
 def duration(rng):
-    return rng.choice((f"{number(rng, rng.choice((5, 10, 15, 20, 25, 30, 40, 45, 50, 60, 75, 90)))} minutes",
-                       f"{number(rng, rng.randint(2, 9))} hours", "half an hour", "one hour", "an hour and a half",
-                       "an hour", "three quarters of an hour", "about twenty minutes", f"{number(rng, rng.randint(2, 6))} days"))
+    return rng.choice(
+        (
+            f"{number(rng, rng.choice((5, 10, 15, 20, 25, 30, 40, 45, 50, 60, 75, 90)))} minutes",
+            f"{number(rng, rng.randint(2, 9))} hours",
+            "half an hour",
+            "one hour",
+            "an hour and a half",
+            "an hour",
+            "three quarters of an hour",
+            "about twenty minutes",
+            f"{number(rng, rng.randint(2, 6))} days",
+        )
+    )
 
 
 def phone(rng):
@@ -174,7 +205,9 @@ def phone(rng):
 def year(rng):
     if rng.random() < 0.5:
         return str(rng.randint(1100, 2025))
-    return rng.choice((f"{spell(rng.randint(11, 19))} {spell(rng.randint(10, 99))}", f"two thousand {spell(rng.randint(1, 25))}"))
+    return rng.choice(
+        (f"{spell(rng.randint(11, 19))} {spell(rng.randint(10, 99))}", f"two thousand {spell(rng.randint(1, 25))}")
+    )
 
 
 def day(rng):
@@ -211,7 +244,38 @@ def cap(s):
 def decap(s):
     """The sentence `s` as it stands after "Yes,": only words that are no names lose their capital."""
     w = s.split(" ")[0]
-    plain = {"The", "A", "An", "We", "You", "There", "On", "In", "For", "Our", "It", "Entry", "Admission", "Children",
-             "At", "All", "Only", "Today's", "Lunch", "Breakfast", "Dinner", "Visitors", "Guests", "Parking", "Check-in",
-             "Check-out", "To", "Your", "Every", "Please", "Free", "No"}
+    plain = {
+        "The",
+        "A",
+        "An",
+        "We",
+        "You",
+        "There",
+        "On",
+        "In",
+        "For",
+        "Our",
+        "It",
+        "Entry",
+        "Admission",
+        "Children",
+        "At",
+        "All",
+        "Only",
+        "Today's",
+        "Lunch",
+        "Breakfast",
+        "Dinner",
+        "Visitors",
+        "Guests",
+        "Parking",
+        "Check-in",
+        "Check-out",
+        "To",
+        "Your",
+        "Every",
+        "Please",
+        "Free",
+        "No",
+    }
     return s[:1].lower() + s[1:] if w in plain else s
