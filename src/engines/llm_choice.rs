@@ -59,7 +59,7 @@ fn choose_best(config: &Config) -> Result<LlmChoice, EngineError> {
         Err(error @ EngineError::Load { .. }) => Err(error),
         Err(error) => local(format!(
             "with the small built-in model {BUILT_IN}, because none was pulled and no chat server answers \
-             ({error}); for a larger one: `vivavoce models pull qwen3-4b`, or any OpenAI-compatible server \
+             ({error}); for a larger one: `vivavoce models pull qwen3-4b-q4_k_m`, or any OpenAI-compatible server \
              (LM Studio, Ollama, llama.cpp, vLLM)"
         )),
     }
