@@ -68,7 +68,7 @@ fn a_pull_that_was_killed_goes_on_where_it_was() {
     let path = folder.path().join("cache").join(NAME);
     assert_eq!(
         out,
-        format!("{NAME}: pulled (300.0 kB in {0})\n{NAME}: used with llm.model: {NAME}\n", path.display())
+        format!("{NAME}: pulled (300.0 kB in {0})\n{NAME}: used with llm.local.model: {NAME}\n", path.display())
             .replace("300.0 kB", "0.3 MB")
     );
     assert!(error.contains("fetching Qwen3-0.6B-Q8_0.gguf (0.3 MB) from 0.1 MB on"), "{error}");
