@@ -9,6 +9,8 @@
 //! `--snr-db`, noise of `../shared/data/noise` is mixed in. The human recordings of
 //! `../shared/data/speech` are recognised with the facts of one scene, of which they say nothing.
 
+#![allow(clippy::print_stdout)] // the table is what it is for
+
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};

@@ -66,7 +66,7 @@ pub fn cardinal(number: u32) -> Vec<String> {
         0..20 => vec![ONES[number as usize].into()],
         20..100 => {
             let mut words = vec![TENS[number as usize / 10].to_owned()];
-            if number % 10 > 0 {
+            if !number.is_multiple_of(10) {
                 words.push(ONES[number as usize % 10].into());
             }
             words
@@ -112,16 +112,17 @@ fn compound(part: &str) -> Vec<String> {
         words.extend(one_by_one(rest));
         return words;
     }
-    if part.len() == 4 && !part.starts_with('0') {
-        if let (Some(century), Some(year)) = (two(&part[..2]), two(&part[2..])) {
-            let mut words = cardinal(century);
-            match year {
-                0 => words.push("hundred".into()),
-                1..10 => words.extend(["oh".to_owned(), ONES[year as usize].to_owned()]),
-                _ => words.extend(cardinal(year)),
-            }
-            return words;
+    if part.len() == 4
+        && !part.starts_with('0')
+        && let (Some(century), Some(year)) = (two(&part[..2]), two(&part[2..]))
+    {
+        let mut words = cardinal(century);
+        match year {
+            0 => words.push("hundred".into()),
+            1..10 => words.extend(["oh".to_owned(), ONES[year as usize].to_owned()]),
+            _ => words.extend(cardinal(year)),
         }
+        return words;
     }
     one_by_one_or_number(part)
 }
