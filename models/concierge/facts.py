@@ -109,8 +109,7 @@ def alike(a, b):
     return (
         len(both) == 1
         or both <= {"space", "place", "thing"}
-        or both <= {"event", "anything"}
-        and a.entity.split()[-1] in n.EVENT_HEADS
+        or (both <= {"event", "anything"} and a.entity.split()[-1] in n.EVENT_HEADS)
     )
 
 

@@ -70,7 +70,7 @@ def verdict(core, intent, fact, x):
     if not core.startswith(YES_NO):
         return ""
     turn = any(t in core for t in NEGATIVE)
-    if intent in ("exists", "where_pl", "sells") or intent == "buy" and core.startswith(("do", "is", "can", "could")):
+    if intent in ("exists", "where_pl", "sells") or (intent == "buy" and core.startswith(("do", "is", "can", "could"))):
         return (
             "Yes"
             if core.startswith(
@@ -150,9 +150,20 @@ def confirmed(rng, intent, facts, place):
 class Talk:
     """The state of one conversation while it is made."""
 
-    def __init__(self, rng, split, facts, place, noise, held):
-        self.rng, self.split, self.facts, self.place, self.noise, self.held = rng, split, facts, place, noise, held
-        self.turns, self.last, self.visitor, self.said = [], None, None, []
+    def __init__(self, rng, split, who, facts, sentences, noise, held):
+        """`who`: the prompt's `Persona`; `sentences`: what stands in the prompt; `noise`: share of misheard turns;
+        `held`: whether questions are in held-out wordings."""
+        self.rng, self.split, self.noise, self.held = rng, split, noise, held
+        self.who, self.place, self.facts, self.sentences = who, who.place, facts, sentences
+        self.turns = []
+        self.last = None  # (intent, entity, facts found) of the last question
+        self.said = []  # (entity, reply) of every answer
+        self.visitor = None  # the visitor's name
+        self.unknown = f"I do not know that. Please ask {who.fallback}." if who.fallback else NO_FACT
+        self.outside = self.unknown if who.fallback else NO_MODEL
+        self.hello = (
+            f"Hello, {f'and welcome to {who.place.name}' if who.named else f'I am {who.me}'}. How can I help you?"
+        )
 
     def answers(self, intent, entity):
         return [
@@ -216,10 +227,9 @@ class Talk:
             q = core.replace("{e}", name)
         q = q.replace("{x}", x or "")
         plainly = core
-        if indirect:
-            q = f"{rng.choice(OPENERS)} {q}"
-        elif rng.random() < 0.08 and not core.startswith(
-            ("i ", "do you", "can you", "tell", "could you", "{e}", "looking")
+        if indirect or (
+            rng.random() < 0.08
+            and not core.startswith(("i ", "do you", "can you", "tell", "could you", "{e}", "looking"))
         ):
             q = f"{rng.choice(OPENERS)} {q}"
         return q, plainly

@@ -93,7 +93,7 @@ def main():
                 reply = talk.ask(heard)
                 # The clock's answer is the test's own; a repeated reply counts as what this conversation said before.
                 want = turn["reply"] if turn["kind"] not in ("time", "date", "year", "repeat") else None
-                good = reply == want if want else turn["kind"] == "repeat" and reply != "" or bool(talk.calls)
+                good = reply == want if want else (turn["kind"] == "repeat" and reply != "") or bool(talk.calls)
                 right, asked = right + good, asked + 1
                 if not good:
                     print(f"   {turn['user']} | heard: {heard} | wanted: {want} | {reply}", flush=True)
