@@ -11,7 +11,7 @@ from talk import NO_FACT, SOCIAL, TALK, UNCLEAR, surface
 
 def outside(t):
     """General knowledge, wishes, chit-chat that no prompt answers."""
-    q = outer.question(t.rng, t.split)
+    q = outer.question(t.rng)
     t.add("outside", t.spoken(q), t.outside)
     return True
 
