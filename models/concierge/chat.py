@@ -107,7 +107,8 @@ class Conversation:
                 result = NOW if call["name"] == "now" else calculate(call["arguments"]["expression"])
             except (ValueError, KeyError, ZeroDivisionError) as e:
                 result = dict(error=str(e))
-            self.pending += f"<|im_start|>user\n<tool_response>\n{json.dumps(result)}\n</tool_response><|im_end|>\n<|im_start|>assistant\n"
+            answer = f"<tool_response>\n{json.dumps(result)}\n</tool_response>"
+            self.pending += f"<|im_start|>user\n{answer}<|im_end|>\n<|im_start|>assistant\n"
             reply = self._complete()
         return reply
 
@@ -115,8 +116,7 @@ class Conversation:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     facts = sys.argv[2:] and [sys.argv[2]]
-    talk = Conversation(
-        *load(sys.argv[1] if sys.argv[1:] else HERE / "run"), system_prompt(DEFAULT.format(name="Vivavoce"), facts)
-    )
+    checkpoint = load(sys.argv[1] if sys.argv[1:] else HERE / "run")
+    talk = Conversation(*checkpoint, system_prompt(DEFAULT.format(name="Vivavoce"), facts))
     for line in sys.stdin:
         print(talk.ask(line.strip()), flush=True)

@@ -7,7 +7,7 @@ A reply follows from the prompt and the conversation alone, so greedy decoding c
 import facts as f
 import words as w
 from prompts import choose_facts, combine, head, persona, system_prompt
-from talk import NO_FACT, NO_MODEL, Talk
+from talk import Talk
 from turns import KINDS, MAKERS
 
 
@@ -19,38 +19,34 @@ def make(rng, split=w.TRAIN, n_facts=None, n_turns=6, noise=0.3, kinds=None, fam
     """
     held = split == w.PHRASING
     inner = w.VALUES if held else split
-    first, me, iam, place, extra, fallback, named = persona(rng, inner)
+    who = persona(rng, inner)
     count = rng.randint(4, 12) if n_facts is None else n_facts
     if families:
-        facts = []
-        for _ in range(200):
-            if len(facts) >= count:
-                break
-            fact = f.make(rng.choice(families) if rng.random() < 0.6 else rng.choice(list(f.FAMILIES)), place)
-            if all(
-                fact.entity != o.entity and (fact.entity == f.US or head(fact.entity) != head(o.entity)) for o in facts
-            ):
-                facts.append(fact)
+        facts = _facts_of(rng, who.place, count, families)
     else:
-        facts = choose_facts(rng, place, count)
-        facts = combine(rng, facts, inner)
+        facts = combine(rng, choose_facts(rng, who.place, count), inner)
     sentences = list(dict.fromkeys(x.text for x in facts))
-    for e in extra:
+    for e in who.extra:
         sentences.insert(rng.choice((0, len(sentences), rng.randint(0, len(sentences)))), e)
-    t = Talk(rng, inner, facts, place, noise, held)
-    t.sentences, t.extra, t.me, t.iam, t.fallback, t.named = sentences, extra, me, iam, fallback, named
-    t.unknown = f"I do not know that. Please ask {fallback}." if fallback else NO_FACT
-    t.outside = t.unknown if fallback else NO_MODEL
-    t.hello = (
-        f"Hello, and welcome to {place.name}. How can I help you?"
-        if named
-        else f"Hello, I am {me}. How can I help you?"
-    )
+    t = Talk(rng, inner, who, facts, sentences, noise, held)
     if families:
         t.facts = [x for x in facts if x.key in families] or facts
     kinds = kinds or KINDS
-    tries = 0
-    while len(t.turns) < n_turns and tries < 15 * n_turns:
-        tries += 1
+    for _ in range(15 * n_turns):
+        if len(t.turns) >= n_turns:
+            break
         MAKERS[rng.choices(list(kinds), list(kinds.values()))[0]](t)
-    return dict(system=system_prompt(first, sentences), turns=t.turns, facts=facts)
+    return dict(system=system_prompt(who.first, sentences), turns=t.turns, facts=facts)
+
+
+def _facts_of(rng, place, count, families):
+    """`count` facts, most of them of these families, about as many different things."""
+    facts = []
+    for _ in range(200):
+        if len(facts) >= count:
+            break
+        fact = f.make(rng.choice(families) if rng.random() < 0.6 else rng.choice(list(f.FAMILIES)), place)
+        others = [o.entity for o in facts]
+        if fact.entity not in others and (fact.entity == f.US or head(fact.entity) not in map(head, others)):
+            facts.append(fact)
+    return facts

@@ -154,11 +154,12 @@ def run_outside(model, tk):
         elif reply in FIXED:
             fixed.append((q, reply))
         else:
-            false.append((q, " ".join(talk.calls + [reply])))
+            false.append((q, " ".join([*talk.calls, reply])))
     return good, fixed, false
 
 
 def main(folder=None, count=200):
+    """Prints the table, the suites written by hand, and failures of every kind."""
     torch.set_num_threads(1)
     model, tk = load(folder or HERE / "run")
     print("| suite | exact | replies |\n|---|---|---|")
@@ -168,13 +169,8 @@ def main(folder=None, count=200):
         rows = hits(model, tk, suite)
         flat = [h for row in rows for h in row]
         print(f"| {name} | {100 * sum(flat) / len(flat):.1f} % | {len(flat)} |", flush=True)
-        bad = [
-            (name, d, i)
-            for d, row in zip(suite, rows)
-            for i, h in enumerate(row)
-            if not h and "call" not in d["turns"][min(i, len(d["turns"]) - 1)]
-        ]
-        failures += bad[:6]
+        if not any("call" in t for d in suite for t in d["turns"]):  # there, hits are of replies and of calls
+            failures += [(name, d, row.index(False)) for d, row in zip(suite, rows) if not all(row)][:6]
     for suite in ("personas", "blind"):
         print(f"\nWritten by hand, suites/{suite}.yml:")
         rows = run_personas(model, tk, suite)
@@ -183,15 +179,12 @@ def main(folder=None, count=200):
         print(f"{suite}: {right}/{asked} = {100 * right / asked:.1f} %")
     good, fixed, false = run_outside(model, tk)
     n = good + len(fixed) + len(false)
-    print(
-        f"\noutside.txt: {n} questions, {good} declined, {len(fixed)} fixed phrases, {len(false)} falsehoods = {100 * len(false) / n:.1f} %"
-    )
+    print(f"\noutside.txt: {n} questions, {good} declined, {len(fixed)} fixed phrases,", end=" ")
+    print(f"{len(false)} falsehoods = {100 * len(false) / n:.1f} %")
     for q, r in fixed + false:
         print(f"   {q}  ->  {r}")
     print("\nFailures (suite | user | wanted | got):")
     for name, d, i in failures:
-        if any("call" in t for t in d["turns"]):
-            continue
         talk = Conversation(model, tk, d["system"])
         got = [talk.ask(t["user"]) for t in d["turns"][: i + 1]][-1]
         print(f"   {name} | {d['turns'][i]['user']} | {d['turns'][i]['reply']} | {got}")

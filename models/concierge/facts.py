@@ -109,8 +109,7 @@ def alike(a, b):
     return (
         len(both) == 1
         or both <= {"space", "place", "thing"}
-        or both <= {"event", "anything"}
-        and a.entity.split()[-1] in n.EVENT_HEADS
+        or (both <= {"event", "anything"} and a.entity.split()[-1] in n.EVENT_HEADS)
     )
 
 
@@ -138,10 +137,8 @@ def make(key, p):
     f = FAMILIES[key]
     e = f["entity"](p) if callable(f["entity"]) else f["entity"]
     slots = {k: s(p) for k, s in f["slots"].items()}
-    if p.rng.random() < 0.55:
-        us = dict(p="we", s="", are="are")
-    else:
-        us = dict(p=_our_noun(p), s="s", are="is")
+    we = p.rng.random() < 0.55
+    us = dict(p="we", s="", are="are") if we else dict(p=_our_noun(p), s="s", are="is")
     bare = e[4:] if e.startswith("the ") else e
     text = p.rng.choice(f["texts"])
     used = {k: v for k, v in slots.items() if "{" + k + "}" in text}

@@ -8,7 +8,7 @@ that starts with `~` is an indirect question ("when the café opens") and needs 
 import functools
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def parse(template):
     """-> a tuple of strings and of lists of (held_out, sequence) alternatives."""
     pos = 0

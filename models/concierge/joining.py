@@ -63,7 +63,7 @@ def join(rng, a, b):
 def pronoun(rng, a, b):
     """Lets `b`, which follows `a` about the same thing, say "it"."""
     it = {"thing": "it", "plural": "they", "person": rng.choice(("she", "he"))}.get(b.kind)
-    if not it or a.entity != b.entity or b.entity not in b.text and w.cap(b.entity) not in b.text:
+    if not it or a.entity != b.entity or (b.entity not in b.text and w.cap(b.entity) not in b.text):
         return False
     if n.is_plural(b.entity) and it == "it":
         return False

@@ -8,88 +8,14 @@ import json
 import pathlib
 import unicodedata
 
+from words import ONES, TENS, read
+
 _TABLE_PATH = pathlib.Path(__file__).parent / "confusions.json"
 TABLE = json.loads(_TABLE_PATH.read_text())["heard"] if _TABLE_PATH.exists() else {}
 
-SOUNDS_LIKE = {
-    "where": ["were", "wear", "we're"],
-    "is": ["his", "as", "it's"],
-    "the": ["a", "that", "to"],
-    "for": ["four", "far"],
-    "to": ["two", "the"],
-    "there": ["their", "they're"],
-    "how": ["our", "now"],
-    "what": ["but", "want", "one"],
-    "when": ["one", "went", "and"],
-    "are": ["our", "or"],
-    "does": ["dose", "this", "that"],
-    "close": ["clothes", "closed", "closes"],
-    "i": ["eye", "a"],
-    "know": ["no"],
-    "much": ["march", "match"],
-    "can": ["ken", "kin", "and"],
-    "do": ["to", "you"],
-    "you": ["your", "he"],
-    "find": ["fined", "fine"],
-    "who": ["you", "hoo"],
-    "tour": ["tore", "to"],
-    "open": ["opened", "hoping"],
-    "time": ["times", "tie"],
-    "a": ["the", "of"],
-    "ticket": ["tickets", "thicket"],
-    "café": ["cafe", "calf a"],
-    "toilet": ["toilets", "toy let"],
-    "dogs": ["docs", "dog"],
-    "cost": ["cast", "costs"],
-    "my": ["mine", "by"],
-    "name": ["aim", "names"],
-    "wifi": ["why fi", "wife i"],
-    "in": ["and", "an"],
-    "of": ["a", "off"],
-    "and": ["in", "an"],
-    "runs": ["ones", "run"],
-    "room": ["rome", "rooms"],
-    "lift": ["left", "list"],
-    "pool": ["pull", "poll"],
-    "floor": ["four", "flaw"],
-    "have": ["of", "has"],
-    "say": ["see", "said"],
-    "price": ["prize", "rice"],
-    "hours": ["ours", "our"],
-    "bring": ["ring", "brink"],
-    "allowed": ["aloud", "a loud"],
-}
-FILLERS = ["um", "uh", "er", "well", "so", "like", "and", "the", "a", "oh", "you know", "i mean"]
-SMALL = {"the", "is", "a", "does", "do", "i", "of", "can", "to", "are", "me", "in", "please", "for"}
-NUMBERS = set(
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand plus minus times divided by".split()
-)
-SWAPS = [
-    ("ph", "f"),
-    ("th", "f"),
-    ("ck", "k"),
-    ("b", "p"),
-    ("d", "t"),
-    ("g", "k"),
-    ("v", "f"),
-    ("z", "s"),
-    ("ee", "ea"),
-    ("ai", "ay"),
-    ("ou", "ow"),
-    ("oo", "u"),
-    ("w", "v"),
-    ("l", "ll"),
-    ("n", "m"),
-    ("r", "er"),
-    ("i", "ee"),
-    ("e", "a"),
-    ("o", "a"),
-    ("u", "oo"),
-    ("m", "n"),
-    ("s", "c"),
-    ("qu", "kw"),
-    ("x", "cks"),
-]
+_RULES = read("noise.yml")
+SOUNDS_LIKE, SWAPS, FILLERS, SMALL = (_RULES[k] for k in ("sounds_like", "swaps", "fillers", "small"))
+NUMBERS = {*ONES, *TENS, *"hundred thousand plus minus times divided by".split()}  # never touched: sums must stay right
 
 
 def plain(text):
@@ -170,13 +96,8 @@ def typed(rng, text):
     if rng.random() < 0.12 and len(text) > 8:
         i = rng.randrange(1, len(text) - 2)
         r = rng.random()
-        text = (
-            text[:i] + text[i + 1] + text[i] + text[i + 2 :]
-            if r < 0.4
-            else text[:i] + text[i + 1 :]
-            if r < 0.8
-            else text[:i] + text[i] + text[i:]
-        )
+        slip = text[i + 1] + text[i] + text[i + 2 :] if r < 0.4 else text[i + 1 :] if r < 0.8 else text[i] + text[i:]
+        text = text[:i] + slip
     if rng.random() < 0.8:
         text = text[:1].upper() + text[1:]
     return text + rng.choice(("?", "?", "?", "", ".", "!" if rng.random() < 0.2 else "?"))

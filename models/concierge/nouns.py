@@ -73,7 +73,8 @@ def _phrase(rng, pool, split, plain=0.52):
     if r < plain + 0.18:
         return f"{noun(rng, MODIFIERS, split)} {base}"
     if r < plain + 0.2:
-        return f"{base} {invented(rng, split).capitalize() if rng.random() < 0.5 else noun(rng, MODIFIERS, split).capitalize()}"
+        name = invented(rng, split) if rng.random() < 0.5 else noun(rng, MODIFIERS, split)
+        return f"{base} {name.capitalize()}"
     head = base.split()[-1]
     if r < plain + 0.36:
         name = invented(rng, split).capitalize() if rng.random() < 0.6 else last_name(rng, split)
@@ -137,62 +138,25 @@ def location(rng, split=TRAIN):
     """An adverbial of place: on the second floor, next to the café, behind the tall door."""
     r = rng.random()
     if r < 0.16:
-        where = f"on the {rng.choice(('first', 'second', 'third', 'fourth', 'fifth', 'sixth', 'ground', 'top', 'lower'))} floor"
-        return where + (
-            rng.choice((", next to ", ", behind ", ", near ", " near ", " beside ")) + place(rng, split)
-            if rng.random() < 0.25
-            else ""
-        )
+        where = f"on the {rng.choice(ALL['floors'])} floor"
+        if rng.random() < 0.25:
+            where += rng.choice((", next to ", ", behind ", ", near ", " near ", " beside ")) + place(rng, split)
+        return where
     if r < 0.26:
-        return f"in room {spell(rng.randint(1, 60)) if rng.random() < 0.5 else rng.choice((rng.randint(1, 40), rng.randint(100, 499)))}"
+        if rng.random() < 0.5:
+            return f"in room {spell(rng.randint(1, 60))}"
+        return f"in room {rng.choice((rng.randint(1, 40), rng.randint(100, 499)))}"
     if r < 0.42:
-        return rng.choice(
-            (
-                "in the basement",
-                "upstairs",
-                "downstairs",
-                "outside on the left",
-                "at the main entrance",
-                "to the left of the entrance",
-                "down the hall on the right",
-                "through the glass door",
-                "at the end of the corridor",
-                "on the left",
-                "on your right",
-                "just around the corner",
-                "across the street",
-                "on the roof",
-                "in the attic",
-                "under the stairs",
-                "by the window",
-                "at the back of the building",
-                "in front of the building",
-                "in the yard",
-                "straight ahead",
-                "behind the second door",
-                "on the right hand side",
-                "two doors down",
-                "past the stairs on the left",
-                "five minutes from here",
-                "in the cupboard",
-                "in the top drawer",
-                "on the shelf by the door",
-                "in the north wing",
-                "in the lobby",
-                "in the next street",
-            )
-        )
+        return rng.choice(ALL["locations"])
     if r < 0.52:
-        return f"in the {invented(rng, split).capitalize() if rng.random() < 0.7 else last_name(rng, split)} {rng.choice(('Room', 'Hall', 'Wing', 'Building', 'Gallery', 'House'))}"
+        name = invented(rng, split).capitalize() if rng.random() < 0.7 else last_name(rng, split)
+        return f"in the {name} {rng.choice(('Room', 'Hall', 'Wing', 'Building', 'Gallery', 'House'))}"
     if r < 0.60:
-        return (
-            f"{rng.choice(('on', 'in', 'at'))} {rng.choice(('', spell(rng.randint(1, 99)) + ' ', str(rng.randint(1, 99)) + ' '))}"
-            f"{invented(rng, split).capitalize()} {rng.choice(('Street', 'Square', 'Road', 'Lane', 'Avenue'))}"
-        )
-    return (
-        f"{rng.choice(('next to', 'behind', 'opposite', 'near', 'under', 'to the left of', 'to the right of', 'beside', 'in front of', 'across from', 'in', 'above', 'at'))} "
-        + place(rng, split)
-    )
+        at = rng.choice(("on", "in", "at"))
+        number = rng.choice(("", spell(rng.randint(1, 99)) + " ", str(rng.randint(1, 99)) + " "))
+        name = invented(rng, split).capitalize()
+        return f"{at} {number}{name} {rng.choice(('Street', 'Square', 'Road', 'Lane', 'Avenue'))}"
+    return f"{rng.choice(ALL['prepositions'])} {place(rng, split)}"
 
 
 def dish(rng):
@@ -219,11 +183,12 @@ def password(rng, split=TRAIN):
 def institution(rng, split=TRAIN):
     """The name of the place: the Brunswater Museum, Hotel Aurora, the clinic of Harnwick, the town library."""
     kind = noun(rng, KINDS, split) if split == NOUNS else rng.choice(KINDS)
-    word = lambda: (
-        invented(rng, split).capitalize()
-        if rng.random() < 0.6
-        else rng.choice((last_name(rng, split), noun(rng, MODIFIERS, split).capitalize()))
-    )
+
+    def word():
+        if rng.random() < 0.6:
+            return invented(rng, split).capitalize()
+        return rng.choice((last_name(rng, split), noun(rng, MODIFIERS, split).capitalize()))
+
     r = rng.random()
     if r < 0.45:
         return f"the {word()} {kind.capitalize()}"
@@ -236,7 +201,6 @@ def institution(rng, split=TRAIN):
     if r < 0.88:
         return f"{word()} {kind.capitalize()}"
     if r < 0.94:
-        return f"the {rng.choice(('town', 'city', 'old', 'new', 'national', 'children’s', 'public', 'state', 'little'))} {kind}".replace(
-            "’", "'"
-        )
+        adjective = rng.choice(("town", "city", "old", "new", "national", "children's", "public", "state", "little"))
+        return f"the {adjective} {kind}"
     return f"the {kind} at {word()} {rng.choice(('Square', 'Street', 'Park', 'Lake'))}"

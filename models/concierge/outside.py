@@ -14,9 +14,13 @@ COUNTRIES, CITIES, FAMOUS, TOPICS, VERBS, ADJ, SCRAPS, BITS = (
 TEMPLATES = w.read("outside.yml")["templates"]
 
 
-def question(rng, split=w.TRAIN):
+def question(rng):
+    """One such question."""
     q = expand(TEMPLATES, rng)[0]
-    pick = lambda pool: rng.choice(w.side(pool, False))
+
+    def pick(pool):
+        return rng.choice(w.side(pool, False))
+
     for _ in range(8):
         if "{" not in q:
             break

@@ -3,61 +3,68 @@
 `persona` makes the first part, `choose_facts` what is known, `combine` how the facts stand as sentences.
 """
 
+from dataclasses import dataclass
+
 import facts as f
 import joining
 import nouns as n
 import words as w
 
 # ---------------------------------------------------------------------------------- the prompt's first part
-DEFAULT = (
-    "You are {name}, a friendly assistant that people talk with by voice. Answer in one to three short spoken sentences, "
-    "without lists, markdown or emoji."
-)
+VOICE = "a friendly assistant that people talk with by voice"
+DEFAULT = f"You are {{name}}, {VOICE}. Answer in one to three short spoken sentences, without lists, markdown or emoji."
 _PROMPTS = w.read("prompts.yml")
-RULES, JOBS, FALLBACK_PEOPLE, FALLBACK = (_PROMPTS[k] for k in ("rules", "jobs", "fallback_people", "fallback"))
+RULES, JOBS, WHATS, FALLBACK_PEOPLE, FALLBACK, THIS_IS = (
+    _PROMPTS[k] for k in ("rules", "jobs", "whats", "fallback_people", "fallback", "this_is")
+)
+
+
+@dataclass
+class Persona:
+    """Who speaks, and where."""
+
+    first: str  # the prompt's first part
+    me: str  # the name
+    iam: str  # how it introduces itself
+    place: f.Place
+    named: bool  # whether the prompt names the place
+    extra: list  # sentences among the facts that answer no question of their own
+    fallback: str | None = None  # whom to send people to
 
 
 def persona(rng, split):
-    """-> (first part of the prompt, own name, self-introduction, Place, facts that belong to it, fallback person)."""
-    me = (
-        w.first_name(rng, split)
-        if rng.random() < 0.8
-        else rng.choice(("Vivavoce", "Vivavoce", w.invented(rng, split).capitalize()))
-    )
+    """A new persona."""
+    own = rng.random() < 0.8
+    me = w.first_name(rng, split) if own else rng.choice(("Vivavoce", "Vivavoce", w.invented(rng, split).capitalize()))
     place = f.Place(rng, split, n.institution(rng, split), "house")
     kinds = [k for k in n.KINDS if k in place.name.lower().split()]
     place.kind = kinds[-1] if kinds else "house"
-    extra, r, named = [], rng.random(), True
+    p = _introduction(rng, me, place)
+    if not p.named and rng.random() < 0.4:
+        p.extra.append(rng.choice(THIS_IS).format(place=place.name))
+        p.named = True
+    if rng.random() < 0.5:
+        _send_people(rng, split, p)
+    return p
+
+
+def _introduction(rng, me, place):
+    """The prompt's first sentences, in one of several forms."""
+    r, named = rng.random(), True
+    works = f"I am {me}, and I work at {place.name}."
     if r < 0.22:
         if rng.random() < 0.5:
             me = "Vivavoce"
-        first, iam, named = (
-            DEFAULT.format(name=me),
-            f"I am {me}, a friendly assistant that people talk with by voice.",
-            False,
-        )
+        first, iam, named = DEFAULT.format(name=me), f"I am {me}, {VOICE}.", False
     elif r < 0.30:
-        what = rng.choice(
-            (
-                "a helpful assistant",
-                "a voice assistant",
-                "a kind helper",
-                "a polite assistant",
-                "a robot",
-                "an assistant on a kiosk",
-                "the assistant of this house",
-            )
-        )
+        what = rng.choice(WHATS)
         first, iam, named = f"You are {me}, {what}.", f"I am {me}, {what}.", False
     elif r < 0.36:
         first, iam, named = f"Your name is {me}.", f"I am {me}.", False
     elif r < 0.44:
-        first, iam = f"You are {me} and you work at {place.name}.", f"I am {me}, and I work at {place.name}."
+        first, iam = f"You are {me} and you work at {place.name}.", works
     elif r < 0.50:
-        first, iam = (
-            f"Your name is {me}. You greet visitors at {place.name}.",
-            f"I am {me}, and I work at {place.name}.",
-        )
+        first, iam = f"Your name is {me}. You greet visitors at {place.name}.", works
     elif r < 0.56:
         job = rng.choice(JOBS)
         first, iam = f"You are {job} of {place.name}. Your name is {me}.", f"I am {me}, {job} of {place.name}."
@@ -66,36 +73,18 @@ def persona(rng, split):
         first, iam = f"You are {me}, {job} {at} {place.name}.", f"I am {me}, {job} {at} {place.name}."
     if r >= 0.22 and rng.random() < 0.65:
         first += "".join(" " + x for x in rng.sample(RULES, rng.choice((1, 1, 2, 3))))
-    if not named and rng.random() < 0.4:
-        extra.append(
-            rng.choice(
-                (
-                    f"This is {place.name}.",
-                    f"The name of this place is {place.name}.",
-                    f"You are at {place.name}.",
-                    f"We are {place.name}.",
-                    f"Visitors are at {place.name}.",
-                )
-            )
-        )
-        named = True
-    fallback = None
-    if rng.random() < 0.5:
-        fallback = rng.choice(
-            (
-                rng.choice(FALLBACK_PEOPLE),
-                rng.choice(FALLBACK_PEOPLE),
-                w.person(rng, split),
-                n.role(rng, split),
-                n.space(rng, split),
-            )
-        )
-        sentence = w.cap(rng.choice(FALLBACK).format(x=fallback))
-        if rng.random() < 0.6:
-            first += " " + sentence
-        else:
-            extra.append(sentence)
-    return first, me, iam, place, extra, fallback, named
+    return Persona(first, me, iam, place, named, [])
+
+
+def _send_people(rng, split, p):
+    """Names somebody who knows the rest, in the first part or among the facts."""
+    desk = rng.choice(FALLBACK_PEOPLE), rng.choice(FALLBACK_PEOPLE)
+    p.fallback = rng.choice((*desk, w.person(rng, split), n.role(rng, split), n.space(rng, split)))
+    sentence = w.cap(rng.choice(FALLBACK).format(x=p.fallback))
+    if rng.random() < 0.6:
+        p.first += " " + sentence
+    else:
+        p.extra.append(sentence)
 
 
 def system_prompt(first, sentences):
@@ -105,6 +94,7 @@ def system_prompt(first, sentences):
 
 # ---------------------------------------------------------------------------------- facts of a prompt
 def choose_facts(rng, place, count):
+    """`count` facts, or fewer, of which no two answer one question differently."""
     keys = list(f.FAMILIES)
     weights = [f.FAMILIES[k]["weight"] for k in keys]
     favourite = rng.sample(keys, 3) if rng.random() < 0.3 else None
@@ -118,46 +108,55 @@ def choose_facts(rng, place, count):
         fact = f.make(key, place)
         if out and rng.random() < 0.25:  # more about the same thing
             other = rng.choice(out)
-            if f.alike(other, fact):
-                fact.text = fact.text.replace(w.cap(fact.entity), w.cap(other.entity)).replace(
-                    fact.entity, other.entity
-                )
-                if other.entity.lower() not in fact.text.lower():
-                    continue
-                fact.entity = other.entity
-                fact.text = fact.own = f.agree(fact.text, fact.entity)
-        old = taken.setdefault(fact.entity.lower(), set())
-        clash = old & set(fact.intents)
-        if (
-            clash
-            and not (clash <= {"hours", "hours_us"} or fact.key in ("dayhours", "dayhours_us", "about"))
-            or fact.entity == f.US
-            and clash
-        ):
-            continue
-        if fact.key.startswith("dayhours") and any(
-            o.key == fact.key
-            and o.entity == fact.entity
-            and o.slots.get("d", "x").rstrip("s") == fact.slots["d"].rstrip("s")
-            for o in out
-        ):
-            continue
-        if any(
-            fact.entity.lower() != o.entity.lower()
-            and head(fact.entity) == head(o.entity)
-            and (o.entity.lower() in fact.entity.lower() or fact.entity.lower() in o.entity.lower())
-            for o in out
-        ):
-            continue
-        if (
-            not f.related(fact.intents[0]).isdisjoint(set().union(*(o.intents for o in out if o.entity == f.US)))
-            and fact.entity == f.US
-            and fact.intents[0] not in ("onday_us", "closedday_us", "open_us", "close_us", "hours_us")
-        ):
-            continue
-        old |= set(fact.intents)
-        out.append(fact)
+            if f.alike(other, fact) and not _told_of(fact, other.entity):
+                continue
+        answered = taken.setdefault(fact.entity.lower(), set())
+        if not _clashes(fact, out, answered):
+            answered |= set(fact.intents)
+            out.append(fact)
     return out
+
+
+def _told_of(fact, entity):
+    """Makes `fact` one about `entity`; False if its sentence does not name what it is about."""
+    text = fact.text.replace(w.cap(fact.entity), w.cap(entity)).replace(fact.entity, entity)
+    if entity.lower() not in text.lower():
+        return False
+    fact.entity = entity
+    fact.text = fact.own = f.agree(text, entity)
+    return True
+
+
+OUR_DAYS = ("onday_us", "closedday_us", "open_us", "close_us", "hours_us")
+
+
+def _clashes(fact, facts, answered):
+    """Whether some question would have two answers; `answered`: what is known of this entity so far."""
+    clash = answered & set(fact.intents)
+    if clash and fact.entity == f.US:
+        return True
+    beside = clash <= {"hours", "hours_us"} or fact.key in ("dayhours", "dayhours_us", "about")
+    if clash and not beside:
+        return True
+    if fact.key.startswith("dayhours") and any(_same_day(fact, o) for o in facts):
+        return True
+    if any(_mistakable(fact.entity, o.entity) for o in facts):
+        return True
+    if fact.entity != f.US or fact.intents[0] in OUR_DAYS:
+        return False
+    ours = set().union(*(o.intents for o in facts if o.entity == f.US))
+    return not f.related(fact.intents[0]).isdisjoint(ours)
+
+
+def _same_day(a, b):
+    day = a.slots["d"].rstrip("s")
+    return a.key == b.key and a.entity == b.entity and b.slots.get("d", "x").rstrip("s") == day
+
+
+def _mistakable(a, b):
+    """Whether one noun phrase is the other with more words: the garden, the rose garden."""
+    a, b = a.lower(), b.lower()
+    return a != b and head(a) == head(b) and (a in b or b in a)
 
 
 def combine(rng, facts, split):

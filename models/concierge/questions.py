@@ -190,7 +190,7 @@ def inverse(t):
     for o in t.facts:
         for k in "vo":
             value = o.slots.get(k, "")
-            if not value or sum(value in x.own for x in t.facts) != 1 or any(value in s for s in t.extra):
+            if not value or sum(value in x.own for x in t.facts) != 1 or any(value in s for s in t.who.extra):
                 continue
             if value[0].isupper() and (o.key in BY_NAME or o.key.startswith("who_")):
                 pool.append((o, value, TALK["by_person"]))
@@ -235,7 +235,5 @@ def _direct(t, one, intent, pronoun):
         core, indirect = expand(f.Q[intent], t.rng, t.held)
         if not indirect and "{x}" not in core and not core.startswith(("{e}", "i ", "looking", "(")):
             it = pronoun and core.count("{e}") == 1
-            return core.replace(
-                "{e}", "it" if it else surface(t.rng, one.entity, [o.entity for o in t.facts], t.split)
-            )
+            return core.replace("{e}", "it" if it else surface(t.rng, one.entity, [o.entity for o in t.facts], t.split))
     return None

@@ -230,8 +230,9 @@ def luggage(p):
     return p.rng.choice((article, "comfortable shoes", "a pen and paper", "your insurance card", "an identity card"))
 
 
-# ---------------------------------------------------------------------------------- attributes: "the code of the printer"
+# ---------------------------------------------------------------------------------- attributes
 def attribute(p):
+    """The code, the code of the printer, the code for the garden."""
     kinds = n.ALL["attributes"]
     p.attribute = p.rng.choice(w.side(list(kinds), p.split == w.NOUNS))
     r = p.rng.random()
@@ -240,6 +241,9 @@ def attribute(p):
     if r < 0.78:
         return f"the {p.attribute} of {(thing if p.rng.random() < 0.6 else event)(p)}"
     return f"the {p.attribute} for {place(p)}"
+
+
+UNITS = ("metres", "kilos", "years", "degrees", "points", "people", "kilometres an hour", "litres")
 
 
 def attribute_value(p):
@@ -265,9 +269,7 @@ def attribute_value(p):
         "date": lambda: r.choice((w.date(r), w.day(r))),
         "place": lambda: place(p),
         "price": lambda: price(p),
-        "amount": lambda: (
-            f"{w.number(r, r.randint(2, 120))} {r.choice(('metres', 'kilos', 'years', 'degrees', 'points', 'people', 'kilometres an hour', 'litres'))}"
-        ),
+        "amount": lambda: f"{w.number(r, r.randint(2, 120))} {r.choice(UNITS)}",
         "time": lambda: duration(p),
         "food": lambda: dish(p),
         "site": lambda: f"{w.invented(r, p.split)} dot {r.choice(('com', 'org', 'net'))}",

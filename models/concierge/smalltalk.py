@@ -11,7 +11,7 @@ from talk import NO_FACT, SOCIAL, TALK, UNCLEAR, surface
 
 def outside(t):
     """General knowledge, wishes, chit-chat that no prompt answers."""
-    q = outer.question(t.rng, t.split)
+    q = outer.question(t.rng)
     t.add("outside", t.spoken(q), t.outside)
     return True
 
@@ -31,20 +31,20 @@ def social(t):
 
 
 def greet(t):
-    q = expand(TALK["greet"], t.rng, t.held)[0].replace("{me}", t.me)
+    q = expand(TALK["greet"], t.rng, t.held)[0].replace("{me}", t.who.me)
     t.add("greet", t.spoken(q, hail=False), t.hello)
     return True
 
 
 def who(t):
-    t.add("who", t.spoken(expand(TALK["who"], t.rng, t.held)[0]), t.iam)
+    t.add("who", t.spoken(expand(TALK["who"], t.rng, t.held)[0]), t.who.iam)
     return True
 
 
 def place(t):
     """Where am I?"""
     q = expand(TALK["where_am_i"], t.rng, t.held)[0]
-    t.add("place", t.spoken(q), f"You are at {t.place.name}." if t.named else t.unknown)
+    t.add("place", t.spoken(q), f"You are at {t.place.name}." if t.who.named else t.unknown)
     return True
 
 
@@ -142,5 +142,5 @@ def asked(t):
 def everything(t):
     """Tell me everything: the first three sentences."""
     q = t.spoken(expand(TALK["all"], t.rng, t.held)[0])
-    t.add("all", q, " ".join(t.sentences[:3]) or (t.unknown if t.fallback else NO_FACT))
+    t.add("all", q, " ".join(t.sentences[:3]) or (t.unknown if t.who.fallback else NO_FACT))
     return True

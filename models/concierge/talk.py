@@ -70,7 +70,7 @@ def verdict(core, intent, fact, x):
     if not core.startswith(YES_NO):
         return ""
     turn = any(t in core for t in NEGATIVE)
-    if intent in ("exists", "where_pl", "sells") or intent == "buy" and core.startswith(("do", "is", "can", "could")):
+    if intent in ("exists", "where_pl", "sells") or (intent == "buy" and core.startswith(("do", "is", "can", "could"))):
         return (
             "Yes"
             if core.startswith(
@@ -147,12 +147,28 @@ def confirmed(rng, intent, facts, place):
     return ""
 
 
+# Wordings that take no "can you tell me" before them, and such as one may ask of a single dog.
+NO_OPENER = ("i ", "do you", "can you", "tell", "could you", "{e}", "looking")
+ONE_MAY_ASK = ("can", "may", "could", "is it", "i have", "what about", "how about")
+
+
 class Talk:
     """The state of one conversation while it is made."""
 
-    def __init__(self, rng, split, facts, place, noise, held):
-        self.rng, self.split, self.facts, self.place, self.noise, self.held = rng, split, facts, place, noise, held
-        self.turns, self.last, self.visitor, self.said = [], None, None, []
+    def __init__(self, rng, split, who, facts, sentences, noise, held):
+        """`who`: the prompt's `Persona`; `sentences`: what stands in the prompt; `noise`: share of misheard turns;
+        `held`: whether questions are in held-out wordings."""
+        self.rng, self.split, self.noise, self.held = rng, split, noise, held
+        self.who, self.place, self.facts, self.sentences = who, who.place, facts, sentences
+        self.turns = []
+        self.last = None  # (intent, entity, facts found) of the last question
+        self.said = []  # (entity, reply) of every answer
+        self.visitor = None  # the visitor's name
+        self.unknown = f"I do not know that. Please ask {who.fallback}." if who.fallback else NO_FACT
+        self.outside = self.unknown if who.fallback else NO_MODEL
+        self.hello = (
+            f"Hello, {f'and welcome to {who.place.name}' if who.named else f'I am {who.me}'}. How can I help you?"
+        )
 
     def answers(self, intent, entity):
         return [
@@ -175,54 +191,39 @@ class Talk:
         """-> (user text before noise, its core) for a question."""
         rng = self.rng
         core, indirect = expand(short or f.Q[intent], rng, self.held)
-        kind = next((o.kind for o in self.facts if o.entity == entity), "thing")
-        name = surface(rng, entity, [o.entity for o in self.facts], self.split)
-        if intent in ("can_do", "must"):
-            name = name.replace("your ", "my ")
-        elif (
-            intent == "price"
-            and rng.random() < 0.15
-            and name.split()[-1] == "ticket"
-            and name.split()[1] in n.BUYERS
-            and not self.held
-        ):
-            core, name = expand(TALK["buyer"], rng)[0], rng.choice(n.BUYERS[name.split()[1]])
-        elif intent == "allowed" and entity in n.BELONGINGS and rng.random() < 0.35:
-            name = rng.choice(n.BELONGINGS[entity])
-            if entity in ("photos", "food", "drinks") and rng.random() < 0.5 and not self.held:
-                core = expand(
-                    {
-                        "photos": ["(can|may|could) i take {e} [here]", "is it ok to take {e}"],
-                        "food": ["(can|may) i eat {e} [here]"],
-                        "drinks": ["(can|may) i drink {e} [here|inside]"],
-                    }[entity],
-                    rng,
-                )[0]
-        elif (
-            intent == "allowed"
-            and rng.random() < 0.3
-            and "{e}" in core
-            and core.startswith(("can", "may", "could", "is it", "i have", "what about", "how about"))
-        ):
-            one = n.singular(entity)
-            name = rng.choice(("my ", "my ", w.article(one)[: -len(one)], "the ")) + one
-        elif kind == "plural" and rng.random() < 0.1:
-            name = rng.choice(("the ", "some ")) + name if rng.random() < 0.5 else "the " + name
-        if (
-            self.split == "train" and rng.random() < 0.06 and core.count("{e}") and not indirect
-        ):  # "the café, when does it open"
-            q = f"{name} {core.replace('{e}', 'it')}" if rng.random() < 0.5 else f"{core.replace('{e}', 'it')} {name}"
+        core, name = self._named(core, intent, entity)
+        if self.split == w.TRAIN and rng.random() < 0.06 and "{e}" in core and not indirect:
+            it = core.replace("{e}", "it")  # the café, when does it open
+            q = f"{name} {it}" if rng.random() < 0.5 else f"{it} {name}"
         else:
             q = core.replace("{e}", name)
         q = q.replace("{x}", x or "")
-        plainly = core
-        if indirect:
+        if indirect or (rng.random() < 0.08 and not core.startswith(NO_OPENER)):
             q = f"{rng.choice(OPENERS)} {q}"
-        elif rng.random() < 0.08 and not core.startswith(
-            ("i ", "do you", "can you", "tell", "could you", "{e}", "looking")
-        ):
-            q = f"{rng.choice(OPENERS)} {q}"
-        return q, plainly
+        return q, core
+
+    def _named(self, core, intent, entity):
+        """-> (core, name): how the visitor names the entity, which may change the wording too."""
+        rng = self.rng
+        kind = next((o.kind for o in self.facts if o.entity == entity), "thing")
+        name = surface(rng, entity, [o.entity for o in self.facts], self.split)
+        if intent in ("can_do", "must"):
+            return core, name.replace("your ", "my ")
+        if intent == "price" and rng.random() < 0.15 and not self.held:
+            ticket = name.split()
+            if ticket[-1] == "ticket" and ticket[1] in n.BUYERS:
+                return expand(TALK["buyer"], rng)[0], rng.choice(n.BUYERS[ticket[1]])
+        if intent == "allowed" and entity in n.BELONGINGS and rng.random() < 0.35:
+            name = rng.choice(n.BELONGINGS[entity])
+            if entity in TALK["doing"] and rng.random() < 0.5 and not self.held:
+                core = expand(TALK["doing"][entity], rng)[0]
+            return core, name
+        if intent == "allowed" and rng.random() < 0.3 and "{e}" in core and core.startswith(ONE_MAY_ASK):
+            one = n.singular(entity)
+            return core, rng.choice(("my ", "my ", w.article(one)[: -len(one)], "the ")) + one
+        if kind == "plural" and rng.random() < 0.1:
+            name = rng.choice(("the ", "some ")) + name if rng.random() < 0.5 else "the " + name
+        return core, name
 
     def spoken(self, q, rare=True, hail=True):
         """Puts small words around `q` and passes it through the recogniser's or the typist's faults."""

@@ -47,7 +47,13 @@ def spoken_time(hour, minute):
         said = f"{_minutes(minute)} past {said}"
     else:
         said = f"{_minutes(60 - minute)} to {after}"
-    parts = ((5, "at night"), (12, "in the morning"), (18, "in the afternoon"), (22, "in the evening"), (24, "at night"))
+    parts = (
+        (5, "at night"),
+        (12, "in the morning"),
+        (18, "in the afternoon"),
+        (22, "in the evening"),
+        (24, "at night"),
+    )
     return f"{said} {next(part for end, part in parts if hour < end)}"
 
 

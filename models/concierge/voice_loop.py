@@ -1,6 +1,6 @@
 """The same questions by voice: flite speaks them, the server's recogniser writes them, concierge answers.
 
-    python models/concierge/voice_loop.py [--vivavoce target/release/vivavoce] [--config FILE] [--count 60] [checkpoint folder]
+    python models/concierge/voice_loop.py [--vivavoce PATH] [--config FILE|auto] [--count 60] [checkpoint folder]
 
 Asks every persona of `suites/personas.yml` its questions, then conversations of the generator with unseen facts
 (`--count` of them).  The transcript comes from `vivavoce transcribe`, one call a recording; with `--config auto`
@@ -52,6 +52,9 @@ class Ear:
         self.wrong += sum(max(len(a), len(b)) for a, b, bad in align(said, plain(heard).split()) if bad)
         return heard
 
+    def error_rate(self):
+        return f"word error rate {100 * self.wrong / self.words:.1f} %"
+
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -79,9 +82,7 @@ def main():
                 right, asked = right + good, asked + 1
                 if not good:
                     print(f"   {turn['ask']} | heard: {heard} | {reply}", flush=True)
-        print(
-            f"personas by voice: {right}/{asked} = {100 * right / asked:.1f} %, word error rate {100 * ear.wrong / ear.words:.1f} %"
-        )
+        print(f"personas by voice: {right}/{asked} = {100 * right / asked:.1f} %, {ear.error_rate()}")
         ear.wrong = ear.words = right = asked = 0
         kinds = dict(fact=60, unknown=12, social=5, greet=3, who=3, clock=4, sum=4, repeat=3)
         for _ in range(a.count):
@@ -93,14 +94,12 @@ def main():
                 reply = talk.ask(heard)
                 # The clock's answer is the test's own; a repeated reply counts as what this conversation said before.
                 want = turn["reply"] if turn["kind"] not in ("time", "date", "year", "repeat") else None
-                good = reply == want if want else turn["kind"] == "repeat" and reply != "" or bool(talk.calls)
+                good = reply == want if want else (turn["kind"] == "repeat" and reply != "") or bool(talk.calls)
                 right, asked = right + good, asked + 1
                 if not good:
                     print(f"   {turn['user']} | heard: {heard} | wanted: {want} | {reply}", flush=True)
         if asked:
-            print(
-                f"generator by voice: {right}/{asked} = {100 * right / asked:.1f} % exact, word error rate {100 * ear.wrong / ear.words:.1f} %"
-            )
+            print(f"generator by voice: {right}/{asked} = {100 * right / asked:.1f} % exact, {ear.error_rate()}")
 
 
 if __name__ == "__main__":

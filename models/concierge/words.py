@@ -52,7 +52,7 @@ def invented(rng, split=TRAIN):
         onsets = ONSET + ONSET_NEW * 3 if split == NAMES else ONSET
         n = rng.choice((1, 1, 2, 2, 2, 3))
         word = "".join(rng.choice(onsets) + rng.choice(VOWEL) for _ in range(n)) + rng.choice(CODA)
-        if n == 1 or n == 2 and rng.random() < 0.12:
+        if n == 1 or (n == 2 and rng.random() < 0.12):
             word += rng.choice(ENDINGS)
         if split == NAMES and not any(o in word for o in ONSET_NEW):
             continue
