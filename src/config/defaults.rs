@@ -70,7 +70,7 @@ impl Default for Asr {
             interim_ms: 0,
             timeout_ms: 20_000,
             pocketsphinx_model_dir: "/usr/share/pocketsphinx/model/en-us".into(),
-            pocketsphinx_domain_weight: 0.5,
+            pocketsphinx_domain_weight: 0.3,
         }
     }
 }

@@ -20,8 +20,6 @@ use crate::engines::{EngineError, SpeechContext};
 
 /// Conversations whose models are kept.
 const MAX_KEPT: usize = 8;
-/// Part of the domain's single words that is left to general English.
-const HELD_BACK: f64 = 0.9;
 /// New words before a fresh decoder is loaded.
 const MAX_NEW_WORDS: usize = 8_000;
 
@@ -99,7 +97,7 @@ impl Ear {
         // The decoder's search has room for exactly those words that its models have. So this one has
         // all words that any conversation brought, though those of others are never said in it.
         self.new_words.iter().for_each(|word| _ = domain.counts.number(word));
-        let file = MemoryFile::new(&domain.counts.arpa(HELD_BACK))
+        let file = MemoryFile::new(&domain.counts.arpa())
             .map_err(|e| failed(format!("cannot keep a language model in memory: {e}")))?;
         let path = CString::new(file.path()).unwrap_or_default();
         let model = LanguageModel::read(&self.options, &self.logarithms, &path).map_err(refused)?;

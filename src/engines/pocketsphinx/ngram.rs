@@ -7,11 +7,7 @@
 //!
 //! with c the counts, t(h) the number of different words seen behind h, and h' the history h without
 //! its first word; below the single words stand all words alike. It adds up to 1 for any positive
-//! counts, so they may be weights.
-//!
-//! Of the single words' probability a part may be held back for words that the model does not have: for
-//! a model that is asked beside a general one, and is not to be believed about words it sees in a
-//! company it does not know. Not here: pruning, orders other than three, reading a model.
+//! counts, so they may be weights. Not here: pruning, orders other than three, reading a model.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -98,11 +94,10 @@ impl Counts {
         }
     }
 
-    /// The model in ARPA form, with probabilities to six digits. The part `held_back` (0 to below 1) of
-    /// the single words' is given to none, not even to the unknown word. Counts must hold at least one
-    /// trigram, since the recogniser's library wants a model of its order.
-    pub fn arpa(&self, held_back: f64) -> String {
-        let model = Model::of(self, 1.0 - held_back);
+    /// The model in ARPA form, with probabilities to six digits, unknown words having none. Counts must
+    /// hold at least one trigram, since the recogniser's library wants a model of its order.
+    pub fn arpa(&self) -> String {
+        let model = Model::of(self);
         let mut text = String::with_capacity(64 * (self.words.len() + self.trigrams.len()));
         let mut line = |args: std::fmt::Arguments<'_>| {
             let _ = text.write_fmt(args); // cannot fail on a String
@@ -163,8 +158,6 @@ impl Behind {
 
 struct Model {
     words: f64,
-    /// Part of the single words' probability that they are given.
-    given: f64,
     single: Behind,
     unigrams: HashMap<Word, f64>,
     after1: HashMap<Word, Behind>,
@@ -174,7 +167,7 @@ struct Model {
 }
 
 impl Model {
-    fn of(counts: &Counts, given: f64) -> Model {
+    fn of(counts: &Counts) -> Model {
         let mut after1: HashMap<Word, Behind> = HashMap::new();
         let mut after2: HashMap<[Word; 2], Behind> = HashMap::new();
         for (&[first, _], &count) in &counts.bigrams {
@@ -186,7 +179,6 @@ impl Model {
         let mut model = Model {
             // Of which the start is never said.
             words: (counts.words.len() - 1) as f64,
-            given,
             single: Behind::of(counts.unigrams.values()),
             unigrams: counts.unigrams.clone(),
             after1,
@@ -214,7 +206,7 @@ impl Model {
 
     fn unigram(&self, word: Word) -> f64 {
         let count = self.unigrams.get(&word).copied().unwrap_or_default();
-        self.given * self.single.smooth(count, 1.0 / self.words)
+        self.single.smooth(count, 1.0 / self.words)
     }
 
     /// p(word | first) where it was seen `count` times.
@@ -292,7 +284,7 @@ mod tests {
 
     #[test]
     fn probabilities_are_those_of_the_formula() {
-        let arpa = Arpa::parse(&counts(&[(vec!["a", "b"], 1.0), (vec!["a", "a"], 2.0)]).arpa(0.0));
+        let arpa = Arpa::parse(&counts(&[(vec!["a", "b"], 1.0), (vec!["a", "a"], 2.0)]).arpa());
         // Words that can be said: a, b and the end; a is seen 5 times, b once, the end 3 times.
         let a = (5.0 + 3.0 / 3.0) / (9.0 + 3.0);
         let b = (1.0 + 3.0 / 3.0) / (9.0 + 3.0);
@@ -323,7 +315,6 @@ mod tests {
             ),
             // Single sightings, also of trigrams whose first two words were never seen together.
             more in prop::collection::vec((prop::collection::vec(2u32..7, 0..3), 2u32..7, 0.01f64..5.0), 0..8),
-            held_back in prop::sample::select(vec![0.0, 0.3, 0.9]),
         ) {
             let mut counts = counts(&sentences);
             for word in ["a", "b", "c", "d", "e"] {
@@ -332,17 +323,14 @@ mod tests {
             for (history, word, weight) in more {
                 counts.see(&history, word, weight);
             }
-            let arpa = Arpa::parse(&counts.arpa(held_back));
+            let arpa = Arpa::parse(&counts.arpa());
             let words = arpa.words();
             let mut histories: Vec<Vec<&str>> = vec![vec![]];
             histories.extend(words.iter().map(|w| vec![*w]));
             histories.extend(words.iter().flat_map(|v| words.iter().map(|w| vec![*v, *w])));
             for history in histories {
                 let sum: f64 = words.iter().map(|word| arpa.probability(&history, word)).sum();
-                // What reaches the single words is less by the part that is held back.
-                let reaching: f64 = (0..history.len()).map(|from| arpa.back_off(&history[from..])).sum();
-                let want = 1.0 - held_back * 10f64.powf(reaching);
-                prop_assert!((sum - want).abs() < 1e-4, "{sum} and not {want} behind {history:?}");
+                prop_assert!((sum - 1.0).abs() < 1e-4, "{sum} behind {history:?}");
             }
         }
     }
