@@ -17,6 +17,9 @@ pub const ENV_PREFIX: &str = "VIVAVOCE_";
 /// Variables under the prefix that are no keys of `config.yml`: the command-line client's token.
 const NOT_KEYS: &[&str] = &["VIVAVOCE_TOKEN"];
 
+/// Keys that hold text or nothing. (The others that may be unset hold numbers.)
+const UNSET_TEXTS: &[&str] = &["persona.greeting", "persona.voice"];
+
 /// One key set by the environment.
 #[derive(Debug, PartialEq)]
 pub(super) struct Override {
@@ -50,7 +53,7 @@ pub(super) fn overrides(
             continue;
         };
         let (key, default) = &defaults[index];
-        match value.into_string().map_err(|_| "not valid UTF-8".to_owned()).and_then(|v| parse(v, default)) {
+        match value.into_string().map_err(|_| "not valid UTF-8".to_owned()).and_then(|v| parse(v, key, default)) {
             Ok(value) => found.push(Override { variable: name, key: key.clone(), value }),
             Err(message) => problems.push(Problem { origin: name, key: key.clone(), message }),
         }
@@ -61,12 +64,11 @@ pub(super) fn overrides(
     (found, problems)
 }
 
-fn parse(value: String, default: &Value) -> Result<Value, String> {
+fn parse(value: String, key: &str, default: &Value) -> Result<Value, String> {
     match default {
         Value::String(_) => Ok(Value::String(value)),
-        // The keys that may be unset are all text.
         Value::Null if value.is_empty() => Ok(Value::Null),
-        Value::Null => Ok(Value::String(value)),
+        Value::Null if UNSET_TEXTS.contains(&key) => Ok(Value::String(value)),
         _ => serde_yaml::from_str(&value).map_err(|error| format!("not valid YAML: {error}")),
     }
 }

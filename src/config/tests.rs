@@ -331,8 +331,13 @@ fn every_key_can_be_set_by_the_environment() {
             Value::Null => String::new(),
             other => serde_json::to_string(other).unwrap(),
         };
-        let config = parse_with("", &[(&env::variable_of(&key), &value)]);
+        let variable = env::variable_of(&key);
+        let config = parse_with("", &[(&variable, &value)]);
         assert_eq!(config.unwrap(), Config::default(), "{key}");
+        if default.is_null() {
+            let config = parse_with("", &[(&variable, "1")]);
+            assert_ne!(config.unwrap(), Config::default(), "{key}");
+        }
     }
 }
 
