@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use crate::config::{Config, ENV_PREFIX, Source};
+use crate::tools::Registry;
 
 /// Writes where the configuration comes from, then `ok` or all that is wrong with it, one line each.
 /// `Ok(false)` if something is: the exit code should say so.
@@ -23,10 +24,16 @@ fn check(source: &Source, environment: Vec<(OsString, OsString)>, out: &mut dyn 
         writeln!(out, "environment: {}", variables.join(", "))?;
     }
     match Config::load_from(source, environment.iter().cloned()) {
-        Ok(_) => {
-            writeln!(out, "ok")?;
-            Ok(true)
-        }
+        Ok(config) => match Registry::new(&config.tools) {
+            Ok(_) => {
+                writeln!(out, "ok")?;
+                Ok(true)
+            }
+            Err(error) => {
+                writeln!(out, "{source}: {error}")?;
+                Ok(false)
+            }
+        },
         Err(error) => {
             for line in error.lines() {
                 writeln!(out, "{line}")?;
@@ -63,6 +70,19 @@ mod tests {
                 environment: VIVAVOCE_SERVER__PORT
                 ok
                 valid: true
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_tool_that_cannot_be_is_found() {
+        check_file(
+            "tools:\n  timezone: Vienna\n",
+            &[],
+            expect![[r#"
+                configuration: DIR/config.yml
+                DIR/config.yml: tools.timezone: there is no time zone "Vienna" here (failed to find time zone `Vienna` in time zone database); write it as in Europe/Vienna, and install the system's time zones if they are missing (Debian: tzdata)
+                valid: false
             "#]],
         );
     }

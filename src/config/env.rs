@@ -53,7 +53,11 @@ pub(super) fn overrides(
             continue;
         };
         let (key, default) = &defaults[index];
-        match value.into_string().map_err(|_| "not valid UTF-8".to_owned()).and_then(|v| parse(v, key, default)) {
+        match value
+            .into_string()
+            .map_err(|_| "not valid UTF-8".to_owned())
+            .and_then(|v| parse(v, key, default))
+        {
             Ok(value) => found.push(Override { variable: name, key: key.clone(), value }),
             Err(message) => problems.push(Problem { origin: name, key: key.clone(), message }),
         }

@@ -94,7 +94,9 @@ impl Config {
         for set in &overrides {
             tree::set(&mut root, &set.key, set.value.clone());
         }
-        let origin = |key: &str| match overrides.iter().find(|set| set.key == key) {
+        // A variable sets a list as a whole: `tools.http[0].url` is in it.
+        let whole = |key: &str| key.split('[').next().unwrap_or_default().to_owned();
+        let origin = |key: &str| match overrides.iter().find(|set| set.key == whole(key)) {
             Some(set) => Some(set.variable.clone()),
             None => origin(text, source, key),
         };
@@ -149,7 +151,9 @@ fn read(text: &str, source: &Source) -> Result<Mapping, ConfigError> {
 
 /// Where `key` was set in the file, if it was.
 fn origin(text: &str, source: &Source, key: &str) -> Option<String> {
-    tree::line_of(text, key).map(|line| format!("{source}:{line}"))
+    // What is missing from an entry of a list is missing there.
+    let list = || key.find('[').and_then(|end| tree::line_of(text, &key[..end]));
+    tree::line_of(text, key).or_else(list).map(|line| format!("{source}:{line}"))
 }
 
 /// Which keys there are: those of the default configuration.

@@ -473,3 +473,104 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn tools_are_checked_key_by_key() {
+    let tool = |lines: &str| {
+        format!("tools:\n  http:\n    - name: a\n      url: http://h/x\n      description: d\n{lines}")
+    };
+    check(
+        &[
+            &tool("      urk: x\n"),
+            &tool("      timeout_ms: soon\n"),
+            &tool("      headers: [a]\n"),
+            &tool("      method: [GET]\n"),
+            "tools: {http: [a]}\n",
+            "tools: {http: a}\n",
+            "tools: {htp: []}\n",
+            "tools: {builtin: now}\n",
+            &tool("    - name: b\n      description: d\n      url: http://h/y\n      nam: b\n"),
+        ],
+        expect![[r#"
+
+            config.yml:6: tools.http[0].urk: unknown key; the nearest valid one is url
+            config.yml:6: tools.http[0].timeout_ms: expected a whole number of milliseconds, found the text "soon"
+            config.yml:6: tools.http[0].headers: expected names with texts, found a list
+            config.yml:6: tools.http[0].method: expected text, found a list
+            config.yml: tools.http[0]: expected name, description, url …, found the text "a"
+            config.yml:1: tools.http: expected a list of tools, found the text "a"
+            config.yml:1: tools.htp: unknown key; the nearest valid one is tools.http
+            config.yml:1: tools.builtin: expected a list of texts, found the text "now"
+            config.yml:9: tools.http[1].nam: unknown key; the nearest valid one is name
+        "#]],
+    );
+}
+
+#[test]
+fn a_tool_that_cannot_be_is_refused() {
+    let tool = |lines: &str| {
+        format!("tools:\n  http:\n    - {{name: a, url: 'http://h/x', description: d, {lines}}}\n")
+    };
+    check(
+        &[
+            "tools: {builtin: [nwo]}\n",
+            "tools: {builtin: [now, now]}\n",
+            "tools: {filler: ['']}\n",
+            "tools: {max_rounds: 0}\n",
+            "tools: {timeout_ms: 0, filler_after_ms: 70000}\n",
+            "tools: {http: [{}]}\n",
+            "tools: {http: [{name: 'a b', url: 'ftp://h', description: d, method: get}]}\n",
+            "tools: {http: [{name: a, url: 'http://u:secret@h/', description: d}]}\n",
+            &tool("token_env: 'sk-secret'"),
+            &tool("timeout_ms: 0"),
+            &tool("parameters: {type: array}"),
+            &tool("parameters: {}"),
+            "tools: {http: [{name: now, url: 'http://h', description: d}]}\n",
+        ],
+        expect![[r#"
+
+            config.yml:1: tools.builtin: "nwo" is not allowed; must be one of now, calculate, end_session
+            config.yml:1: tools.builtin: there are two tools of the name "now"; rename or drop one
+            config.yml:1: tools.filler: "" is not allowed; must be a text of 1 to 200 characters; [] says nothing
+            config.yml:1: tools.max_rounds: 0 is not allowed; must be from 1 to 20
+            config.yml:1: tools.filler_after_ms: 70000 is not allowed; must be from 0 to 60000
+            config.yml:1: tools.timeout_ms: 0 is not allowed; must be from 1 to 600000
+            config.yml: tools.http[0].name: "" is not allowed; must be 1 to 64 of a-z, A-Z, 0-9, _ and -
+            config.yml: tools.http[0].description: "" is not allowed; must be what the tool is for; the model reads it
+            config.yml: tools.http[0].url: "" is not allowed; must be http:// or https://, a host, and the path
+            config.yml:1: tools.http[0].name: "a b" is not allowed; must be 1 to 64 of a-z, A-Z, 0-9, _ and -
+            config.yml:1: tools.http[0].url: "ftp://h" is not allowed; must be http:// or https://, a host, and the path
+            config.yml:1: tools.http[0].method: "get" is not allowed; must be one of GET, POST, PUT, PATCH, DELETE
+            config.yml:1: tools.http[0].url: must hold no user and password; use token_env
+            config.yml:3: tools.http[0].token_env: not the name of an environment variable; the token itself does not belong here
+            config.yml:3: tools.http[0].timeout_ms: 0 is not allowed; must be from 1 to 600000
+            config.yml:3: tools.http[0].parameters.type: "\"array\"" is not allowed; must be object: a JSON schema of named arguments
+            config.yml: tools.http[0].parameters.type: "null" is not allowed; must be object: a JSON schema of named arguments
+            config.yml:1: tools.http[0].name: there are two tools of the name "now"; rename or drop one
+        "#]],
+    );
+}
+
+#[test]
+fn a_tool_is_read_as_it_stands() {
+    let config = parse(
+        "tools:\n  builtin: []\n  http:\n    - name: stock\n      description: how many\n      url: http://h:1/s?x=1\n      \
+         parameters: {type: object, properties: {article: {type: string}}}\n      method: POST\n      \
+         headers: {x-shop: '7'}\n      timeout_ms: 30000\n",
+    );
+    let tools = config.unwrap().tools;
+    let tool = &tools.http[0];
+    assert_eq!((tool.name.as_str(), tool.method.as_str(), tool.timeout_ms), ("stock", "POST", Some(30_000)));
+    assert_eq!(tool.parameters["properties"]["article"]["type"], "string");
+    assert_eq!((tools.longest_timeout_ms(), tools.builtin.len()), (30_000, 0));
+    let shown = format!("{tool:?}");
+    assert!(shown.contains("x-shop") && !shown.contains('7'), "{shown}");
+    let from_environment =
+        parse_with("", &[("VIVAVOCE_TOOLS__HTTP", "[{name: a, url: 'http://h', description: d}]")]);
+    assert_eq!(from_environment.unwrap().tools.http[0].name, "a");
+    let wrong = refusal("", &[("VIVAVOCE_TOOLS__HTTP", "[{nam: a}]")]);
+    assert_eq!(
+        wrong,
+        ["VIVAVOCE_TOOLS__HTTP: tools.http[0].nam: unknown key; the nearest valid one is name"]
+    );
+}

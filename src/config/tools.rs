@@ -222,8 +222,8 @@ impl Check {
         if let Some(timeout_ms) = tool.timeout_ms {
             self.range(key("timeout_ms"), timeout_ms, super::validate::WAIT_MS);
         }
-        let object = tool.parameters.get("type").and_then(serde_json::Value::as_str) == Some("object");
-        let shown = tool.parameters.get("type").unwrap_or(&serde_json::Value::Null).to_string();
-        self.holds(object, key("parameters.type"), &shown, "object: a JSON schema of named arguments");
+        let found = tool.parameters.get("type").and_then(serde_json::Value::as_str).unwrap_or("nothing");
+        let object = found == "object";
+        self.holds(object, key("parameters.type"), found, "object: a JSON schema of named arguments");
     }
 }

@@ -163,7 +163,7 @@ impl Registry {
         let known = self.specs.iter().zip(&self.tools).find(|(spec, _)| spec.name == name);
         let Some((spec, tool)) = known else {
             let names: Vec<&str> = self.specs.iter().map(|spec| spec.name.as_str()).collect();
-            return Answer::error(&format!("there is no tool of this name; there is {}", names.join(", ")));
+            return Answer::error(&format!("there is no such tool; there are: {}", names.join(", ")));
         };
         let arguments = match parsed(arguments, &tool.arguments) {
             Ok(arguments) => arguments,

@@ -82,7 +82,7 @@ async fn a_tool_that_is_not_there_is_told_to_the_model() {
     let answer = registry(&Tools::default()).run("fly", "{}").await;
     assert_eq!(
         answer.content,
-        r#"{"error":"there is no tool of this name; there is now, calculate, end_session"}"#
+        r#"{"error":"there is no such tool; there are: now, calculate, end_session"}"#
     );
 }
 

@@ -3,7 +3,7 @@
 //! - [`timeline`]: engines, user and client on virtual time; what the client saw, as text.
 //! - [`driver`]: the same, but answering when and as a test chooses.
 //! - [`witness`], [`tool_witness`]: check the promises on every single step, whoever drives.
-//! - `endpointing`, `typed_and_manual`, `barge_in`, `heard`, `replies`, `tools`, `failures`, `clips`:
+//! - `endpointing`, `typed_and_manual`, `barge_in`, `heard`, `replies`, `tools`, `fillers`, `failures`, `clips`:
 //!   timelines, topic by topic.
 //! - `properties`: random interleavings; `exhaustive`: all of the small ones.
 //! - `purity`: what the machine's files may not name.
@@ -14,6 +14,7 @@ mod driver;
 mod endpointing;
 mod exhaustive;
 mod failures;
+mod fillers;
 mod heard;
 mod properties;
 mod purity;

@@ -68,8 +68,11 @@ fn a_pull_that_was_killed_goes_on_where_it_was() {
     let path = folder.path().join("cache").join(NAME);
     assert_eq!(
         out,
-        format!("{NAME}: pulled (300.0 kB in {0})\n{NAME}: used with llm.local.model: {NAME}\n", path.display())
-            .replace("300.0 kB", "0.3 MB")
+        format!(
+            "{NAME}: pulled (300.0 kB in {0})\n{NAME}: used with llm.local.model: {NAME}\n",
+            path.display()
+        )
+        .replace("300.0 kB", "0.3 MB")
     );
     assert!(error.contains("fetching Qwen3-0.6B-Q8_0.gguf (0.3 MB) from 0.1 MB on"), "{error}");
     assert!(std::fs::read(path.join("Qwen3-0.6B-Q8_0.gguf")).unwrap() == content);
