@@ -13,109 +13,95 @@ import random
 import sys
 
 import facts as f
+import nouns as n
 import outside
+import words as w
 from grammar import expand
 from noise import plain
 from talk import HAILS, OPENERS, SOCIAL, TAILS, TALK
 
 SLOTS = {"{thing}": "slotthing", "{name}": "slotname", "{day}": "slotday", "{number}": "slotnumber"}
-PERSON = {"does", "person_at", "person_when"}
+QUANTITY_VERBS = ["borrow", "take", "bring", "book", "rent", "print", "order"]
+PERSON = {"does", "person_at", "person_when"}  # what is asked of people
+ACTION = {"can_do": "actions", "must": "duties"}  # what is asked of something to do, and the list of such
+TALK_KINDS = "greet who where_am_i name_is name_is name_q repeat said_about asked all by_person".split()
 # intent -> weight: what visitors ask most
-COMMON = dict(
-    where=8,
-    exists=4,
-    open=3,
-    close=2.5,
-    hours=3,
-    open_us=3,
-    close_us=2.5,
-    hours_us=3,
-    onday=1.5,
-    onday_us=2,
-    when=4,
-    venue=2,
-    price=5,
-    free=1,
-    entry=2,
-    allowed=3,
-    password=3,
-    called=1.5,
-    buy=2,
-    contact=1.5,
-    person_at=3,
-    special=1,
-)
+COMMON = {
+    **dict(where=8, exists=4, buy=2, contact=1.5, person_at=3, called=1.5, password=3, special=1),
+    **dict(open=3, close=2.5, hours=3, open_us=3, close_us=2.5, hours_us=3, onday=1.5, onday_us=2, when=4, venue=2),
+    **dict(price=5, free=1, entry=2, allowed=3, can_do=4, must=2),
+}
 
 
 def question(rng):
+    """A question about a fact."""
     intents = list(f.Q)
     intent = rng.choices(intents, [COMMON.get(i, 0.7) for i in intents])[0]
     text, indirect = expand(f.Q[intent], rng)
-    slot = "{name}" if intent in PERSON else "{thing}"
-    text = text.replace("{e}", slot).replace(
-        "{x}",
-        "{day}" if intent in ("onday", "onday_us", "person_when") else "{thing}" if intent == "isat" else "english",
-    )
+    entity = "{name}" if intent in PERSON else "{thing}"
+    if intent in ACTION:
+        entity = rng.choice(w.side(n.ALL[ACTION[intent]], False))
+    text = text.replace("{e}", entity).replace("{x}", _value(rng, intent))
     if indirect or rng.random() < 0.08:
         text = f"{rng.choice(OPENERS)} {text}"
     return text
 
 
+def _value(rng, intent):
+    """What stands for {x} in a question of this intent."""
+    if intent in ("onday", "onday_us", "person_when"):
+        return "{day}"
+    if intent in ("quantity", "quantity_time"):
+        return rng.choice(QUANTITY_VERBS)
+    return "{thing}" if intent == "isat" else rng.choice(n.LANGUAGES)
+
+
 def follow_up(rng):
+    """A question of a few words: the same of another thing, or more of the same thing."""
     r = rng.random()
-    if r < 0.5:
+    if r < 0.4:
         return expand(TALK["short"], rng)[0].replace("{e}", "{thing}")
-    if r < 0.7:
+    if r < 0.55:
         return expand(TALK["short_day"], rng)[0].replace("{x}", "{day}")
+    if r < 0.75:
+        return expand(rng.choice(list(TALK["bare"].values())), rng)[0]
     intent = rng.choice(("open", "close", "price", "lasts", "where", "built", "maker", "when", "allowed", "who_runs"))
     text, indirect = expand(f.Q[intent], rng)
-    return ("can you tell me " if indirect else rng.choice(("", "and "))) + text.replace(
-        "{e}", "they" if intent == "allowed" else "it"
-    )
+    it = "they" if intent == "allowed" else "it"
+    return ("can you tell me " if indirect else rng.choice(("", "and "))) + text.replace("{e}", it)
+
+
+def talk(rng):
+    """What is no question about a fact: who, where, names, what was said."""
+    text = expand(TALK[rng.choice(TALK_KINDS)], rng)[0]
+    return text.replace("{n}", "{name}").replace("{v}", "{name}").replace("{e}", "{thing}").replace("{me}", "{name}")
+
+
+def total(rng):
+    """A sum."""
+    op = rng.choice(("plus", "plus", "minus", "times", "divided by", "multiplied by"))
+    return expand(TALK["sums"], rng)[0].replace("{s}", f"{{number}} {op} {{number}}")
+
+
+# what is said -> (how often, maker)
+MAKERS = {
+    "question": (60, question),
+    "follow": (9, follow_up),
+    "social": (7, lambda rng: expand(rng.choice(list(SOCIAL.values()))["wordings"], rng)[0]),
+    "talk": (9, talk),
+    "clock": (4, lambda rng: expand(TALK[rng.choice(("time", "date", "year"))], rng)[0]),
+    "sum": (3, total),
+    "outside": (8, outside.question),
+}
 
 
 def phrase(rng):
     """One wording with slots."""
-    maker = rng.choices(("question", "follow", "social", "talk", "clock", "sum", "outside"), (60, 9, 7, 9, 4, 3, 8))[0]
-    if maker == "question":
-        text = question(rng)
-    elif maker == "follow":
-        text = follow_up(rng)
-    elif maker == "social":
-        text = expand(rng.choice(list(SOCIAL.values()))["wordings"], rng)[0]
-    elif maker == "talk":
-        text = expand(
-            TALK[
-                rng.choice(
-                    (
-                        "greet",
-                        "who",
-                        "where_am_i",
-                        "name_is",
-                        "name_is",
-                        "name_q",
-                        "repeat",
-                        "said_about",
-                        "asked",
-                        "all",
-                    )
-                )
-            ],
-            rng,
-        )[0]
-        text = text.replace("{n}", "{name}").replace("{e}", "{thing}").replace("{me}", "{name}")
-    elif maker == "clock":
-        text = expand(TALK[rng.choice(("time", "date", "year"))], rng)[0]
-    elif maker == "sum":
-        text = expand(TALK["sums"], rng)[0].replace(
-            "{s}",
-            "{number} " + rng.choice(("plus", "plus", "minus", "times", "divided by", "multiplied by")) + " {number}",
-        )
-    else:
-        text = outside.question(rng)
-    if maker in ("question", "follow") and rng.random() < 0.15:
+    kind = rng.choices(list(MAKERS), [often for often, _ in MAKERS.values()])[0]
+    text = MAKERS[kind][1](rng)
+    if kind in ("question", "follow") and rng.random() < 0.15:
         text = f"{rng.choice(HAILS)} {text}"
-    if maker in ("question", "clock") and rng.random() < 0.08:
+    if kind in ("question", "clock") and rng.random() < 0.08:
         text = f"{text} {rng.choice(TAILS)}"
     for slot, word in SLOTS.items():
         text = text.replace(slot, f" {word} ")
