@@ -22,6 +22,8 @@ use crate::engines::{EngineError, SpeechContext};
 const MAX_KEPT: usize = 8;
 /// New words before a fresh decoder is loaded.
 const MAX_NEW_WORDS: usize = 8_000;
+/// Part of the domain's weight where there are no facts: people then talk about anything.
+const SHARE_WITHOUT_FACTS: f32 = 0.01;
 
 /// A decoder that expects something.
 pub struct Ear {
@@ -124,8 +126,9 @@ impl Ear {
 
     fn use_first(&mut self) -> Result<(), EngineError> {
         let Some(kept) = self.kept.first() else { return Ok(()) };
+        let share = if kept.context.facts.is_empty() { SHARE_WITHOUT_FACTS } else { 1.0 };
         // A weight of probabilities; the library weighs them after it has raised them to this power.
-        let weight = self.weight.powf(LANGUAGE_WEIGHT);
+        let weight = (self.weight * share).powf(LANGUAGE_WEIGHT);
         let refused = |Refused| failed("the decoder refused a language model");
         self.decoder.set_domain(&kept.model, weight).map_err(refused)
     }
