@@ -301,18 +301,18 @@ mod tests {
         assert_eq!(results, (0..5).map(|n| (n as f32, n as f32, true)).collect::<Vec<_>>());
     }
 
-    /// Panics at the word, and else gives the number of samples.
+    /// Panics at the word, and else gives the number of samples and who is spoken to.
     struct Fragile;
 
     impl Asr for Fragile {
         fn transcribe(
             &mut self,
-            pcm: &[i16],
-            language: Option<&str>,
+            request: &AsrRequest<'_>,
             _: &CancelToken,
         ) -> Result<Transcript, EngineError> {
-            assert_ne!(language, Some("xx"), "this is the panic of a test");
-            Ok(Transcript { text: pcm.len().to_string(), language: None })
+            assert_ne!(request.language, Some("xx"), "this is the panic of a test");
+            let name = request.context.map_or("nobody", |context| &context.name);
+            Ok(Transcript { text: format!("{} to {name}", request.pcm.len()), language: None })
         }
     }
 
@@ -322,7 +322,8 @@ mod tests {
         let (tell, told) = mpsc::channel();
         let done: Done<Answer> = Box::new(move |answer| tell.send(answer).unwrap());
         let (language, cancel) = (Some(language.to_owned()), cancel.clone());
-        pool.submit(AsrWork { pcm: vec![0; 7], language, cancel, done }).unwrap();
+        let context = Some(Arc::new(SpeechContext { name: "Quill".into(), ..SpeechContext::default() }));
+        pool.submit(AsrWork { pcm: vec![0; 7], language, context, cancel, done }).unwrap();
         told
     }
 
@@ -331,7 +332,7 @@ mod tests {
         let pool = asr_pool(vec![Box::new(Fragile)], 4).unwrap();
         let failed = ask(&pool, "xx", &CancelToken::new()).recv().unwrap().unwrap_err();
         assert_eq!(failed.code(), "engine_panicked");
-        assert_eq!(ask(&pool, "en", &CancelToken::new()).recv().unwrap().unwrap().text, "7");
+        assert_eq!(ask(&pool, "en", &CancelToken::new()).recv().unwrap().unwrap().text, "7 to Quill");
     }
 
     #[test]
