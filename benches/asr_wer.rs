@@ -307,6 +307,14 @@ fn processor_time() -> Duration {
     Duration::from_nanos(stat.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or_default())
 }
 
+/// Resident memory of this process.
+fn memory_mb() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kb = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
+    kb.unwrap_or(f64::NAN) / 1024.0
+}
+
 /// Lower-case words, spelled as the recogniser spells them.
 fn words(text: &str) -> Vec<String> {
     let plain = text.to_lowercase().replace(|c: char| !c.is_alphanumeric() && c != '\'', " ");
@@ -468,9 +476,11 @@ fn main() {
         let weight: f32 = weight.parse().expect("--weights are numbers with commas between them");
         let mut config = Config::default();
         config.asr.pocketsphinx_domain_weight = weight;
+        let memory = memory_mb();
         let began = processor_time();
         let mut asr = load_asr(&config).expect("PocketSphinx is installed");
         let load_ms = (processor_time() - began).as_millis();
+        let memory = memory_mb() - memory;
         let mut expecting = |context: &Arc<SpeechContext>| {
             let began = processor_time();
             let request = AsrRequest { pcm: &[0; 160], language: None, context: Some(context) };
@@ -499,7 +509,7 @@ fn main() {
             score.print(weight, who);
         }
         println!(
-            "loaded in {load_ms} ms; the facts of a scene learned in {learn_ms:?}, taken up again in {again_ms:?} ms"
+            "loaded in {load_ms} ms, {memory:.0} MB; the facts of a scene learned in {learn_ms:?}, taken up again in {again_ms:?} ms"
         );
     }
 }
