@@ -201,11 +201,7 @@ pub fn load_llm(config: &Config, tools: &[ToolSpec]) -> Result<Box<dyn Llm>, Eng
 /// Which model, where that is known, and an engine for each worker.
 type LlmWorkers = (Option<String>, Vec<Box<dyn Llm>>);
 
-fn load_llms(
-    config: &Config,
-    scripted: &Scripted,
-    tools: &[ToolSpec],
-) -> Loaded<LlmWorkers> {
+fn load_llms(config: &Config, scripted: &Scripted, tools: &[ToolSpec]) -> Loaded<LlmWorkers> {
     let choice = choose_llm(config)?;
     tracing::info!("{}", choice.reason);
     // A worker waits for its server, or for the model's thread: as many as there can be replies.

@@ -3,7 +3,7 @@
 //! A GGUF file stores a matrix row by row, in blocks. A processor with byte-product instructions would
 //! rather have sixteen rows side by side: then one instruction multiplies four columns of sixteen rows
 //! with four activations, and there is nothing to add up across lanes. So weights are packed once, when
-//! the model is loaded ([`PackedMatrix::pack`]; see [`layout`]), and multiplied as they are: they stay as
+//! the model is loaded ([`PackedMatrix::pack`]; see `layout`), and multiplied as they are: they stay as
 //! small as in the file, since producing one token is as fast as memory can be read.
 //!
 //! Around the products: attention over a cache of its own layout, and what happens to rows in between.
