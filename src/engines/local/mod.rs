@@ -21,6 +21,7 @@ pub mod cache_pool;
 pub mod checkpoint;
 pub mod decoder;
 pub mod packed;
+pub mod random_weights;
 pub mod scheduler;
 pub mod source;
 pub mod text;
