@@ -124,8 +124,8 @@ fn put_into_query(url: &mut Url, arguments: &Value) {
 
 async fn answer_of(response: Response) -> Answer {
     let status = response.status();
-    // One byte more than may be shown, so that it is seen that something is missing.
-    let body = outbound::read_body(response, MAX_CONTENT_BYTES + 1).await;
+    // One character more than may be shown, so that it is seen that something is missing.
+    let body = outbound::read_body(response, MAX_CONTENT_BYTES + 4).await;
     let Ok(text) = into_text(body) else {
         return Answer::error(&format!("the tool's server answers {status} with something that is no text"));
     };
