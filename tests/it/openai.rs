@@ -184,7 +184,8 @@ fn calls_and_results_of_tools_are_sent_as_servers_expect_them() {
     request
         .messages
         .push(ChatMessage { tool_call_id: Some("c1".into()), ..ChatMessage::new(Role::Tool, "it is on") });
-    ask(&OpenAi::new(&config(&stub.url)).unwrap(), &request).1.unwrap();
+    let (events, _) = ask(&OpenAi::new(&config(&stub.url)).unwrap(), &request);
+    assert_eq!(words(&events), "Done.");
     let expected = json!([
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Hello"},

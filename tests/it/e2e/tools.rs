@@ -181,8 +181,8 @@ async fn what_goes_wrong_is_told_to_the_model() {
     let elsewhere = Answer::plain(302, "").header("location", "http://localhost:9/");
     for (answer, error) in [
         (
-            Answer::error(500, "out of hats"),
-            r#"the tool's server answers 500 Internal Server Error: {\"error\":{\"message\":\"out of hats\",\"code\":null}}"#,
+            Answer::plain(500, "out of\n hats"),
+            "the tool's server answers 500 Internal Server Error: out of hats",
         ),
         (Answer::plain(404, ""), "the tool's server answers 404 Not Found"),
         (elsewhere, "the tool's server redirects to somewhere else: not followed"),
