@@ -43,10 +43,13 @@ fn main() {
     println!("{}; best times; GB/s of weights, 10⁹ products/s of ours", instruction_set());
     println!("| weights | inputs × outputs | rows | threads | ours µs | candle µs | ratio | GB/s | G/s |");
     println!("|---|---|---|---|---|---|---|---|---|");
-    for dtype in TYPES.into_iter().filter(|dtype| only.as_ref().is_none_or(|only| *only == format!("{dtype:?}"))) {
+    for dtype in
+        TYPES.into_iter().filter(|dtype| only.as_ref().is_none_or(|only| *only == format!("{dtype:?}")))
+    {
         for (cols, rows, what) in SHAPES {
             let pairs = Pair::several(dtype, rows, cols);
-            for count in [1, 4, 32, 128].into_iter().filter(|count| rows < 100_000 || *count <= HEAD_MAX_ROWS) {
+            for count in [1, 4, 32, 128].into_iter().filter(|count| rows < 100_000 || *count <= HEAD_MAX_ROWS)
+            {
                 for threads in [1, 2] {
                     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
                     let pool = pool.unwrap_or_else(|error| panic!("{threads} threads: {error}"));
@@ -114,7 +117,8 @@ fn random_blocks(dtype: GgmlDType, weights: usize, seed: u32) -> Vec<u8> {
 fn race(pairs: &[Pair], count: usize) -> (f64, f64) {
     let (cols, rows) = (pairs[0].ours.cols(), pairs[0].ours.rows());
     let inputs: Vec<f32> = (0..count * cols).map(|at| (at % 251) as f32 / 125.0 - 1.0).collect();
-    let tensor = Tensor::from_slice(&inputs, (count, cols), &Device::Cpu).unwrap_or_else(|error| panic!("{error}"));
+    let tensor =
+        Tensor::from_slice(&inputs, (count, cols), &Device::Cpu).unwrap_or_else(|error| panic!("{error}"));
     let mut outputs = vec![0.0; count * rows];
     let (mut ours, mut candle) = (f64::INFINITY, f64::INFINITY);
     let begun = Instant::now();

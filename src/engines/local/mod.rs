@@ -3,4 +3,5 @@
 pub mod checkpoint;
 pub mod decoder;
 pub mod packed;
+pub mod random_weights;
 pub mod text;

@@ -101,13 +101,23 @@ impl Activations {
         Self::quantize_with(Isa::best(), kind, values, count, cols)
     }
 
-    pub(super) fn quantize_with(isa: Isa, kind: ActivationKind, values: &[f32], count: usize, cols: usize) -> Self {
+    pub(super) fn quantize_with(
+        isa: Isa,
+        kind: ActivationKind,
+        values: &[f32],
+        count: usize,
+        cols: usize,
+    ) -> Self {
         assert!(cols > 0, "activations have columns");
         assert_eq!(values.len(), count * cols, "activations are {count} rows of {cols}");
         let units = match kind {
             ActivationKind::Dense => Units::Dense(isa.run(Quantize { values, cols, unit: PhantomData })),
-            ActivationKind::Blocks32 => Units::Blocks32(isa.run(Quantize { values, cols, unit: PhantomData })),
-            ActivationKind::Blocks256 => Units::Blocks256(isa.run(Quantize { values, cols, unit: PhantomData })),
+            ActivationKind::Blocks32 => {
+                Units::Blocks32(isa.run(Quantize { values, cols, unit: PhantomData }))
+            }
+            ActivationKind::Blocks256 => {
+                Units::Blocks256(isa.run(Quantize { values, cols, unit: PhantomData }))
+            }
         };
         Self { count, cols, rows_per_tile: isa.run(RowsPerTile), units }
     }
@@ -188,7 +198,8 @@ impl Unit for Unit2 {
 
 impl Unit for Unit64 {
     const COLS: usize = 64;
-    const ZERO: Self = Self { quads: [0; 16], scales: [0.0; 2], minus_128_sums: [0; 2], minus_8_sums: [0; 2] };
+    const ZERO: Self =
+        Self { quads: [0; 16], scales: [0.0; 2], minus_128_sums: [0; 2], minus_8_sums: [0; 2] };
 
     #[inline(always)]
     fn of(values: &[f32]) -> Self {

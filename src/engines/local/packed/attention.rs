@@ -35,7 +35,14 @@ pub fn attend(queries: &[f32], heads: usize, past: &KvBlocks, scale: f32, out: &
     attend_with(Isa::best(), queries, heads, past, scale, out);
 }
 
-pub(super) fn attend_with(isa: Isa, queries: &[f32], heads: usize, past: &KvBlocks, scale: f32, out: &mut [f32]) {
+pub(super) fn attend_with(
+    isa: Isa,
+    queries: &[f32],
+    heads: usize,
+    past: &KvBlocks,
+    scale: f32,
+    out: &mut [f32],
+) {
     let width = heads * past.head_dim;
     assert!(heads > 0 && heads.is_multiple_of(past.kv_heads), "{heads} heads share {}", past.kv_heads);
     assert!(queries.len().is_multiple_of(width), "queries are whole positions of {width}");
@@ -222,9 +229,7 @@ impl Span {
     fn blocks(self, kv_heads: usize) -> impl Iterator<Item = (usize, usize)> {
         (self.begin..self.end).step_by(LANES).map(
             #[inline(always)]
-            move |position| {
-                (position / LANES * kv_heads + self.kv_head, LANES.min(self.end - position))
-            },
+            move |position| (position / LANES * kv_heads + self.kv_head, LANES.min(self.end - position)),
         )
     }
 }

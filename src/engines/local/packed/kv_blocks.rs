@@ -93,7 +93,8 @@ impl KvBlocks {
                 blocks.write(self.len, [self.kv_heads, self.head_dim], keys, values);
             }
             Store::F16(blocks) => {
-                let [mut narrow_keys, mut narrow_values] = [vec![f16::ZERO; keys.len()], vec![f16::ZERO; keys.len()]];
+                let [mut narrow_keys, mut narrow_values] =
+                    [vec![f16::ZERO; keys.len()], vec![f16::ZERO; keys.len()]];
                 narrow_keys.convert_from_f32_slice(keys);
                 narrow_values.convert_from_f32_slice(values);
                 blocks.write(self.len, [self.kv_heads, self.head_dim], &narrow_keys, &narrow_values);

@@ -44,7 +44,9 @@ use simd::{Isa, LANES, Line};
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum PackError {
     /// There are no kernels for this type.
-    #[error("{0:?} weights have no kernels here; convert the model to Q8_0, Q4_0, Q4_K, Q5_K, Q6_K, F16, BF16 or F32")]
+    #[error(
+        "{0:?} weights have no kernels here; convert the model to Q8_0, Q4_0, Q4_K, Q5_K, Q6_K, F16, BF16 or F32"
+    )]
     Unsupported(GgmlDType),
     /// Rows are not whole blocks.
     #[error("a row of {cols} {dtype:?} weights is not a multiple of {block}")]
@@ -89,7 +91,8 @@ impl PackedMatrix {
         if cols == 0 || !cols.is_multiple_of(block) {
             return Err(PackError::Columns { dtype, cols, block });
         }
-        let bytes = rows.checked_mul(cols / block).and_then(|blocks| blocks.checked_mul(encoding.block_bytes()));
+        let bytes =
+            rows.checked_mul(cols / block).and_then(|blocks| blocks.checked_mul(encoding.block_bytes()));
         if rows == 0 || bytes != Some(blocks.len()) {
             return Err(PackError::Length { dtype, rows, cols, given: blocks.len() });
         }

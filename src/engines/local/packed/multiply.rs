@@ -7,7 +7,7 @@ use super::activations::{Activations, Unit2, Unit64, Unit256, Units, tile_rows};
 use super::disjoint::Disjoint;
 use super::ggml::Encoding;
 use super::kernels::{self, Outputs};
-use super::layout::{unit256, unit_lines};
+use super::layout::{unit_lines, unit256};
 use super::simd::{Isa, Kernel, LANES, Line, Simd};
 
 /// Products below this many multiplications are not worth waking a thread for.
@@ -92,7 +92,12 @@ fn run_job<S: Simd>(simd: S, acts: &Activations, job: &Job, groups: Range<usize>
 /// The products of one encoding.
 trait Product: Copy {
     type Unit;
-    fn products<S: Simd, const M: usize>(self, simd: S, group: &[Line], tile: &[[Self::Unit; M]]) -> Outputs<M>;
+    fn products<S: Simd, const M: usize>(
+        self,
+        simd: S,
+        group: &[Line],
+        tile: &[[Self::Unit; M]],
+    ) -> Outputs<M>;
 }
 
 macro_rules! product {
@@ -104,7 +109,12 @@ macro_rules! product {
             type Unit = $unit;
 
             #[inline(always)]
-            fn products<S: Simd, const M: usize>(self, simd: S, group: &[Line], tile: &[[$unit; M]]) -> Outputs<M> {
+            fn products<S: Simd, const M: usize>(
+                self,
+                simd: S,
+                group: &[Line],
+                tile: &[[$unit; M]],
+            ) -> Outputs<M> {
                 $kernel(simd, group, tile)
             }
         }
@@ -169,7 +179,13 @@ struct Place<'a> {
 
 /// Multiplies `M` rows of activations with a group.
 #[inline(always)]
-fn one_tile<S: Simd, P: Product, const M: usize>(simd: S, product: P, lines: &[Line], tile: &[P::Unit], at: Place) {
+fn one_tile<S: Simd, P: Product, const M: usize>(
+    simd: S,
+    product: P,
+    lines: &[Line],
+    tile: &[P::Unit],
+    at: Place,
+) {
     let outputs = product.products::<S, M>(simd, lines, tile.as_chunks().0);
     let begin = at.group * LANES;
     let width = LANES.min(at.job.rows - begin);

@@ -233,10 +233,7 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn f32s(self, line: &Line) -> FloatPair {
         unsafe {
-            [
-                _mm256_loadu_ps(line.half(0).as_ptr().cast()),
-                _mm256_loadu_ps(line.half(1).as_ptr().cast()),
-            ]
+            [_mm256_loadu_ps(line.half(0).as_ptr().cast()), _mm256_loadu_ps(line.half(1).as_ptr().cast())]
         }
     }
 
@@ -306,21 +303,10 @@ impl Simd for Avx2 {
             },
         )
     }
-
-    #[inline(always)]
-    fn prefetch(self, line: *const Line) {
-        // A prefetch never faults, whatever the address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) }
-    }
 }
 
 /// Both halves of 32 bytes.
 #[inline(always)]
 fn halves(bytes: &[u8; 32]) -> [__m128i; 2] {
-    unsafe {
-        [
-            _mm_loadu_si128(bytes[..16].as_ptr().cast()),
-            _mm_loadu_si128(bytes[16..].as_ptr().cast()),
-        ]
-    }
+    unsafe { [_mm_loadu_si128(bytes[..16].as_ptr().cast()), _mm_loadu_si128(bytes[16..].as_ptr().cast())] }
 }

@@ -10,7 +10,11 @@ pub struct Portable;
 
 /// Lane by lane.
 #[inline(always)]
-fn each<A: Copy, B: Copy, T: Copy + Default>(a: [A; LANES], b: [B; LANES], op: impl Fn(A, B) -> T) -> [T; LANES] {
+fn each<A: Copy, B: Copy, T: Copy + Default>(
+    a: [A; LANES],
+    b: [B; LANES],
+    op: impl Fn(A, B) -> T,
+) -> [T; LANES] {
     let mut result = [T::default(); LANES];
     for lane in 0..LANES {
         result[lane] = op(a[lane], b[lane]);
@@ -61,7 +65,12 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn with_high_bits<const BITS: usize>(self, nibbles: [u32; LANES], plane: [u32; LANES], index: usize) -> [u32; LANES] {
+    fn with_high_bits<const BITS: usize>(
+        self,
+        nibbles: [u32; LANES],
+        plane: [u32; LANES],
+        index: usize,
+    ) -> [u32; LANES] {
         let mask = if BITS == 1 { 0x0101_0101 } else { 0x0303_0303 };
         each(nibbles, plane, |low, high| low | ((high >> (BITS * index)) & mask) << 4)
     }
@@ -234,9 +243,6 @@ impl Simd for Portable {
     fn pow2(self, whole: [f32; LANES]) -> [f32; LANES] {
         whole.map(|whole| f32::from_bits(((whole as i32 + 127) as u32) << 23))
     }
-
-    #[inline(always)]
-    fn prefetch(self, _line: *const Line) {}
 }
 
 /// The value of an IEEE half float, in operations that vectorise (those of the crate `half` ask the

@@ -42,7 +42,10 @@ impl Case {
         let mut outputs = Vec::new();
         for begin in (0..self.positions).step_by(chunk) {
             let end = self.positions.min(begin + chunk);
-            past.append(&self.keys[begin * kv_width..end * kv_width], &self.values[begin * kv_width..end * kv_width]);
+            past.append(
+                &self.keys[begin * kv_width..end * kv_width],
+                &self.values[begin * kv_width..end * kv_width],
+            );
             let queries = &self.queries[begin * self.width()..end * self.width()];
             let mut out = vec![f32::NAN; queries.len()];
             attend_with(isa, queries, self.heads, &past, self.scale(), &mut out);
@@ -53,7 +56,8 @@ impl Case {
 
     /// The definition, in 64 bits.
     fn expected(&self, half_precision: bool) -> Vec<f64> {
-        let stored = |value: f32| f64::from(if half_precision { f16::from_f32(value).to_f32() } else { value });
+        let stored =
+            |value: f32| f64::from(if half_precision { f16::from_f32(value).to_f32() } else { value });
         let mut outputs = Vec::new();
         for position in 0..self.positions {
             for head in 0..self.heads {
@@ -70,7 +74,9 @@ impl Case {
                 let sum: f64 = weights.iter().sum();
                 for column in 0..self.head_dim {
                     let values = (0..=position).map(|other| stored(self.values[at(other) + column]));
-                    outputs.push(weights.iter().zip(values).map(|(weight, value)| weight * value).sum::<f64>() / sum);
+                    outputs.push(
+                        weights.iter().zip(values).map(|(weight, value)| weight * value).sum::<f64>() / sum,
+                    );
                 }
             }
         }
@@ -81,7 +87,9 @@ impl Case {
 #[test]
 fn attention_is_its_definition() {
     let mut random = Random::new(10);
-    for shape in [[1, 1, 8, 5], [4, 2, 16, 70], [6, 1, 20, 33], [4, 4, 64, 130], [16, 8, 128, 40], [9, 3, 80, 65]] {
+    for shape in
+        [[1, 1, 8, 5], [4, 2, 16, 70], [6, 1, 20, 33], [4, 4, 64, 130], [16, 8, 128, 40], [9, 3, 80, 65]]
+    {
         let case = Case::random(shape, &mut random);
         for half_precision in [false, true] {
             let expected = case.expected(half_precision);

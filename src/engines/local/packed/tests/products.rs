@@ -85,7 +85,8 @@ impl Case {
         let cols = self.packed.cols();
         for isa in Isa::available() {
             let outputs = self.multiply(isa, inputs);
-            let rows = inputs.chunks(cols).flat_map(|input| self.weights.chunks(cols).map(move |row| (row, input)));
+            let rows =
+                inputs.chunks(cols).flat_map(|input| self.weights.chunks(cols).map(move |row| (row, input)));
             for (at, (output, (weights, input))) in outputs.iter().zip(rows).enumerate() {
                 let place = format!("{:?}, {}, output {at}", self.dtype, isa.name());
                 self.check_output(*output, weights, input, &place);
@@ -106,11 +107,18 @@ impl Case {
         // What that rounding costs: each activation is off by at most half a unit.
         if self.packed.activation_kind() != ActivationKind::Dense {
             let block = act_block(self.dtype);
-            let bound: f32 = weights.chunks(block).zip(input.chunks(block)).map(|(weights, input)| {
-                largest(input) / 254.0 * weights.iter().map(|weight| weight.abs()).sum::<f32>()
-            }).sum();
+            let bound: f32 = weights
+                .chunks(block)
+                .zip(input.chunks(block))
+                .map(|(weights, input)| {
+                    largest(input) / 254.0 * weights.iter().map(|weight| weight.abs()).sum::<f32>()
+                })
+                .sum();
             let error = (f64::from(output) - dot(input)).abs();
-            assert!(error <= f64::from(bound) * 1.001 + f64::from(part) * 1e-5, "{place}: off by {error}, bound {bound}");
+            assert!(
+                error <= f64::from(bound) * 1.001 + f64::from(part) * 1e-5,
+                "{place}: off by {error}, bound {bound}"
+            );
         }
     }
 }
@@ -167,8 +175,12 @@ fn the_greatest_quants_and_scales_do_not_overflow() {
         }
         blocks
     };
-    let inputs: [fn(usize) -> f32; 4] =
-        [|_| 3.0, |_| -3.0, |at| if at % 2 == 0 { 1e9 } else { -1e9 }, |at| if at % 256 == 7 { 5.0 } else { 0.0 }];
+    let inputs: [fn(usize) -> f32; 4] = [
+        |_| 3.0,
+        |_| -3.0,
+        |at| if at % 2 == 0 { 1e9 } else { -1e9 },
+        |at| if at % 256 == 7 { 5.0 } else { 0.0 },
+    ];
     for dtype in QUANTISED {
         for byte in [0x00, 0x7f, 0x80, 0xff] {
             for scale in [0.0, -1.0, 65504.0] {

@@ -24,7 +24,11 @@ fn the_exponential_is_exact_to_the_last_places() {
             let x: [f32; 16] = std::array::from_fn(|_| random.float() * 87.0);
             for (x, ours) in x.iter().zip(isa.run(Exp(x))) {
                 let exact = f64::from(*x).exp();
-                assert!((f64::from(ours) / exact - 1.0).abs() < 2.5e-7, "{}: e^{x} is not {ours}", isa.name());
+                assert!(
+                    (f64::from(ours) / exact - 1.0).abs() < 2.5e-7,
+                    "{}: e^{x} is not {ours}",
+                    isa.name()
+                );
             }
         }
         // Beyond, it stays a number.
@@ -85,8 +89,7 @@ fn pairs_turn_by_their_angles() {
     let mut heads = [1.0, 2.0, 3.0, 4.0, -1.0, 0.0, 0.5, 1.0];
     rotate(&mut heads, &angles.map(f32::cos), &angles.map(f32::sin));
     let (cos, sin) = (0.25f32.cos(), 0.25f32.sin());
-    let expected =
-        [-3.0, 2.0 * cos - 4.0 * sin, 1.0, 4.0 * cos + 2.0 * sin, -0.5, -sin, -1.0, cos];
+    let expected = [-3.0, 2.0 * cos - 4.0 * sin, 1.0, 4.0 * cos + 2.0 * sin, -0.5, -sin, -1.0, cos];
     for (ours, expected) in heads.iter().zip(expected) {
         assert!((ours - expected).abs() < 1e-6, "{heads:?} for {expected:?}");
     }
