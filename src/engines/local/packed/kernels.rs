@@ -13,9 +13,6 @@ use super::simd::{Line, Simd};
 /// The sixteen outputs of a group for each of `M` rows of activations.
 pub(super) type Outputs<const M: usize> = [[f32; 16]; M];
 
-/// How far ahead of the product weights are asked for: a page, which is where the hardware's own
-/// prefetching stops.
-const PREFETCH_LINES: usize = 8;
 
 /// A loop over constants, unrolled here: the compiler does not always, and then shifts are no longer by
 /// constants.
@@ -33,7 +30,6 @@ macro_rules! unrolled {
 pub(super) fn q8_0<S: Simd, const M: usize>(simd: S, group: &[Line], tile: &[[Unit64; M]]) -> Outputs<M> {
     let mut totals = [simd.splat(0.0); M];
     for (unit, acts) in group.as_chunks::<17>().0.iter().zip(tile) {
-        prefetch(simd, unit);
         for run in 0..2 {
             let mut dots = [simd.int_splat(0); M];
             for row in 0..M {
@@ -59,7 +55,6 @@ pub(super) fn q8_0<S: Simd, const M: usize>(simd: S, group: &[Line], tile: &[[Un
 pub(super) fn q4_0<S: Simd, const M: usize>(simd: S, group: &[Line], tile: &[[Unit64; M]]) -> Outputs<M> {
     let mut totals = [simd.splat(0.0); M];
     for (unit, acts) in group.as_chunks::<9>().0.iter().zip(tile) {
-        prefetch(simd, unit);
         for run in 0..2 {
             let mut dots = [simd.int_splat(0); M];
             for row in 0..M {
@@ -93,11 +88,9 @@ pub(super) fn with_minimums<S: Simd, const HIGH_BITS: usize, const LINES: usize,
     let mut totals = [simd.splat(0.0); M];
     for (unit, acts) in group.as_chunks::<LINES>().0.iter().zip(tile) {
         let tail = unit256::tail(unit, HIGH_BITS);
-        prefetch(simd, tail);
         let mut sums = [simd.int_splat(0); M];
         for run in 0..8 {
             let lines = unit256::run(unit, HIGH_BITS, run);
-            prefetch(simd, lines);
             let mut dots = [simd.int_splat(0); M];
             unrolled!(quad in 0, 1, 2, 3 => {
                 let nibbles = simd.bytes(&lines[quad]);
@@ -144,12 +137,10 @@ pub(super) fn q6k<S: Simd, const M: usize>(simd: S, group: &[Line], tile: &[[Uni
     let mut totals = [simd.splat(0.0); M];
     for (unit, acts) in group.as_chunks::<{ unit256::lines(HIGH_BITS) }>().0.iter().zip(tile) {
         let tail = unit256::tail(unit, HIGH_BITS);
-        prefetch(simd, tail);
         let mut sums = [simd.int_splat(0); M];
         let mut offsets = [simd.int_splat(0); M];
         for run in 0..8 {
             let lines = unit256::run(unit, HIGH_BITS, run);
-            prefetch(simd, lines);
             let mut low_dots = [simd.int_splat(0); M];
             let mut high_dots = [simd.int_splat(0); M];
             let first_plane = simd.bytes(&lines[4]);
@@ -192,7 +183,6 @@ pub(super) fn dense<S: Simd, const M: usize>(
     // Even and odd columns have a sum each: twice as many additions are under way.
     let mut totals = [[simd.splat(0.0); 2]; M];
     for (unit, acts) in group.chunks_exact(unit_lines(encoding)).zip(tile) {
-        prefetch(simd, unit);
         let weights = match encoding {
             Encoding::F16 => [simd.f16s(unit[0].half(0)), simd.f16s(unit[0].half(1))],
             Encoding::BF16 => [simd.bf16s(unit[0].half(0)), simd.bf16s(unit[0].half(1))],
@@ -231,12 +221,4 @@ fn lanes<S: Simd, const M: usize>(simd: S, totals: [S::Floats; M]) -> Outputs<M>
         outputs[row] = simd.lanes(totals[row]);
     }
     outputs
-}
-
-/// Asks for the unit that comes after the next ones.
-#[inline(always)]
-fn prefetch<S: Simd>(simd: S, unit: &[Line]) {
-    for line in unit {
-        simd.prefetch(std::ptr::from_ref(line).wrapping_add(PREFETCH_LINES));
-    }
 }

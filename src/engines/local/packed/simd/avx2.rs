@@ -303,12 +303,6 @@ impl Simd for Avx2 {
             },
         )
     }
-
-    #[inline(always)]
-    fn prefetch(self, line: *const Line) {
-        // A prefetch never faults, whatever the address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) }
-    }
 }
 
 /// Both halves of 32 bytes.

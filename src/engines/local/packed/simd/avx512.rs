@@ -222,10 +222,4 @@ impl Simd for Avx512 {
             _mm512_castsi512_ps(_mm512_slli_epi32::<23>(exponent))
         }
     }
-
-    #[inline(always)]
-    fn prefetch(self, line: *const Line) {
-        // A prefetch never faults, whatever the address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) }
-    }
 }

@@ -141,9 +141,6 @@ pub trait Simd: Copy + Send + Sync {
     fn first_or(self, values: Self::Floats, count: usize, rest: Self::Floats) -> Self::Floats;
     /// 2 to the power of a whole number from −126 to 127.
     fn pow2(self, whole: Self::Floats) -> Self::Floats;
-
-    /// Asks for a line to be brought near, without waiting.
-    fn prefetch(self, line: *const Line);
 }
 
 /// e^x in each lane, exact to 2 units in the last place. Below −87.3 it is e^−87.3, above 88 e^88.
@@ -154,10 +151,10 @@ pub fn exp<S: Simd>(simd: S, x: S::Floats) -> S::Floats {
     // 1.5 · 2^23 pushes the fraction out of the mantissa: adding and subtracting it rounds.
     const ROUND: f32 = 12_582_912.0;
     // ln 2 in two parts, the first of few enough bits that n times it is exact.
-    const LN_2_HIGH: f32 = 0.693_359_4;
+    const LN_2_HIGH: f32 = 355.0 / 512.0;
     const LN_2_LOW: f32 = -2.121_944_4e-4;
     const POLYNOMIAL: [f32; 6] =
-        [1.987_569_2e-4, 1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5e-1];
+        [1.987_569_2e-4, 1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5];
     let x = simd.min(simd.max(x, simd.splat(-87.3)), simd.splat(88.0));
     let round = simd.splat(ROUND);
     let n = simd.sub(simd.add(simd.mul(x, simd.splat(std::f32::consts::LOG2_E)), round), round);

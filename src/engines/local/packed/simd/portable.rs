@@ -243,9 +243,6 @@ impl Simd for Portable {
     fn pow2(self, whole: [f32; LANES]) -> [f32; LANES] {
         whole.map(|whole| f32::from_bits(((whole as i32 + 127) as u32) << 23))
     }
-
-    #[inline(always)]
-    fn prefetch(self, _line: *const Line) {}
 }
 
 /// The value of an IEEE half float, in operations that vectorise (those of the crate `half` ask the
