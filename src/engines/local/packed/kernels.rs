@@ -13,7 +13,6 @@ use super::simd::{Line, Simd};
 /// The sixteen outputs of a group for each of `M` rows of activations.
 pub(super) type Outputs<const M: usize> = [[f32; 16]; M];
 
-
 /// A loop over constants, unrolled here: the compiler does not always, and then shifts are no longer by
 /// constants.
 macro_rules! unrolled {
