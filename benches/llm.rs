@@ -9,6 +9,8 @@
 //! Machines are shared and noisy: what counts are the ratios. Each round measures both, one after the
 //! other and in turns; shown are the medians, and the median of the rounds' ratios.
 
+#![allow(clippy::print_stdout, reason = "the figures are what this is for")]
+
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
