@@ -29,20 +29,20 @@ macro_rules! unrolled {
 pub(super) fn q8_0<S: Simd, const M: usize>(simd: S, group: &[Line], tile: &[[Unit64; M]]) -> Outputs<M> {
     let mut totals = [simd.splat(0.0); M];
     for (unit, acts) in group.as_chunks::<17>().0.iter().zip(tile) {
+        let scales = [simd.f16s(unit[0].half(0)), simd.f16s(unit[0].half(1))];
         for run in 0..2 {
             let mut dots = [simd.int_splat(0); M];
             for row in 0..M {
                 dots[row] = simd.offset_start(acts[row].minus_128_sums[run]);
             }
             for quad in 0..8 {
-                let weights = simd.bytes(&unit[8 * run + quad]);
+                let weights = simd.bytes(&unit[1 + 8 * run + quad]);
                 for row in 0..M {
                     dots[row] = simd.dot_offset(dots[row], weights, acts[row].quads[8 * run + quad]);
                 }
             }
-            let scales = simd.f16s(unit[16].half(run));
             for row in 0..M {
-                totals[row] = add_scaled(simd, totals[row], dots[row], scales, acts[row].scales[run]);
+                totals[row] = add_scaled(simd, totals[row], dots[row], scales[run], acts[row].scales[run]);
             }
         }
     }
@@ -54,13 +54,14 @@ pub(super) fn q8_0<S: Simd, const M: usize>(simd: S, group: &[Line], tile: &[[Un
 pub(super) fn q4_0<S: Simd, const M: usize>(simd: S, group: &[Line], tile: &[[Unit64; M]]) -> Outputs<M> {
     let mut totals = [simd.splat(0.0); M];
     for (unit, acts) in group.as_chunks::<9>().0.iter().zip(tile) {
+        let scales = [simd.f16s(unit[0].half(0)), simd.f16s(unit[0].half(1))];
         for run in 0..2 {
             let mut dots = [simd.int_splat(0); M];
             for row in 0..M {
                 dots[row] = simd.int_splat(acts[row].minus_8_sums[run]);
             }
             unrolled!(quad in 0, 1, 2, 3 => {
-                let nibbles = simd.bytes(&unit[4 * run + quad]);
+                let nibbles = simd.bytes(&unit[1 + 4 * run + quad]);
                 let (low, high) = (simd.low_nibbles(nibbles), simd.high_nibbles(nibbles));
                 for row in 0..M {
                     let quads = &acts[row].quads;
@@ -68,9 +69,8 @@ pub(super) fn q4_0<S: Simd, const M: usize>(simd: S, group: &[Line], tile: &[[Un
                     dots[row] = simd.dot_small(dots[row], high, quads[8 * run + quad + 4]);
                 }
             });
-            let scales = simd.f16s(unit[8].half(run));
             for row in 0..M {
-                totals[row] = add_scaled(simd, totals[row], dots[row], scales, acts[row].scales[run]);
+                totals[row] = add_scaled(simd, totals[row], dots[row], scales[run], acts[row].scales[run]);
             }
         }
     }
@@ -86,16 +86,26 @@ pub(super) fn with_minimums<S: Simd, const HIGH_BITS: usize, const LINES: usize,
 ) -> Outputs<M> {
     let mut totals = [simd.splat(0.0); M];
     for (unit, acts) in group.as_chunks::<LINES>().0.iter().zip(tile) {
-        let tail = unit256::tail(unit, HIGH_BITS);
+        let scale = simd.f16s(unit[unit256::FACTORS].half(0));
+        let minimum = simd.f16s(unit[unit256::FACTORS].half(1));
+        let mut minimums = [simd.int_splat(0); M];
+        for pair in 0..4 {
+            let halves = simd.pairs_from_u8(unit[unit256::MINIMUMS + pair / 2].half(pair % 2));
+            for row in 0..M {
+                minimums[row] = simd.dot_pairs(minimums[row], halves, acts[row].sums_32[pair]);
+            }
+        }
         let mut sums = [simd.int_splat(0); M];
         for run in 0..8 {
-            let lines = unit256::run(unit, HIGH_BITS, run);
+            let (section, index) = unit256::place(HIGH_BITS, run);
+            let scales = simd.int_from_u8(unit[unit256::scales(HIGH_BITS, section)].quarter(index));
+            let (planes, nibbles) = unit256::run_lines(unit, HIGH_BITS, section, index);
             let mut dots = [simd.int_splat(0); M];
             unrolled!(quad in 0, 1, 2, 3 => {
-                let nibbles = simd.bytes(&lines[quad]);
+                let nibbles = simd.bytes(&nibbles[quad]);
                 let (mut low, mut high) = (simd.low_nibbles(nibbles), simd.high_nibbles(nibbles));
                 if HIGH_BITS == 1 {
-                    let plane = simd.bytes(&lines[4]);
+                    let plane = simd.bytes(&planes[0]);
                     low = simd.with_high_bits::<1>(low, plane, quad);
                     high = simd.with_high_bits::<1>(high, plane, quad + 4);
                 }
@@ -105,20 +115,10 @@ pub(super) fn with_minimums<S: Simd, const HIGH_BITS: usize, const LINES: usize,
                     dots[row] = simd.dot_small(dots[row], high, quads[8 * run + quad + 4]);
                 }
             });
-            let scales = simd.int_from_u8(tail[run / 4].quarter(run % 4));
             for row in 0..M {
                 sums[row] = simd.int_add(sums[row], simd.int_mul(dots[row], scales));
             }
         }
-        let mut minimums = [simd.int_splat(0); M];
-        for pair in 0..4 {
-            let halves = simd.pairs_from_u8(tail[unit256::MINIMUMS + pair / 2].half(pair % 2));
-            for row in 0..M {
-                minimums[row] = simd.dot_pairs(minimums[row], halves, acts[row].sums_32[pair]);
-            }
-        }
-        let scale = simd.f16s(tail[unit256::FACTORS].half(0));
-        let minimum = simd.f16s(tail[unit256::FACTORS].half(1));
         for row in 0..M {
             let act_scale = simd.splat(acts[row].scale);
             let product = simd.mul(simd.float(sums[row]), scale);
@@ -135,34 +135,33 @@ pub(super) fn q6k<S: Simd, const M: usize>(simd: S, group: &[Line], tile: &[[Uni
     const HIGH_BITS: usize = 2;
     let mut totals = [simd.splat(0.0); M];
     for (unit, acts) in group.as_chunks::<{ unit256::lines(HIGH_BITS) }>().0.iter().zip(tile) {
-        let tail = unit256::tail(unit, HIGH_BITS);
+        let scale = simd.f16s(unit[unit256::FACTORS].half(0));
         let mut sums = [simd.int_splat(0); M];
         let mut offsets = [simd.int_splat(0); M];
         for run in 0..8 {
-            let lines = unit256::run(unit, HIGH_BITS, run);
+            let (section, index) = unit256::place(HIGH_BITS, run);
+            let scales = simd.pairs_from_i8(unit[unit256::scales(HIGH_BITS, section)].half(index));
+            let (low_scales, high_scales) = simd.split_pairs(scales);
+            let (planes, nibbles) = unit256::run_lines(unit, HIGH_BITS, section, index);
+            let (low_plane, high_plane) = (simd.bytes(&planes[0]), simd.bytes(&planes[1]));
             let mut low_dots = [simd.int_splat(0); M];
             let mut high_dots = [simd.int_splat(0); M];
-            let first_plane = simd.bytes(&lines[4]);
-            let second_plane = simd.bytes(&lines[5]);
             unrolled!(quad in 0, 1, 2, 3 => {
-                let nibbles = simd.bytes(&lines[quad]);
-                let low = simd.with_high_bits::<2>(simd.low_nibbles(nibbles), first_plane, quad);
-                let high = simd.with_high_bits::<2>(simd.high_nibbles(nibbles), second_plane, quad);
+                let nibbles = simd.bytes(&nibbles[quad]);
+                let low = simd.with_high_bits::<2>(simd.low_nibbles(nibbles), low_plane, quad);
+                let high = simd.with_high_bits::<2>(simd.high_nibbles(nibbles), high_plane, quad);
                 for row in 0..M {
                     let quads = &acts[row].quads;
                     low_dots[row] = simd.dot_small(low_dots[row], low, quads[8 * run + quad]);
                     high_dots[row] = simd.dot_small(high_dots[row], high, quads[8 * run + quad + 4]);
                 }
             });
-            let halves = simd.pairs_from_i8(tail[run / 2].half(run % 2));
-            let (low_scales, high_scales) = simd.split_pairs(halves);
             for row in 0..M {
                 sums[row] = simd.int_add(sums[row], simd.int_mul(low_dots[row], low_scales));
                 sums[row] = simd.int_add(sums[row], simd.int_mul(high_dots[row], high_scales));
-                offsets[row] = simd.dot_pairs(offsets[row], halves, acts[row].sums_16[run]);
+                offsets[row] = simd.dot_pairs(offsets[row], scales, acts[row].sums_16[run]);
             }
         }
-        let scale = simd.f16s(tail[unit256::FACTORS].half(0));
         for row in 0..M {
             let sum = simd.int_sub(sums[row], simd.int_mul(offsets[row], simd.int_splat(32)));
             totals[row] = add_scaled(simd, totals[row], sum, scale, acts[row].scale);

@@ -2,7 +2,9 @@
 //!
 //! Sixteen rows make a *group*; a group is a sequence of *units*, each a fixed number of columns with
 //! everything that is needed to multiply them: quants, scales, minimums. A unit is a whole number of
-//! cache lines and units follow each other, so that a product reads memory once, front to back.
+//! cache lines and units follow each other, and lines lie in the order in which a product needs them: it
+//! reads memory once, front to back. (Where it goes a few lines back and forth, the hardware's prefetching
+//! loses track: with the scales behind the quants, a product of one row took up to twice as long.)
 //!
 //! Quants are interleaved by four columns, a *quad*: a line of 64 bytes is 16 rows × 4 columns, the operand
 //! of one byte-product instruction. Nibbles: the low ones of line `i` are quad `i` of a run of 32 columns,
@@ -10,11 +12,11 @@
 //!
 //! | encoding | columns | lines | content |
 //! |---|---|---|---|
-//! | Q8_0 | 64 | 17 | 16 quants; scales f16 of both runs |
-//! | Q4_0 | 64 | 9 | 8 nibbles; scales f16 of both runs |
-//! | Q4_K | 256 | 37 | 8 runs of 4 nibbles; 2 scales u8 (run, row); 2 minimums u8 (pair of runs, row, which); f16 factors of both |
-//! | Q5_K | 256 | 45 | as Q4_K; in a run, after the nibbles, 1 of fifth bits (bit `i` of a byte for quad `i`) |
-//! | Q6_K | 256 | 53 | 8 runs of 4 nibbles, 2 of high bits (2 bits per quad); 4 scales i8 (pair of runs of 16, row, which); f16 factors |
+//! | Q8_0 | 64 | 17 | scales f16 of both runs; 16 quants |
+//! | Q4_0 | 64 | 9 | scales f16 of both runs; 8 nibbles |
+//! | Q4_K | 256 | 37 | f16 factors of scales and minimums; 2 minimums u8 (pair of runs, row, which); twice: scales u8 (run, row) of 4 runs, and those, 4 nibbles each |
+//! | Q5_K | 256 | 45 | as Q4_K; in a run, before the nibbles, 1 of fifth bits (bit `i` of a byte for quad `i`) |
+//! | Q6_K | 256 | 53 | f16 factors; 4 times: scales i8 (run of 32, row, which of two of 16) of 2 runs, and those, 2 of high bits (2 bits per quad) and 4 nibbles each |
 //! | F32 | 2 | 2 | a line per column |
 //! | F16, BF16 | 2 | 1 | half a line per column |
 
@@ -28,34 +30,52 @@ use super::simd::{LANES, Line};
 pub mod unit256 {
     use super::Line;
 
-    /// Lines of a run of 32 columns: nibbles, then high bits.
-    pub const fn run_lines(high_bits: usize) -> usize {
-        4 + high_bits
+    /// Line with the half floats that scales and minimums are multiplied with, half a line each.
+    pub const FACTORS: usize = 0;
+    /// Line where the minimums begin: 2, or none in Q6_K.
+    pub const MINIMUMS: usize = 1;
+
+    /// Lines before the first section.
+    const fn head_lines(high_bits: usize) -> usize {
+        if high_bits == 2 { 1 } else { 3 }
+    }
+
+    /// Runs of 32 columns whose scales are in one line; with that line they are a section.
+    pub const fn section_runs(high_bits: usize) -> usize {
+        if high_bits == 2 { 2 } else { 4 }
+    }
+
+    const fn section_lines(high_bits: usize) -> usize {
+        1 + section_runs(high_bits) * (high_bits + 4)
     }
 
     /// Lines of a unit.
     pub const fn lines(high_bits: usize) -> usize {
-        8 * run_lines(high_bits) + 5
+        head_lines(high_bits) + 8 / section_runs(high_bits) * section_lines(high_bits)
     }
 
-    /// The lines of a run.
+    /// Where in a unit the scales of a section are.
     #[inline(always)]
-    pub fn run(unit: &[Line], high_bits: usize, run: usize) -> &[Line] {
-        &unit[run * run_lines(high_bits)..][..run_lines(high_bits)]
+    pub const fn scales(high_bits: usize, section: usize) -> usize {
+        head_lines(high_bits) + section * section_lines(high_bits)
     }
 
-    /// What follows the runs: scales (2 lines, or 4 in Q6_K), minimums (2, none in Q6_K), and a line with
-    /// the half floats that both are multiplied with.
+    /// Where in a unit a run of a section begins: high bits, a line for each, then nibbles.
     #[inline(always)]
-    pub fn tail(unit: &[Line], high_bits: usize) -> &[Line; 5] {
-        let (_, tail) = unit.split_at(8 * run_lines(high_bits));
-        tail.first_chunk().unwrap_or(&[Line::ZERO; 5])
+    pub const fn run(high_bits: usize, section: usize, run: usize) -> usize {
+        scales(high_bits, section) + 1 + run * (high_bits + 4)
     }
 
-    /// Line of the tail where the minimums begin.
-    pub const MINIMUMS: usize = 2;
-    /// Line of the tail with the half floats.
-    pub const FACTORS: usize = 4;
+    /// The section of a run that is counted from the unit's beginning, and its number there.
+    pub const fn place(high_bits: usize, run: usize) -> (usize, usize) {
+        (run / section_runs(high_bits), run % section_runs(high_bits))
+    }
+
+    /// The high bits and the nibbles of a run.
+    #[inline(always)]
+    pub fn run_lines(unit: &[Line], high_bits: usize, section: usize, index: usize) -> (&[Line], &[Line]) {
+        unit[run(high_bits, section, index)..][..high_bits + 4].split_at(high_bits)
+    }
 }
 
 /// Columns of a unit.
@@ -114,13 +134,13 @@ fn pack_row(encoding: Encoding, group: &mut [Line], lane: usize, row: &[u8]) {
         Encoding::Q8_0 => {
             for (unit, blocks) in units.zip(row.as_chunks().0.chunks(2)) {
                 // The quant of nothing is 128, not 0.
-                unit[..16].iter_mut().for_each(|line| line.0[4 * lane..][..4].fill(0x80));
+                unit[1..].iter_mut().for_each(|line| line.0[4 * lane..][..4].fill(0x80));
                 for (run, block) in blocks.iter().enumerate() {
                     let block = ggml::read_q8_0(block);
                     for (quad, quants) in block.quants.chunks_exact(4).enumerate() {
-                        unit[8 * run + quad].0[4 * lane..][..4].copy_from_slice(quants);
+                        unit[1 + 8 * run + quad].0[4 * lane..][..4].copy_from_slice(quants);
                     }
-                    unit[16].0[32 * run + 2 * lane..][..2].copy_from_slice(&block.scale);
+                    unit[0].0[32 * run + 2 * lane..][..2].copy_from_slice(&block.scale);
                 }
             }
         }
@@ -128,8 +148,8 @@ fn pack_row(encoding: Encoding, group: &mut [Line], lane: usize, row: &[u8]) {
             for (unit, blocks) in units.zip(row.as_chunks().0.chunks(2)) {
                 for (run, block) in blocks.iter().enumerate() {
                     let block = ggml::read_q4_0(block);
-                    pack_nibbles(&mut unit[4 * run..], lane, &block.quants);
-                    unit[8].0[32 * run + 2 * lane..][..2].copy_from_slice(&block.scale);
+                    pack_nibbles(&mut unit[1 + 4 * run..], lane, &block.quants);
+                    unit[0].0[32 * run + 2 * lane..][..2].copy_from_slice(&block.scale);
                 }
             }
         }
@@ -160,36 +180,36 @@ fn pack_nibbles(lines: &mut [Line], lane: usize, quants: &[u8]) {
 }
 
 fn pack_block(unit: &mut [Line], lane: usize, block: &ggml::Block256, high_bits: usize) {
-    let (runs, tail) = unit.split_at_mut(8 * unit256::run_lines(high_bits));
-    for (lines, quants) in runs.chunks_exact_mut(4 + high_bits).zip(block.quants.chunks_exact(32)) {
-        pack_nibbles(lines, lane, quants);
+    for (run, quants) in block.quants.chunks_exact(32).enumerate() {
+        let (section, index) = unit256::place(high_bits, run);
+        let (planes, nibbles) = unit[unit256::run(high_bits, section, index)..].split_at_mut(high_bits);
+        pack_nibbles(nibbles, lane, quants);
         for (at, quant) in quants.iter().enumerate() {
-            if let Some((line, shift)) = high_field(high_bits, at / 4) {
-                lines[line].0[4 * lane + at % 4] |= (quant >> 4) << shift;
+            if let Some((plane, shift)) = high_field(high_bits, at / 4) {
+                planes[plane].0[4 * lane + at % 4] |= (quant >> 4) << shift;
             }
         }
-    }
-    if high_bits == 2 {
-        for (run, scale) in block.scales.iter().enumerate() {
-            tail[run / 4].0[pair_byte(run, lane)] = *scale;
+        let scales = &mut unit[unit256::scales(high_bits, section)].0;
+        if high_bits == 2 {
+            for half in 0..2 {
+                scales[pair_byte(2 * index + half, lane)] = block.scales[2 * run + half];
+            }
+        } else {
+            scales[16 * index + lane] = block.scales[run];
+            unit[unit256::MINIMUMS + run / 4].0[pair_byte(run, lane)] = block.minimums[run];
         }
-    } else {
-        for (run, (scale, minimum)) in block.scales.iter().zip(&block.minimums).enumerate() {
-            tail[run / 4].0[16 * (run % 4) + lane] = *scale;
-            tail[unit256::MINIMUMS + run / 4].0[pair_byte(run, lane)] = *minimum;
-        }
     }
-    tail[unit256::FACTORS].0[2 * lane..][..2].copy_from_slice(&block.scale);
-    tail[unit256::FACTORS].0[32 + 2 * lane..][..2].copy_from_slice(&block.minimum);
+    unit[unit256::FACTORS].0[2 * lane..][..2].copy_from_slice(&block.scale);
+    unit[unit256::FACTORS].0[32 + 2 * lane..][..2].copy_from_slice(&block.minimum);
 }
 
-/// The line of a run that has the high bits of a quad, and how far up they are in a byte.
+/// The line that has the high bits of a quad of a run, and how far up they are in a byte.
 fn high_field(high_bits: usize, quad: usize) -> Option<(usize, usize)> {
     let quads_per_line = 8usize.checked_div(high_bits)?;
-    Some((4 + quad / quads_per_line, high_bits * (quad % quads_per_line)))
+    Some((quad / quads_per_line, high_bits * (quad % quads_per_line)))
 }
 
-/// Where in a line of four runs a row's byte of one of them is, two runs side by side.
+/// Where in a line of four runs (of 16 or of 32) a row's byte of one of them is, two runs side by side.
 fn pair_byte(run: usize, lane: usize) -> usize {
     32 * (run / 2 % 2) + 2 * lane + run % 2
 }
@@ -217,15 +237,15 @@ pub fn read_row(encoding: Encoding, group: &[Line], lane: usize, row: &mut [f32]
             }
             Encoding::Q8_0 => {
                 for (col, value) in values.iter_mut().enumerate() {
-                    let quant = unit[col / 4].0[4 * lane + col % 4];
-                    *value = half_float(&unit[16], col / 32, lane) * (f32::from(quant) - 128.0);
+                    let quant = unit[1 + col / 4].0[4 * lane + col % 4];
+                    *value = half_float(&unit[0], col / 32, lane) * (f32::from(quant) - 128.0);
                 }
             }
             Encoding::Q4_0 => {
                 for (col, value) in values.iter_mut().enumerate() {
                     let (run, at) = (col / 32, col % 32);
-                    let quant = nibble(&unit[4 * run..], lane, at);
-                    *value = half_float(&unit[8], run, lane) * (f32::from(quant) - 8.0);
+                    let quant = nibble(&unit[1 + 4 * run..], lane, at);
+                    *value = half_float(&unit[0], run, lane) * (f32::from(quant) - 8.0);
                 }
             }
             Encoding::Q4K => read_unit256(unit, lane, values, 0),
@@ -236,24 +256,24 @@ pub fn read_row(encoding: Encoding, group: &[Line], lane: usize, row: &mut [f32]
 }
 
 fn read_unit256(unit: &[Line], lane: usize, values: &mut [f32], high_bits: usize) {
-    let tail = unit256::tail(unit, high_bits);
-    let scale = half_float(&tail[unit256::FACTORS], 0, lane);
-    let minimum = half_float(&tail[unit256::FACTORS], 1, lane);
+    let scale = half_float(&unit[unit256::FACTORS], 0, lane);
+    let minimum = half_float(&unit[unit256::FACTORS], 1, lane);
     for (col, value) in values.iter_mut().enumerate() {
         let (run, at) = (col / 32, col % 32);
-        let lines = unit256::run(unit, high_bits, run);
-        let mut quant = nibble(lines, lane, at);
-        if let Some((line, shift)) = high_field(high_bits, at / 4) {
-            let field = lines[line].0[4 * lane + at % 4] >> shift;
+        let (section, index) = unit256::place(high_bits, run);
+        let (planes, nibbles) = unit256::run_lines(unit, high_bits, section, index);
+        let mut quant = nibble(nibbles, lane, at);
+        if let Some((plane, shift)) = high_field(high_bits, at / 4) {
+            let field = planes[plane].0[4 * lane + at % 4] >> shift;
             quant |= (field & ((1 << high_bits) - 1)) << 4;
         }
+        let scales = &unit[unit256::scales(high_bits, section)].0;
         *value = if high_bits == 2 {
-            let run = col / 16;
-            let own = tail[run / 4].0[pair_byte(run, lane)] as i8;
+            let own = scales[pair_byte(2 * index + at / 16, lane)] as i8;
             scale * f32::from(own) * (f32::from(quant) - 32.0)
         } else {
-            let own = tail[run / 4].0[16 * (run % 4) + lane];
-            let own_minimum = tail[unit256::MINIMUMS + run / 4].0[pair_byte(run, lane)];
+            let own = scales[16 * index + lane];
+            let own_minimum = unit[unit256::MINIMUMS + run / 4].0[pair_byte(run, lane)];
             scale * f32::from(own) * f32::from(quant) - minimum * f32::from(own_minimum)
         };
     }
