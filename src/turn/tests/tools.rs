@@ -411,6 +411,44 @@ fn who_interrupts_the_goodbye_stays() {
 }
 
 #[test]
+fn who_speaks_on_at_its_very_end_stays_too() {
+    let llm = vec![
+        vec![(100, Llm::Says("Goodbye.")), (0, Llm::Calls("end_session")), (0, Llm::Ends)],
+        says("Yes?"),
+    ];
+    let script = Script { llm, asr: vec![(50, Ok("hello")), (50, Ok("wait"))], ..Script::default() };
+    check_answer(
+        &script,
+        "1500 ms speech; 1700 ms played 11; 2000 ms silence",
+        1_600,
+        expect![[r#"
+        1600 ms   speech from 1184 ms
+        1600 ms   pause #1
+        1700 ms   → forget reply
+        1700 ms   → commit #1: Completed, said "hello", 1. call_0 end_session@8 = a result, heard "Goodbye."
+        1700 ms   status user_speaking #2
+        1705 ms   end #1 Completed
+        2528 ms   speech to 1984 ms
+        2528 ms   → transcribe 2: 1184–2528 ms
+        2528 ms   status transcribing #2
+        2578 ms   transcript #2 "wait" (1344 ms)
+        2578 ms   → generate for "wait"
+        2578 ms   status thinking #2
+        2678 ms   → speak s0 "Yes?"
+        2708 ms   status speaking #2
+        2708 ms   text #2 s0 "Yes?"
+        2708 ms   audio #2 s0 chunks 12–13 (0–80 ms)
+        2708 ms   whole text #2 s0 "Yes?"
+        2718 ms   audio #2 s0 chunks 14–17 (80–240 ms) until 2728 ms
+        2948 ms   → forget reply
+        2948 ms   → commit #2: Completed, said "wait", heard "Yes?"
+        2953 ms   end #2 Completed
+        2953 ms   status listening
+    "#]],
+    );
+}
+
+#[test]
 fn a_call_that_is_known_only_after_the_text_was_cut_off_is_ignored() {
     let llm = vec![vec![(100, Llm::Says("Much too long.")), (10, Llm::Calls("now")), (0, Llm::Ends)]];
     let mut script = Script { llm, ..Script::default() };
