@@ -25,7 +25,7 @@ _TURNS = {
     "said": (2.5, smalltalk.said),
     "asked": (2, smalltalk.asked),
     "all": (0.6, smalltalk.everything),
-    "clock": (3, tools.clock),
+    "clock": (6, tools.clock),
     "sum": (3.5, tools.calculation),
 }
 
