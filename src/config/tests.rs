@@ -490,7 +490,7 @@ fn tools_are_checked_key_by_key() {
             config.yml:6: tools.http[0].timeout_ms: expected a whole number of milliseconds, found the text "soon"
             config.yml:6: tools.http[0].headers: expected names with texts, found a list
             config.yml:6: tools.http[0].method: expected text, found a list
-            config.yml: tools.http[0]: expected name, description, url …, found the text "a"
+            config.yml:1: tools.http[0]: expected name, description, url …, found the text "a"
             config.yml:1: tools.http: expected a list of tools, found the text "a"
             config.yml:1: tools.htp: unknown key; the nearest valid one is tools.http
             config.yml:1: tools.builtin: expected a list of texts, found the text "now"
@@ -528,17 +528,17 @@ fn a_tool_that_cannot_be_is_refused() {
             config.yml:1: tools.max_rounds: 0 is not allowed; must be from 1 to 20
             config.yml:1: tools.filler_after_ms: 70000 is not allowed; must be from 0 to 60000
             config.yml:1: tools.timeout_ms: 0 is not allowed; must be from 1 to 600000
-            config.yml: tools.http[0].name: "" is not allowed; must be 1 to 64 of a-z, A-Z, 0-9, _ and -
-            config.yml: tools.http[0].description: "" is not allowed; must be what the tool is for; the model reads it
-            config.yml: tools.http[0].url: "" is not allowed; must be http:// or https://, a host, and the path
+            config.yml:1: tools.http[0].name: "" is not allowed; must be 1 to 64 of a-z, A-Z, 0-9, _ and -
+            config.yml:1: tools.http[0].description: "" is not allowed; must be what the tool is for; the model reads it
+            config.yml:1: tools.http[0].url: "" is not allowed; must be http:// or https://, a host, and the path
             config.yml:1: tools.http[0].name: "a b" is not allowed; must be 1 to 64 of a-z, A-Z, 0-9, _ and -
             config.yml:1: tools.http[0].url: "ftp://h" is not allowed; must be http:// or https://, a host, and the path
             config.yml:1: tools.http[0].method: "get" is not allowed; must be one of GET, POST, PUT, PATCH, DELETE
             config.yml:1: tools.http[0].url: must hold no user and password; use token_env
             config.yml:3: tools.http[0].token_env: not the name of an environment variable; the token itself does not belong here
             config.yml:3: tools.http[0].timeout_ms: 0 is not allowed; must be from 1 to 600000
-            config.yml:3: tools.http[0].parameters.type: "\"array\"" is not allowed; must be object: a JSON schema of named arguments
-            config.yml: tools.http[0].parameters.type: "null" is not allowed; must be object: a JSON schema of named arguments
+            config.yml:3: tools.http[0].parameters.type: "array" is not allowed; must be object: a JSON schema of named arguments
+            config.yml:2: tools.http[0].parameters.type: "nothing" is not allowed; must be object: a JSON schema of named arguments
             config.yml:1: tools.http[0].name: there are two tools of the name "now"; rename or drop one
         "#]],
     );
