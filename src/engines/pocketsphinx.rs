@@ -56,7 +56,7 @@ const MAX_WINDOW_SAMPLES: usize = 30 * INPUT_RATE_HZ as usize;
 /// What counts as a moment: 200 ms.
 const MOMENT_SAMPLES: usize = INPUT_RATE_HZ as usize / 5;
 
-/// One worker's decoder, with its own copy of the search (about 90 MB).
+/// One worker's decoder, with its own copy of the search (about 100 MB).
 pub struct PocketSphinx {
     front_end: FrontEnd,
     ear: Ear,

@@ -61,9 +61,9 @@ impl Counts {
         number
     }
 
-    /// All words but the marks of start and end.
+    /// All words that can be said: not those in angle brackets, such as the marks of start and end.
     pub fn words(&self) -> impl Iterator<Item = &str> {
-        self.words.iter().skip(2).map(String::as_str)
+        self.words.iter().map(String::as_str).filter(|word| !word.starts_with('<'))
     }
 
     /// `word` was seen `weight` times behind `history`, of which the last two words count.

@@ -19,6 +19,9 @@ const PHRASES: &str = include_str!("../../../models/concierge/phrases.txt");
 /// Each fact counts like so many phrases: visitors say parts of them back.
 const FACT_WEIGHT: f64 = 3.0;
 
+/// Stands in a gap that nothing is known for. It is in no dictionary.
+const ANYTHING: &str = "<anything>";
+
 /// What is said in a gap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
@@ -152,15 +155,15 @@ pub fn counts(topics: &Topics) -> Counts {
 fn fill(phrases: &Phrases, topics: &Topics) -> Counts {
     let mut counts = phrases.counts.clone();
     for (kind, gap) in &phrases.gaps {
-        let fillers = fillers(*kind, topics);
+        let mut fillers = fillers(*kind, topics);
+        if fillers.is_empty() {
+            // Something is said there, only not a word that is known: the rest does not get likelier.
+            fillers.insert(ANYTHING.into(), 1.0);
+        }
         let total: f64 = fillers.values().sum();
         for (filler, weight) in &fillers {
             let words: Vec<Word> = filler.split(' ').map(|word| counts.number(word)).collect();
             count_filler(&mut counts, gap, &words, weight / total);
-        }
-        if fillers.is_empty() {
-            // What follows is said all the same.
-            gap.after.iter().for_each(|(word, times)| counts.see(&[], *word, *times));
         }
     }
     for sentence in &topics.sentences {
@@ -321,11 +324,12 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_without_fillings_leaves_the_rest_of_the_phrase() {
+    fn a_gap_that_nothing_is_known_for_keeps_its_place() {
         let counts = fill(&Phrases::parse("my name is {name} my friend\n"), &Topics::default());
         assert_eq!(counts.bigram("name", "is"), 1.0);
-        assert_eq!(counts.bigram("my", "friend"), 1.0);
-        assert_eq!(counts.bigram("is", "my"), 0.0);
+        assert_eq!(counts.bigram("is", ANYTHING), 1.0);
+        assert_eq!(counts.bigram(ANYTHING, "my"), 1.0);
+        assert!(counts.words().all(|word| word != ANYTHING), "it is no word to be said");
     }
 
     #[test]
