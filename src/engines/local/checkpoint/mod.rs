@@ -19,7 +19,6 @@ mod tensor;
 mod tests;
 mod vocabulary;
 
-
 pub use config::{Architecture, DecoderConfig, RopeScaling};
 pub use error::CheckpointError;
 pub use gguf::Gguf;

@@ -1,30 +1,21 @@
 //! Products of rows with weight matrices, of whatever type the weights are.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::fmt;
 
 use candle_core::quantized::{GgmlDType, QStorage, QTensor};
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor, bail};
 
 use super::WeightType;
-use super::rows::Columns;
+use super::arithmetic::{Arithmetic, on_cpu};
 use crate::engines::local::checkpoint::{RawTensor, widen, with_aligned};
+use crate::engines::local::packed::{ActivationKind, Activations, PackError, PackedMatrix, multiply_all};
 
-/// `x · Wᵀ + b` for rows `x`.
+/// `x · Wᵀ + b` with one matrix or several, for the same rows `x`.
 #[derive(Debug)]
 pub struct Linear {
-    weight: Weight,
-    /// `[rows of W]`
-    bias: Option<Tensor>,
+    matrices: Vec<Matrix>,
     bytes: u64,
-}
-
-#[derive(Debug)]
-enum Weight {
-    /// `[out, in]`; 32-bit floats on the CPU, as in the file elsewhere.
-    Dense(Tensor),
-    /// Quantised blocks, multiplied by candle.
-    Blocks(Arc<QTensor>),
 }
 
 /// A matrix with its bias, as the checkpoint has them.
@@ -36,130 +27,224 @@ pub struct Part {
     pub bias: Option<Vec<f32>>,
 }
 
-impl Part {
-    fn width(&self) -> usize {
-        self.weight.rows()
-    }
+/// One matrix, of one part or of several with the rows of the first on top.
+struct Matrix {
+    weight: Weight,
+    /// Rows of each part.
+    widths: Vec<usize>,
+    /// As long as the rows of all.
+    bias: Option<Vec<f32>>,
+    /// The same on the device.
+    bias_on_device: Option<Tensor>,
+}
+
+enum Weight {
+    /// For our kernels; always a single part, because they take several matrices at once.
+    Packed(PackedMatrix),
+    /// `[out, in]`, for candle.
+    Dense(Tensor),
+    /// Blocks, for candle.
+    Blocks(QTensor),
 }
 
 impl Linear {
-    /// Parts of one type and one input width become one matrix, the rows of the first on top.
-    pub fn new(parts: &[Part], weights: WeightType, device: &Device) -> Result<Linear> {
-        let Some(first) = parts.first() else { candle_core::bail!("a matrix of no parts") };
-        let (dtype, columns) = (first.weight.dtype, first.weight.columns());
-        let shape = (parts.iter().map(Part::width).sum::<usize>(), columns);
-        let data: Cow<'_, [u8]> = match parts {
-            [only] => Cow::Borrowed(&only.weight.data),
-            several => {
-                Cow::Owned(several.iter().map(|part| &part.weight.data[..]).collect::<Vec<_>>().concat())
+    /// All `parts` are as wide as `x`. Neighbours of one type become one matrix for candle.
+    pub fn new(
+        parts: Vec<Part>,
+        weights: WeightType,
+        device: &Device,
+        arithmetic: Arithmetic,
+    ) -> Result<Linear> {
+        let matrices: Vec<Matrix> = match arithmetic {
+            Arithmetic::Kernels => {
+                parts.chunks(1).map(|part| Matrix::new(part, weights, device, arithmetic)).collect()
             }
-        };
-        let is_whole_blocks = columns.is_multiple_of(GgmlDType::Q8_0.block_size());
-        let weight = match (first.weight.is_dense(), weights) {
-            (true, WeightType::Q8_0) if is_whole_blocks => {
-                let dense = dense(dtype, &data, shape, &Device::Cpu)?;
-                Weight::Blocks(Arc::new(QTensor::quantize_onto(&dense, GgmlDType::Q8_0, device)?))
-            }
-            (true, _) | (false, WeightType::F32) => Weight::Dense(dense(dtype, &data, shape, device)?),
-            (false, _) => {
-                let storage =
-                    with_aligned(&data, |data| QStorage::from_data(Cow::Borrowed(data), device, dtype))?;
-                Weight::Blocks(Arc::new(QTensor::new(storage, shape)?))
-            }
-        };
-        let bytes = match &weight {
-            Weight::Dense(weight) => weight.elem_count() * weight.dtype().size_in_bytes(),
-            Weight::Blocks(weight) => weight.storage_size_in_bytes(),
-        } as u64;
-        Ok(Linear { weight, bias: joined_biases(parts, device)?, bytes })
+            Arithmetic::Candle => parts
+                .chunk_by(|left, right| left.weight.dtype == right.weight.dtype)
+                .map(|parts| Matrix::new(parts, weights, device, arithmetic))
+                .collect::<Result<_>>(),
+        }?;
+        let bytes = matrices.iter().map(|matrix| matrix.weight.bytes() as u64).sum();
+        Ok(Linear { matrices, bytes })
     }
 
-    /// `x` [n, in] → [n, out], 32-bit floats.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let product = match &self.weight {
-            Weight::Dense(weight) if weight.dtype() == DType::F32 => x.matmul(&weight.t()?)?,
-            Weight::Dense(weight) => {
-                x.to_dtype(weight.dtype())?.matmul(&weight.t()?)?.to_dtype(DType::F32)?
+    /// `x` [n, in] → [n, out] for each part, contiguous 32-bit floats.
+    pub fn forward<const PARTS: usize>(&self, x: &Tensor) -> Result<[Tensor; PARTS]> {
+        let mut products = self.packed_products(x)?.into_iter();
+        let mut outputs = Vec::with_capacity(PARTS);
+        for matrix in &self.matrices {
+            match &matrix.weight {
+                Weight::Packed(_) => outputs.extend(products.next()),
+                Weight::Dense(weight) => matrix.split(dense_product(x, weight)?, &mut outputs)?,
+                Weight::Blocks(weight) => matrix.split(x.apply_op1_no_bwd(weight)?, &mut outputs)?,
             }
-            Weight::Blocks(weight) => x.apply_op1_no_bwd(weight.as_ref())?,
-        };
-        match &self.bias {
-            Some(bias) => product.broadcast_add(bias),
-            None => Ok(product),
         }
+        match <[Tensor; PARTS]>::try_from(outputs) {
+            Ok(outputs) => Ok(outputs),
+            Err(other) => bail!("{} parts, where {PARTS} were asked for", other.len()),
+        }
+    }
+
+    /// [`Linear::forward`] of a single part.
+    pub fn forward_one(&self, x: &Tensor) -> Result<Tensor> {
+        let [product] = self.forward(x)?;
+        Ok(product)
     }
 
     /// Memory that the weights take.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
+
+    /// Products with the packed matrices, in order. Rows are rounded once for all matrices that take
+    /// them in the same form, and the threads meet once for them.
+    fn packed_products(&self, x: &Tensor) -> Result<Vec<Tensor>> {
+        let packed: Vec<(&PackedMatrix, &Matrix)> = self
+            .matrices
+            .iter()
+            .filter_map(|matrix| match &matrix.weight {
+                Weight::Packed(packed) => Some((packed, matrix)),
+                _ => None,
+            })
+            .collect();
+        if packed.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (rows, columns) = x.dims2()?;
+        let mut outputs: Vec<Vec<f32>> =
+            packed.iter().map(|(packed, _)| vec![0.0; rows * packed.rows()]).collect();
+        if let Some((wrong, _)) = packed.iter().find(|(packed, _)| packed.cols() != columns) {
+            bail!("rows of {columns} cannot be multiplied with a matrix for rows of {}", wrong.cols());
+        }
+        on_cpu(x, |x| {
+            for kind in [ActivationKind::Dense, ActivationKind::Blocks32, ActivationKind::Blocks256] {
+                let mut jobs: Vec<(&PackedMatrix, &mut [f32])> = packed
+                    .iter()
+                    .zip(&mut outputs)
+                    .filter(|((packed, _), _)| packed.activation_kind() == kind)
+                    .map(|((packed, _), out)| (*packed, &mut out[..]))
+                    .collect();
+                if !jobs.is_empty() {
+                    multiply_all(&Activations::quantize(kind, x, rows, columns), &mut jobs);
+                }
+            }
+        })?;
+        packed
+            .iter()
+            .zip(outputs)
+            .map(|((packed, matrix), mut output)| {
+                if let Some(bias) = &matrix.bias {
+                    for row in output.chunks_exact_mut(bias.len()) {
+                        row.iter_mut().zip(bias).for_each(|(number, bias)| *number += bias);
+                    }
+                }
+                Tensor::from_vec(output, (rows, packed.rows()), &Device::Cpu)
+            })
+            .collect()
+    }
 }
 
-/// On the CPU 32-bit floats; elsewhere as in the file, or 32-bit floats of blocks.
-fn dense(dtype: GgmlDType, data: &[u8], shape: (usize, usize), device: &Device) -> Result<Tensor> {
-    let raw = match dtype {
-        GgmlDType::F16 => DType::F16,
-        GgmlDType::BF16 => DType::BF16,
-        _ => DType::F32,
-    };
-    if device.is_cpu() || raw == DType::F32 {
-        Tensor::from_vec(widen(dtype, data)?, shape, device)
-    } else {
-        Tensor::from_raw_buffer(data, raw, &[shape.0, shape.1], device)
+impl Matrix {
+    fn new(parts: &[Part], weights: WeightType, device: &Device, arithmetic: Arithmetic) -> Result<Matrix> {
+        let widths: Vec<usize> = parts.iter().map(|part| part.weight.rows()).collect();
+        let bias = joined_biases(parts, &widths);
+        let bias_on_device =
+            bias.as_ref().map(|bias| Tensor::from_slice(bias, bias.len(), device)).transpose()?;
+        let weight = Weight::new(parts, weights, device, arithmetic)?;
+        Ok(Matrix { weight, widths, bias, bias_on_device })
     }
+
+    /// Adds the bias to candle's product and cuts it into parts.
+    fn split(&self, mut product: Tensor, parts: &mut Vec<Tensor>) -> Result<()> {
+        if let Some(bias) = &self.bias_on_device {
+            product = product.broadcast_add(bias)?;
+        }
+        let mut start = 0;
+        for width in &self.widths {
+            parts.push(product.narrow(1, start, *width)?.contiguous()?);
+            start += width;
+        }
+        Ok(())
+    }
+}
+
+impl Weight {
+    fn new(parts: &[Part], weights: WeightType, device: &Device, arithmetic: Arithmetic) -> Result<Weight> {
+        let Some(first) = parts.first() else { bail!("a matrix of no parts") };
+        let (dtype, columns) = (first.weight.dtype, first.weight.columns());
+        let rows = parts.iter().map(|part| part.weight.rows()).sum();
+        let data: Cow<'_, [u8]> = match parts {
+            [only] => Cow::Borrowed(&only.weight.data),
+            several => {
+                Cow::Owned(several.iter().map(|part| &part.weight.data[..]).collect::<Vec<_>>().concat())
+            }
+        };
+        let are_whole_blocks = columns.is_multiple_of(GgmlDType::Q8_0.block_size());
+        let (dtype, data) = match (first.weight.is_dense(), weights) {
+            (true, WeightType::Q8_0) if are_whole_blocks => {
+                let dense = Tensor::from_vec(widen(dtype, &data)?, (rows, columns), &Device::Cpu)?;
+                let blocks = QTensor::quantize(&dense, GgmlDType::Q8_0)?;
+                (GgmlDType::Q8_0, Cow::Owned(blocks.data()?.into_owned()))
+            }
+            (_, WeightType::F32) if dtype != GgmlDType::F32 => {
+                let wide = widen(dtype, &data)?.into_iter().flat_map(f32::to_le_bytes).collect();
+                (GgmlDType::F32, Cow::Owned(wide))
+            }
+            _ => (dtype, data),
+        };
+        if arithmetic == Arithmetic::Kernels {
+            match PackedMatrix::pack(dtype, rows, columns, &data) {
+                Ok(packed) => return Ok(Weight::Packed(packed)),
+                // Rare types, which candle multiplies.
+                Err(PackError::Unsupported(_)) => {}
+                Err(error) => bail!("{error}"),
+            }
+        }
+        let raw = match dtype {
+            GgmlDType::F32 => DType::F32,
+            GgmlDType::F16 => DType::F16,
+            GgmlDType::BF16 => DType::BF16,
+            _ => {
+                let storage =
+                    with_aligned(&data, |data| QStorage::from_data(Cow::Borrowed(data), device, dtype))?;
+                return Ok(Weight::Blocks(QTensor::new(storage, (rows, columns))?));
+            }
+        };
+        if device.is_cpu() {
+            // candle has no 16-bit products on the CPU.
+            return Ok(Weight::Dense(Tensor::from_vec(widen(dtype, &data)?, (rows, columns), device)?));
+        }
+        Ok(Weight::Dense(Tensor::from_raw_buffer(&data, raw, &[rows, columns], device)?))
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Weight::Packed(packed) => packed.bytes(),
+            Weight::Dense(dense) => dense.elem_count() * dense.dtype().size_in_bytes(),
+            Weight::Blocks(blocks) => blocks.storage_size_in_bytes(),
+        }
+    }
+}
+
+impl fmt::Debug for Matrix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match &self.weight {
+            Weight::Packed(_) => "packed",
+            Weight::Dense(_) => "dense",
+            Weight::Blocks(_) => "blocks",
+        };
+        write!(f, "Matrix({kind}, {:?})", self.widths)
+    }
+}
+
+fn dense_product(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    x.to_dtype(weight.dtype())?.matmul(&weight.t()?)?.to_dtype(DType::F32)
 }
 
 /// One bias for all parts, zeros for those that have none; none if no part has one.
-fn joined_biases(parts: &[Part], device: &Device) -> Result<Option<Tensor>> {
-    if parts.iter().all(|part| part.bias.is_none()) {
-        return Ok(None);
-    }
-    let joined: Vec<f32> =
-        parts.iter().flat_map(|part| part.bias.clone().unwrap_or_else(|| vec![0.0; part.width()])).collect();
-    let width = joined.len();
-    Tensor::from_vec(joined, width, device).map(Some)
-}
-
-/// Several matrices over the same rows, as few products as their types allow: in a Q4_K_M file
-/// queries and keys are often of one type and values of another.
-#[derive(Debug)]
-pub struct Projection {
-    linears: Vec<Linear>,
-    /// For each part: which of the linears, first column, number of columns.
-    places: Vec<(usize, usize, usize)>,
-}
-
-impl Projection {
-    /// Joins neighbours of one type.
-    pub fn new(parts: Vec<Part>, weights: WeightType, device: &Device) -> Result<Projection> {
-        let (mut linears, mut places) = (Vec::new(), Vec::new());
-        for group in parts.chunk_by(|left, right| left.weight.dtype == right.weight.dtype) {
-            let mut start = 0;
-            for part in group {
-                places.push((linears.len(), start, part.width()));
-                start += part.width();
-            }
-            linears.push(Linear::new(group, weights, device)?);
-        }
-        Ok(Projection { linears, places })
-    }
-
-    /// `x` [n, in] → the product with each part, in the order of the parts.
-    pub fn forward<const PARTS: usize>(&self, x: &Tensor) -> Result<[Columns; PARTS]> {
-        let products: Vec<Tensor> =
-            self.linears.iter().map(|linear| linear.forward(x)).collect::<Result<_>>()?;
-        let columns = self
-            .places
-            .iter()
-            .map(|(linear, start, width)| Columns::new(products[*linear].clone(), *start, *width));
-        match <[Columns; PARTS]>::try_from(columns.collect::<Vec<_>>()) {
-            Ok(columns) => Ok(columns),
-            Err(other) => candle_core::bail!("a projection of {} parts, asked for {PARTS}", other.len()),
-        }
-    }
-
-    /// Memory that the weights take.
-    pub fn bytes(&self) -> u64 {
-        self.linears.iter().map(Linear::bytes).sum()
-    }
+fn joined_biases(parts: &[Part], widths: &[usize]) -> Option<Vec<f32>> {
+    parts.iter().any(|part| part.bias.is_some()).then(|| {
+        let biases = parts.iter().zip(widths);
+        biases.flat_map(|(part, width)| part.bias.clone().unwrap_or_else(|| vec![0.0; *width])).collect()
+    })
 }

@@ -4,8 +4,10 @@ use bytes::Bytes;
 use candle_core::quantized::GgmlDType;
 use candle_core::{DType, Device};
 
+use super::arithmetic::Arithmetic;
 use super::embedding::Embedding;
-use super::linear::{Linear, Part, Projection};
+use super::kv_cache::KvKind;
+use super::linear::{Linear, Part};
 use super::rope::Rope;
 use super::rows::RmsNorm;
 use super::{Decoder, DecoderError, Layer, LoadOptions, WeightType};
@@ -25,12 +27,13 @@ pub fn load(
     checkpoint: &Checkpoint,
     device: &Device,
     options: &LoadOptions,
+    arithmetic: Arithmetic,
 ) -> Result<Decoder, DecoderError> {
     let mut config = checkpoint.decoder_config()?;
     if let Some(most) = options.max_position {
         config.max_position = config.max_position.min(most.max(1));
     }
-    let tensors = Tensors::new(checkpoint, &config, device, options.weights)?;
+    let tensors = Tensors::new(checkpoint, &config, device, options.weights, arithmetic);
     let embedding = Embedding::new(tensors.embedding()?);
     let layers: Vec<Layer> =
         (0..config.layers).map(|index| tensors.layer(index)).collect::<Result<_, DecoderError>>()?;
@@ -39,14 +42,16 @@ pub fn load(
         Some(head) => head,
         None => embedding.table().clone(),
     };
-    let lm_head = tensors.projection(vec![Part { weight: head, bias: None }])?;
+    let lm_head = tensors.linear(vec![Part { weight: head, bias: None }])?;
     let kv_dtype = match options.kv_type {
         Some(kv_type) => kv_type.dtype(),
         None if device.is_cpu() && embedding.table().dtype == GgmlDType::F32 => DType::F32,
         None => DType::F16,
     };
     let rope = Rope::new(&config);
-    Ok(Decoder { config, device: device.clone(), kv_dtype, embedding, layers, norm, lm_head, rope })
+    let kv_kind = KvKind::new(&config, kv_dtype, device, arithmetic);
+    let device = device.clone();
+    Ok(Decoder { config, device, arithmetic, kv_kind, embedding, layers, norm, lm_head, rope })
 }
 
 /// A checkpoint's tensors under the names of both families, in the order of rows of ours.
@@ -55,6 +60,7 @@ struct Tensors<'a> {
     config: &'a DecoderConfig,
     device: &'a Device,
     weights: WeightType,
+    arithmetic: Arithmetic,
     /// Of a folder: what stands before the names.
     prefix: &'static str,
 }
@@ -65,12 +71,13 @@ impl<'a> Tensors<'a> {
         config: &'a DecoderConfig,
         device: &'a Device,
         weights: WeightType,
-    ) -> Result<Tensors<'a>, CheckpointError> {
+        arithmetic: Arithmetic,
+    ) -> Tensors<'a> {
         let prefix = PREFIXES
             .into_iter()
             .find(|prefix| checkpoint.has_tensor(&format!("{prefix}embed_tokens.weight")))
             .unwrap_or(PREFIXES[0]);
-        Ok(Tensors { checkpoint, config, device, weights, prefix })
+        Tensors { checkpoint, config, device, weights, arithmetic, prefix }
     }
 
     /// Name of a tensor that is in no layer.
@@ -129,7 +136,7 @@ impl<'a> Tensors<'a> {
             heads,
             kv_heads,
             attention_norm: norm("input_layernorm", "attn_norm", hidden)?,
-            qkv: self.projection(vec![
+            qkv: self.linear(vec![
                 rotated(name("self_attn.q_proj", "attn_q"), heads)?,
                 rotated(name("self_attn.k_proj", "attn_k"), kv_heads)?,
                 self.part(
@@ -140,17 +147,21 @@ impl<'a> Tensors<'a> {
             ])?,
             query_norm: head_norm("self_attn.q_norm", "attn_q_norm")?,
             key_norm: head_norm("self_attn.k_norm", "attn_k_norm")?,
-            output: self.linear(
+            output: self.linear(vec![self.part(
                 &name("self_attn.o_proj", "attn_output"),
                 [hidden, heads * head_dim],
                 config.output_bias,
-            )?,
+            )?])?,
             mlp_norm: norm("post_attention_layernorm", "ffn_norm", hidden)?,
-            gate_up: self.projection(vec![
+            gate_up: self.linear(vec![
                 self.part(&name("mlp.gate_proj", "ffn_gate"), [inner, hidden], config.mlp_bias)?,
                 self.part(&name("mlp.up_proj", "ffn_up"), [inner, hidden], config.mlp_bias)?,
             ])?,
-            down: self.linear(&name("mlp.down_proj", "ffn_down"), [hidden, inner], config.mlp_bias)?,
+            down: self.linear(vec![self.part(
+                &name("mlp.down_proj", "ffn_down"),
+                [hidden, inner],
+                config.mlp_bias,
+            )?])?,
         })
     }
 
@@ -160,13 +171,8 @@ impl<'a> Tensors<'a> {
         self.checkpoint.naming() == Naming::Gguf && self.config.architecture == Architecture::Llama
     }
 
-    fn linear(&self, name: &str, shape: [usize; 2], bias: bool) -> Result<Linear, DecoderError> {
-        let part = self.part(name, shape, bias)?;
-        Ok(Linear::new(&[part], self.weights, self.device)?)
-    }
-
-    fn projection(&self, parts: Vec<Part>) -> Result<Projection, DecoderError> {
-        Ok(Projection::new(parts, self.weights, self.device)?)
+    fn linear(&self, parts: Vec<Part>) -> Result<Linear, DecoderError> {
+        Ok(Linear::new(parts, self.weights, self.device, self.arithmetic)?)
     }
 
     fn part(&self, name: &str, [rows, columns]: [usize; 2], bias: bool) -> Result<Part, CheckpointError> {

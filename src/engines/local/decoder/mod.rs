@@ -13,12 +13,15 @@
 //! together, attention over each sequence's own cache. Rows are 32-bit floats throughout; weights
 //! are what the file has. Rows can come in place of tokens, for models that see or hear.
 //!
+//! On a CPU the arithmetic is that of our own kernels ([`super::packed`]): a sequence then gets the same
+//! bits alone, in a batch and in chunks. On a GPU it is candle's, and equal to rounding.
+//!
 //! Deliberately absent: tokens' meaning (`super::text`), sampling, who is served when.
 
+mod arithmetic;
 mod attention;
 mod embedding;
 mod error;
-mod heads;
 mod kv_cache;
 mod linear;
 mod load;
@@ -36,9 +39,11 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 
 use super::checkpoint::{Checkpoint, DecoderConfig};
-use attention::{CausalMask, attention};
+use arithmetic::Arithmetic;
+use attention::{CausalMask, attend};
 use embedding::Embedding;
-use linear::{Linear, Projection};
+use kv_cache::KvKind;
+use linear::Linear;
 use rope::{Rope, Rotations};
 use rows::RmsNorm;
 
@@ -56,12 +61,13 @@ pub struct LoadOptions {
 /// Type of the weights in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WeightType {
-    /// What the file has; on a CPU 16-bit floats are widened to 32 bits.
+    /// What the file has.
     #[default]
     AsStored,
     /// 32-bit floats: exactly what the file says, at four to eight times the memory of blocks.
     F32,
-    /// Dense weights become blocks of 8 bits (a third of the time of a token on a CPU); blocks stay.
+    /// Dense weights become blocks of 8 bits, for a half to a quarter of the memory and of the time of a
+    /// token; blocks stay.
     Q8_0,
 }
 
@@ -88,11 +94,12 @@ impl KvType {
 pub struct Decoder {
     config: DecoderConfig,
     device: Device,
-    kv_dtype: DType,
+    arithmetic: Arithmetic,
+    kv_kind: KvKind,
     embedding: Embedding,
     layers: Vec<Layer>,
     norm: RmsNorm,
-    lm_head: Projection,
+    lm_head: Linear,
     rope: Rope,
 }
 
@@ -130,7 +137,7 @@ impl Decoder {
         device: &Device,
         options: &LoadOptions,
     ) -> Result<Decoder, DecoderError> {
-        load::load(checkpoint, device, options)
+        load::load(checkpoint, device, options, Arithmetic::of(device))
     }
 
     /// Shape and settings; `max_position` as cut by the options.
@@ -145,7 +152,7 @@ impl Decoder {
 
     /// A cache for a new sequence. It takes no memory before the first step.
     pub fn new_cache(&self) -> KvCache {
-        KvCache::new(&self.config, self.kv_dtype, &self.device)
+        KvCache::new(&self.kv_kind)
     }
 
     /// Memory that the weights take, without the embedding table in the mapped file.
@@ -169,6 +176,7 @@ impl Decoder {
                 rows: sequence.tokens.len(),
                 cache: &mut *sequence.cache,
                 wants_logits: sequence.wants_logits,
+                mask: CausalMask::none(),
             })
             .collect();
         self.check(&spans)?;
@@ -190,7 +198,8 @@ impl Decoder {
             };
             rows.push(sequence.rows.contiguous()?);
             let cache = &mut *sequence.cache;
-            spans.push(Span { rows: n, cache, wants_logits: sequence.wants_logits });
+            let wants_logits = sequence.wants_logits;
+            spans.push(Span { rows: n, cache, wants_logits, mask: CausalMask::none() });
         }
         self.check(&spans)?;
         if spans.is_empty() {
@@ -204,7 +213,7 @@ impl Decoder {
             if span.rows == 0 {
                 return Err(DecoderError::EmptySequence { index });
             }
-            if !span.cache.fits(&self.config, self.kv_dtype, &self.device) {
+            if !span.cache.is_of(&self.kv_kind) {
                 return Err(DecoderError::Foreign { what: "the cache", index });
             }
             let (len, max_position) = (span.cache.len(), self.config.max_position);
@@ -217,10 +226,11 @@ impl Decoder {
 
     /// `x` [n, hidden]: the rows of all sequences below each other.
     fn step(&self, mut x: Tensor, spans: &mut [Span<'_>]) -> Result<Vec<Option<Vec<f32>>>, DecoderError> {
-        let mut masks = Vec::with_capacity(spans.len());
         for span in &mut *spans {
             span.cache.reserve(span.rows)?;
-            masks.push(CausalMask::new(span.rows, span.cache.len() + span.rows, &self.device)?);
+            if self.arithmetic == Arithmetic::Candle {
+                span.mask = CausalMask::new(span.rows, span.cache.len() + span.rows, &self.device)?;
+            }
         }
         let positions = spans.iter().flat_map(|span| span.cache.len()..span.cache.len() + span.rows);
         let rotations = self.rope.at(positions, &self.device)?;
@@ -228,20 +238,19 @@ impl Decoder {
         // After the last attention only the rows go on whose logits are wanted.
         let wanted = wanted_rows(spans);
         for (index, layer) in self.layers.iter().enumerate() {
-            let mut attended = layer.attend(index, &x, &rotations, spans, &masks)?;
+            let mut attended = layer.attend(index, &x, &rotations, spans, self.arithmetic)?;
             if index + 1 == self.layers.len() && wanted.len() < x.dim(0)? {
                 if wanted.is_empty() {
                     break;
                 }
                 (x, attended) = (picked(&x, &wanted)?, picked(&attended, &wanted)?);
             }
-            x = layer.finish(&x, &attended)?;
+            x = layer.finish(&x, &attended, self.arithmetic)?;
         }
         let mut logits = if wanted.is_empty() {
             Vec::new()
         } else {
-            let [logits] = self.lm_head.forward(&self.norm.forward(&x)?)?;
-            logits.to_tensor()?.to_vec2::<f32>()?
+            self.lm_head.forward_one(&self.norm.forward(&x, self.arithmetic)?)?.to_vec2::<f32>()?
         }
         .into_iter();
         Ok(spans
@@ -259,6 +268,7 @@ struct Span<'a> {
     rows: usize,
     cache: &'a mut KvCache,
     wants_logits: bool,
+    mask: CausalMask,
 }
 
 /// Rows of a step whose logits are wanted: the last of each sequence that wants them.
@@ -295,7 +305,7 @@ struct Layer {
     /// `input_layernorm`, `attn_norm`
     attention_norm: RmsNorm,
     /// `self_attn.{q,k,v}_proj`, `attn_{q,k,v}`
-    qkv: Projection,
+    qkv: Linear,
     /// `self_attn.q_norm`, `attn_q_norm`; Qwen3 only
     query_norm: Option<RmsNorm>,
     /// `self_attn.k_norm`, `attn_k_norm`; Qwen3 only
@@ -305,7 +315,7 @@ struct Layer {
     /// `post_attention_layernorm`, `ffn_norm`
     mlp_norm: RmsNorm,
     /// `mlp.{gate,up}_proj`, `ffn_{gate,up}`
-    gate_up: Projection,
+    gate_up: Linear,
     /// `mlp.down_proj`, `ffn_down`
     down: Linear,
 }
@@ -319,32 +329,23 @@ impl Layer {
         x: &Tensor,
         rotations: &Rotations,
         spans: &mut [Span<'_>],
-        masks: &[CausalMask],
+        arithmetic: Arithmetic,
     ) -> candle_core::Result<Tensor> {
-        let [queries, keys, values] = self.qkv.forward(&self.attention_norm.forward(x)?)?;
+        let normed = self.attention_norm.forward(x, arithmetic)?;
+        let [queries, keys, values] = self.qkv.forward(&normed)?;
         let (heads, kv_heads) = (self.heads, self.kv_heads);
-        let queries = heads::rotated(&queries, heads, self.query_norm.as_ref(), rotations)?;
-        let keys = heads::rotated(&keys, kv_heads, self.key_norm.as_ref(), rotations)?;
-        let values = values.to_tensor()?.reshape((values.len()?, kv_heads, ()))?;
-
-        let mut start = 0;
-        let mut attended = Vec::with_capacity(spans.len());
-        for (span, mask) in spans.iter_mut().zip(masks) {
-            let of_span = |rows: &Tensor| rows.narrow(0, start, span.rows);
-            let (queries, keys, values) = (of_span(&queries)?, of_span(&keys)?, of_span(&values)?);
-            let len = span.cache.len() + span.rows;
-            let cached = span.cache.write(index, &keys, &values)?;
-            attended.push(attention(&queries, cached, len, mask)?);
-            start += span.rows;
-        }
-        joined(attended)
+        let (query_norm, key_norm) = (self.query_norm.as_ref(), self.key_norm.as_ref());
+        let queries = rows::rotated_heads(&queries, heads, query_norm, rotations, arithmetic)?;
+        let keys = rows::rotated_heads(&keys, kv_heads, key_norm, rotations, arithmetic)?;
+        let values = values.reshape(keys.shape())?;
+        attend(index, &queries, &keys, &values, spans)
     }
 
     /// `x` [n, hidden] and what attention gave for it → the layer's output, [n, hidden].
-    fn finish(&self, x: &Tensor, attended: &Tensor) -> candle_core::Result<Tensor> {
-        let x = (x + self.output.forward(attended)?)?;
-        let [gate, up] = self.gate_up.forward(&self.mlp_norm.forward(&x)?)?;
-        &x + self.down.forward(&rows::swiglu(&gate, &up)?)?
+    fn finish(&self, x: &Tensor, attended: &Tensor, arithmetic: Arithmetic) -> candle_core::Result<Tensor> {
+        let x = (x + self.output.forward_one(attended)?)?;
+        let [gate, up] = self.gate_up.forward(&self.mlp_norm.forward(&x, arithmetic)?)?;
+        &x + self.down.forward_one(&rows::swiglu(&gate, &up, arithmetic)?)?
     }
 
     fn bytes(&self) -> u64 {

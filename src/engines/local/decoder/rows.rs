@@ -1,188 +1,120 @@
-//! Work on rows that is no matrix product: norms, the gate of the feed-forward part.
-//!
-//! Each function has one form on slices for the CPU, where candle's own would cost more in
-//! allocations and waking of threads than in arithmetic, and one in candle's operations for GPUs.
-//! Both are compared in the tests below.
+//! Work on rows that is no matrix product: norms, the gate of the feed-forward part, the way from a
+//! projection to heads.
 
-use candle_core::{Device, Result, Storage, Tensor, bail};
+use candle_core::{Device, Result, Tensor};
 use rayon::prelude::*;
 
-/// From so many numbers on a function uses all threads of the pool it is called in.
-const PARALLEL_FROM: usize = 1 << 16;
-
-/// Some columns of a matrix of rows, `[n, width]` of `[n, all]`.
-#[derive(Debug, Clone)]
-pub struct Columns {
-    rows: Tensor,
-    start: usize,
-    width: usize,
-}
-
-impl Columns {
-    /// The columns from `start` on; `rows` is contiguous.
-    pub fn new(rows: Tensor, start: usize, width: usize) -> Columns {
-        Columns { rows, start, width }
-    }
-
-    /// Number of rows.
-    pub fn len(&self) -> Result<usize> {
-        self.rows.dim(0)
-    }
-
-    /// Number of columns.
-    pub fn width(&self) -> usize {
-        self.width
-    }
-
-    /// Whether they lie in memory that the CPU works on.
-    pub fn is_on_cpu(&self) -> bool {
-        self.rows.device().is_cpu()
-    }
-
-    /// The columns as a matrix of their own, `[n, width]`.
-    pub fn to_tensor(&self) -> Result<Tensor> {
-        self.rows.narrow(1, self.start, self.width)?.contiguous()
-    }
-
-    /// Gives each row's part to `visit`, in order.
-    pub fn on_cpu<R>(&self, read: impl FnOnce(CpuColumns<'_>) -> R) -> Result<R> {
-        let stride = self.rows.dim(1)?;
-        on_cpu(&self.rows, |numbers| {
-            read(CpuColumns { numbers, stride, start: self.start, width: self.width })
-        })
-    }
-}
-
-/// [`Columns`] as a slice.
-#[derive(Clone, Copy)]
-pub struct CpuColumns<'a> {
-    numbers: &'a [f32],
-    stride: usize,
-    start: usize,
-    width: usize,
-}
-
-impl<'a> CpuColumns<'a> {
-    /// The columns of one row.
-    pub fn row(&self, row: usize) -> &'a [f32] {
-        &self.numbers[row * self.stride + self.start..][..self.width]
-    }
-}
-
-/// Gives the numbers of a contiguous tensor on the CPU to `read`.
-pub fn on_cpu<R>(tensor: &Tensor, read: impl FnOnce(&[f32]) -> R) -> Result<R> {
-    let (storage, layout) = tensor.storage_and_layout();
-    let Storage::Cpu(storage) = &*storage else { bail!("the tensor is not on the CPU") };
-    let Some((start, end)) = layout.contiguous_offsets() else { bail!("the tensor is not contiguous") };
-    Ok(read(&storage.as_slice::<f32>()?[start..end]))
-}
+use super::arithmetic::{Arithmetic, on_cpu};
+use super::rope::Rotations;
+use crate::engines::local::packed;
 
 /// A norm over the last dimension with a weight for each column.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct RmsNorm {
-    weight: Tensor,
+    /// `[width]`
+    weight: Vec<f32>,
+    /// The same on the device.
+    weight_on_device: Tensor,
     eps: f32,
 }
 
 impl RmsNorm {
     /// `weight`: `[width]`.
     pub fn new(weight: Vec<f32>, eps: f32, device: &Device) -> Result<RmsNorm> {
-        let width = weight.len();
-        Ok(RmsNorm { weight: Tensor::from_vec(weight, width, device)?, eps })
+        let weight_on_device = Tensor::from_slice(&weight, weight.len(), device)?;
+        Ok(RmsNorm { weight, weight_on_device, eps })
     }
 
     /// `x / √(mean(x²) + eps) · weight` for each row of `x` [n, width].
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        if !x.device().is_cpu() {
-            return self.forward_generic(x);
+    pub fn forward(&self, x: &Tensor, arithmetic: Arithmetic) -> Result<Tensor> {
+        if arithmetic == Arithmetic::Candle {
+            return candle_nn::ops::rms_norm(x, &self.weight_on_device, self.eps);
         }
         let normed = on_cpu(x, |x| {
-            self.on_cpu(|norm| {
-                let mut out = vec![0.0; x.len()];
-                for_each_row(&mut out, norm.width(), |row, out| {
-                    norm.apply(&x[row * norm.width()..][..norm.width()], out);
-                });
-                out
-            })
-        })??;
+            let mut out = vec![0.0; x.len()];
+            in_pieces(&mut out, self.weight.len(), |rows, out| self.on_rows(&x[rows], out));
+            out
+        })?;
         Tensor::from_vec(normed, x.shape(), &Device::Cpu)
     }
 
-    /// The same by candle's operations.
-    pub fn forward_generic(&self, x: &Tensor) -> Result<Tensor> {
-        candle_nn::ops::rms_norm(x, &self.weight, self.eps)
+    fn on_rows(&self, x: &[f32], out: &mut [f32]) {
+        packed::rms_norm(x, &self.weight, self.eps, out);
     }
-
-    /// Gives the norm's numbers to `read`.
-    pub fn on_cpu<R>(&self, read: impl FnOnce(CpuRmsNorm<'_>) -> R) -> Result<R> {
-        on_cpu(&self.weight, |weight| read(CpuRmsNorm { weight, eps: self.eps }))
-    }
-}
-
-/// [`RmsNorm`] as a slice.
-#[derive(Clone, Copy)]
-pub struct CpuRmsNorm<'a> {
-    weight: &'a [f32],
-    eps: f32,
-}
-
-impl CpuRmsNorm<'_> {
-    fn width(&self) -> usize {
-        self.weight.len()
-    }
-
-    /// Norms one row.
-    pub fn apply(&self, x: &[f32], out: &mut [f32]) {
-        let scale = 1.0 / (sum_of_squares(x) / x.len() as f32 + self.eps).sqrt();
-        for ((out, x), weight) in out.iter_mut().zip(x).zip(self.weight) {
-            *out = x * scale * weight;
-        }
-    }
-}
-
-/// In eight sums side by side, which the compiler can keep in one register.
-fn sum_of_squares(x: &[f32]) -> f32 {
-    let (eights, rest) = x.as_chunks::<8>();
-    let mut sums = [0.0f32; 8];
-    for eight in eights {
-        for (sum, x) in sums.iter_mut().zip(eight) {
-            *sum += x * x;
-        }
-    }
-    sums.iter().sum::<f32>() + rest.iter().map(|x| x * x).sum::<f32>()
 }
 
 /// `silu(gate) · up`, `[n, width]` each.
-pub fn swiglu(gate: &Columns, up: &Columns) -> Result<Tensor> {
-    if !gate.is_on_cpu() {
-        return swiglu_generic(gate, up);
+pub fn swiglu(gate: &Tensor, up: &Tensor, arithmetic: Arithmetic) -> Result<Tensor> {
+    if arithmetic == Arithmetic::Candle {
+        return gate.silu()? * up;
     }
-    let (rows, width) = (gate.len()?, gate.width());
-    let gated = gate.on_cpu(|gate| {
-        up.on_cpu(|up| {
-            let mut out = vec![0.0; rows * width];
-            for_each_row(&mut out, width, |row, out| {
-                for ((out, gate), up) in out.iter_mut().zip(gate.row(row)).zip(up.row(row)) {
-                    *out = gate / (1.0 + (-gate).exp()) * up;
-                }
-            });
+    let width = gate.dim(1)?;
+    let gated = on_cpu(gate, |gate| {
+        on_cpu(up, |up| {
+            let mut out = vec![0.0; gate.len()];
+            in_pieces(&mut out, width, |rows, out| packed::swiglu(&gate[rows.clone()], &up[rows], out));
             out
         })
     })??;
-    Tensor::from_vec(gated, (rows, width), &Device::Cpu)
+    Tensor::from_vec(gated, gate.shape(), &Device::Cpu)
 }
 
-fn swiglu_generic(gate: &Columns, up: &Columns) -> Result<Tensor> {
-    gate.to_tensor()?.silu()? * up.to_tensor()?
-}
-
-/// Fills `out` row by row, on several threads if it is large.
-pub fn for_each_row(out: &mut [f32], width: usize, fill: impl Fn(usize, &mut [f32]) + Sync) {
-    if out.len() < PARALLEL_FROM {
-        out.chunks_exact_mut(width).enumerate().for_each(|(row, out)| fill(row, out));
-    } else {
-        out.par_chunks_exact_mut(width).enumerate().for_each(|(row, out)| fill(row, out));
+/// `projected` [n, heads · head_dim] → [n, heads, head_dim]: each head normed, if there is a norm (Qwen3),
+/// and turned to its row's position.
+pub fn rotated_heads(
+    projected: &Tensor,
+    heads: usize,
+    norm: Option<&RmsNorm>,
+    rotations: &Rotations,
+    arithmetic: Arithmetic,
+) -> Result<Tensor> {
+    let (rows, width) = projected.dims2()?;
+    let head_dim = width / heads;
+    if arithmetic == Arithmetic::Candle {
+        let mut x = projected.reshape((rows * heads, head_dim))?;
+        if let Some(norm) = norm {
+            x = norm.forward(&x, arithmetic)?;
+        }
+        let x = x.reshape((1, rows, heads, head_dim))?;
+        return candle_nn::rotary_emb::rope_thd(&x, &rotations.cos, &rotations.sin)?.squeeze(0);
     }
+    let pairs = head_dim / 2;
+    let turned = on_cpu(projected, |projected| {
+        on_cpu(&rotations.cos, |cos| {
+            on_cpu(&rotations.sin, |sin| {
+                let mut out = vec![0.0; projected.len()];
+                in_pieces(&mut out, width, |range, out| {
+                    match norm {
+                        Some(norm) => norm.on_rows(&projected[range.clone()], out),
+                        None => out.copy_from_slice(&projected[range.clone()]),
+                    }
+                    for (index, row) in out.chunks_exact_mut(width).enumerate() {
+                        let at = (range.start / width + index) * pairs;
+                        packed::rotate(row, &cos[at..at + pairs], &sin[at..at + pairs]);
+                    }
+                });
+                out
+            })
+        })
+    })???;
+    Tensor::from_vec(turned, (rows, heads, head_dim), &Device::Cpu)
+}
+
+/// From so many numbers on the threads of the pool share the work.
+const PARALLEL_FROM: usize = 1 << 16;
+/// Numbers that a thread takes at a time then.
+const PIECE: usize = 1 << 13;
+
+/// Fills `out` by pieces of whole rows; `fill` is told where in `out` its piece lies.
+fn in_pieces(out: &mut [f32], width: usize, fill: impl Fn(std::ops::Range<usize>, &mut [f32]) + Sync) {
+    if out.len() < PARALLEL_FROM {
+        return fill(0..out.len(), out);
+    }
+    let piece = PIECE.next_multiple_of(width);
+    out.par_chunks_mut(piece).enumerate().for_each(|(index, out)| {
+        let start = index * piece;
+        fill(start..start + out.len(), out);
+    });
 }
 
 #[cfg(test)]
@@ -190,32 +122,50 @@ mod tests {
     use super::*;
 
     /// Numbers between −2 and 2 without a pattern that a wrong stride would keep.
-    fn numbers(count: usize) -> Vec<f32> {
-        (0..count).map(|i| ((i * 7919 + 13) % 4001) as f32 / 1000.0 - 2.0).collect()
+    fn numbers(rows: usize, width: usize, step: usize) -> Tensor {
+        let numbers = (0..rows * width).map(|i| ((i * step + 13) % 4001) as f32 / 1000.0 - 2.0);
+        Tensor::from_vec(numbers.collect(), (rows, width), &Device::Cpu).unwrap()
     }
 
-    fn assert_close(ours: &Tensor, reference: &Tensor) {
-        assert_eq!(ours.dims(), reference.dims());
-        let difference = (ours - reference).unwrap().abs().unwrap().flatten_all().unwrap();
+    /// The function in both arithmetics.
+    fn assert_agree(function: impl Fn(Arithmetic) -> Result<Tensor>) {
+        let (ours, candles) = (function(Arithmetic::Kernels).unwrap(), function(Arithmetic::Candle).unwrap());
+        assert_eq!(ours.dims(), candles.dims());
+        let difference = (ours - candles).unwrap().abs().unwrap().flatten_all().unwrap();
         let worst = difference.to_vec1::<f32>().unwrap().into_iter().fold(0.0, f32::max);
         assert!(worst < 1e-5, "differs by {worst}");
     }
 
+    fn norm(width: usize) -> RmsNorm {
+        let weight = numbers(1, width, 97).flatten_all().unwrap().to_vec1().unwrap();
+        RmsNorm::new(weight, 1e-5, &Device::Cpu).unwrap()
+    }
+
     #[test]
-    fn norms_equal_candles_on_few_and_many_rows() {
+    fn norms_agree_on_few_and_many_rows() {
         for (rows, width) in [(1, 5), (3, 64), (700, 100)] {
-            let x = Tensor::from_vec(numbers(rows * width), (rows, width), &Device::Cpu).unwrap();
-            let norm = RmsNorm::new(numbers(width), 1e-5, &Device::Cpu).unwrap();
-            assert_close(&norm.forward(&x).unwrap(), &norm.forward_generic(&x).unwrap());
+            let (x, norm) = (numbers(rows, width, 7919), norm(width));
+            assert_agree(|arithmetic| norm.forward(&x, arithmetic));
         }
     }
 
     #[test]
-    fn gates_equal_candles_wherever_the_columns_lie() {
+    fn gates_agree_on_few_and_many_rows() {
         for rows in [1, 3, 900] {
-            let both = Tensor::from_vec(numbers(rows * 200), (rows, 200), &Device::Cpu).unwrap();
-            let (gate, up) = (Columns::new(both.clone(), 7, 90), Columns::new(both, 101, 90));
-            assert_close(&swiglu(&gate, &up).unwrap(), &swiglu_generic(&gate, &up).unwrap());
+            let (gate, up) = (numbers(rows, 90, 7919), numbers(rows, 90, 31));
+            assert_agree(|arithmetic| swiglu(&gate, &up, arithmetic));
+        }
+    }
+
+    #[test]
+    fn heads_agree_with_and_without_a_norm() {
+        let (heads, head_dim) = (3, 8);
+        for rows in [1, 5, 3000] {
+            let projected = numbers(rows, heads * head_dim, 7919);
+            let rotations = Rotations { cos: numbers(rows, 4, 31), sin: numbers(rows, 4, 57) };
+            for norm in [None, Some(&norm(head_dim))] {
+                assert_agree(|arithmetic| rotated_heads(&projected, heads, norm, &rotations, arithmetic));
+            }
         }
     }
 }

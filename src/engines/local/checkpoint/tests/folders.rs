@@ -66,11 +66,13 @@ fn both_styles_say_the_same() {
     assert_eq!((new.architecture, new.head_dim, new.rope_theta), (Architecture::Llama, 64, 500_000.0));
     let mut scaling = llama3()["rope_parameters"].clone();
     scaling.as_object_mut().unwrap().remove("rope_theta");
-    let changes = [("rope_parameters", Value::Null), ("rope_scaling", scaling), ("rope_theta", json!(500000))];
+    let changes =
+        [("rope_parameters", Value::Null), ("rope_scaling", scaling), ("rope_theta", json!(500000))];
     assert_eq!(parse(&with(llama3(), &changes)).unwrap(), new);
     let nested = json!({"architectures": ["SomethingWithEars"], "text_config": llama3()});
     assert_eq!(parse(&nested).unwrap(), new);
-    let mistral = with(llama3(), &[("architectures", json!(["MistralForCausalLM"])), ("sliding_window", Value::Null)]);
+    let mistral =
+        with(llama3(), &[("architectures", json!(["MistralForCausalLM"])), ("sliding_window", Value::Null)]);
     assert_eq!(parse(&mistral).unwrap(), new);
 }
 
@@ -98,7 +100,10 @@ fn what_we_do_not_follow_is_named_by_its_key() {
             &["sliding_window", "4096"],
         ),
         (with(llama3(), &[("sliding_window", json!(4096))]), &["sliding_window"]),
-        (with(qwen3(), &[("layer_types", json!(["sliding_attention"]))]), &["layer_types", "sliding_attention"]),
+        (
+            with(qwen3(), &[("layer_types", json!(["sliding_attention"]))]),
+            &["layer_types", "sliding_attention"],
+        ),
         (with(qwen3(), &[("hidden_act", json!("gelu"))]), &["hidden_act", "gelu", "silu"]),
         (with(qwen3(), &[("quantization_config", json!({"bits": 4}))]), &["quantization_config", "GGUF"]),
         (
@@ -106,7 +111,10 @@ fn what_we_do_not_follow_is_named_by_its_key() {
             &["rope_scaling.type", "yarn", "llama3"],
         ),
         (
-            with(qwen3(), &[("rope_parameters", json!({"rope_type": "default", "partial_rotary_factor": 0.5}))]),
+            with(
+                qwen3(),
+                &[("rope_parameters", json!({"rope_type": "default", "partial_rotary_factor": 0.5}))],
+            ),
             &["rope_parameters.partial_rotary_factor", "0.5"],
         ),
         (
