@@ -4,6 +4,9 @@
 //! block after the other, in multiplications and additions that are never fused. So an output has the same
 //! bits however many rows of activations there are, and whichever instruction set computes it (dense
 //! matrices excepted: they use fused additions where there are such).
+//!
+//! The order in which a unit's lines are read matters to the hardware's prefetching (see
+//! [`layout`](super::layout)): measure before you move a load.
 
 use super::activations::{Unit2, Unit64, Unit256};
 use super::ggml::Encoding;
@@ -98,7 +101,8 @@ pub(super) fn with_minimums<S: Simd, const HIGH_BITS: usize, const LINES: usize,
         let mut sums = [simd.int_splat(0); M];
         for run in 0..8 {
             let (section, index) = unit256::place(HIGH_BITS, run);
-            let scales = simd.int_from_u8(unit[unit256::scales(HIGH_BITS, section)].quarter(index));
+            let (line, part) = unit256::scales(HIGH_BITS, section, index);
+            let scales = simd.int_from_u8(unit[line].quarter(part));
             let (planes, nibbles) = unit256::run_lines(unit, HIGH_BITS, section, index);
             let mut dots = [simd.int_splat(0); M];
             unrolled!(quad in 0, 1, 2, 3 => {
@@ -135,13 +139,10 @@ pub(super) fn q6k<S: Simd, const M: usize>(simd: S, group: &[Line], tile: &[[Uni
     const HIGH_BITS: usize = 2;
     let mut totals = [simd.splat(0.0); M];
     for (unit, acts) in group.as_chunks::<{ unit256::lines(HIGH_BITS) }>().0.iter().zip(tile) {
-        let scale = simd.f16s(unit[unit256::FACTORS].half(0));
         let mut sums = [simd.int_splat(0); M];
         let mut offsets = [simd.int_splat(0); M];
         for run in 0..8 {
             let (section, index) = unit256::place(HIGH_BITS, run);
-            let scales = simd.pairs_from_i8(unit[unit256::scales(HIGH_BITS, section)].half(index));
-            let (low_scales, high_scales) = simd.split_pairs(scales);
             let (planes, nibbles) = unit256::run_lines(unit, HIGH_BITS, section, index);
             let (low_plane, high_plane) = (simd.bytes(&planes[0]), simd.bytes(&planes[1]));
             let mut low_dots = [simd.int_splat(0); M];
@@ -156,12 +157,16 @@ pub(super) fn q6k<S: Simd, const M: usize>(simd: S, group: &[Line], tile: &[[Uni
                     high_dots[row] = simd.dot_small(high_dots[row], high, quads[8 * run + quad + 4]);
                 }
             });
+            let (line, part) = unit256::scales(HIGH_BITS, section, index);
+            let scales = simd.pairs_from_i8(unit[line].half(part));
+            let (low_scales, high_scales) = simd.split_pairs(scales);
             for row in 0..M {
                 sums[row] = simd.int_add(sums[row], simd.int_mul(low_dots[row], low_scales));
                 sums[row] = simd.int_add(sums[row], simd.int_mul(high_dots[row], high_scales));
                 offsets[row] = simd.dot_pairs(offsets[row], scales, acts[row].sums_16[run]);
             }
         }
+        let scale = simd.f16s(unit[unit256::FACTORS].half(0));
         for row in 0..M {
             let sum = simd.int_sub(sums[row], simd.int_mul(offsets[row], simd.int_splat(32)));
             totals[row] = add_scaled(simd, totals[row], sum, scale, acts[row].scale);

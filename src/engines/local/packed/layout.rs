@@ -2,9 +2,11 @@
 //!
 //! Sixteen rows make a *group*; a group is a sequence of *units*, each a fixed number of columns with
 //! everything that is needed to multiply them: quants, scales, minimums. A unit is a whole number of
-//! cache lines and units follow each other, and lines lie in the order in which a product needs them: it
-//! reads memory once, front to back. (Where it goes a few lines back and forth, the hardware's prefetching
-//! loses track: with the scales behind the quants, a product of one row took up to twice as long.)
+//! cache lines and units follow each other, so that a product reads memory once, front to back.
+//!
+//! The order of lines in a unit, and that of the reads in the kernels, were found by measuring: a product
+//! with one row of activations waits for memory, and the hardware's prefetching loses track easily. High
+//! bits behind the nibbles, scales behind the quants, or prefetching by hand took up to twice as long.
 //!
 //! Quants are interleaved by four columns, a *quad*: a line of 64 bytes is 16 rows × 4 columns, the operand
 //! of one byte-product instruction. Nibbles: the low ones of line `i` are quad `i` of a run of 32 columns,
@@ -15,8 +17,8 @@
 //! | Q8_0 | 64 | 17 | scales f16 of both runs; 16 quants |
 //! | Q4_0 | 64 | 9 | scales f16 of both runs; 8 nibbles |
 //! | Q4_K | 256 | 37 | f16 factors of scales and minimums; 2 minimums u8 (pair of runs, row, which); twice: scales u8 (run, row) of 4 runs, and those, 4 nibbles each |
-//! | Q5_K | 256 | 45 | as Q4_K; in a run, before the nibbles, 1 of fifth bits (bit `i` of a byte for quad `i`) |
-//! | Q6_K | 256 | 53 | f16 factors; 4 times: scales i8 (run of 32, row, which of two of 16) of 2 runs, and those, 2 of high bits (2 bits per quad) and 4 nibbles each |
+//! | Q5_K | 256 | 45 | factors and minimums as Q4_K; 2 scales u8; 8 runs of 1 fifth bits (bit `i` of a byte for quad `i`), 4 nibbles |
+//! | Q6_K | 256 | 53 | f16 factors; 4 scales i8 (run of 32, row, which of two of 16); 8 runs of 2 high bits (2 bits per quad), 4 nibbles |
 //! | F32 | 2 | 2 | a line per column |
 //! | F16, BF16 | 2 | 1 | half a line per column |
 
@@ -40,13 +42,22 @@ pub mod unit256 {
         if high_bits == 2 { 1 } else { 3 }
     }
 
-    /// Runs of 32 columns whose scales are in one line; with that line they are a section.
+    /// Runs of 32 columns whose scales lie together, before them; with those they are a section.
     pub const fn section_runs(high_bits: usize) -> usize {
+        if high_bits == 0 { 4 } else { 8 }
+    }
+
+    /// Runs whose scales share a line.
+    pub const fn runs_per_scale_line(high_bits: usize) -> usize {
         if high_bits == 2 { 2 } else { 4 }
     }
 
+    const fn scale_lines(high_bits: usize) -> usize {
+        section_runs(high_bits) / runs_per_scale_line(high_bits)
+    }
+
     const fn section_lines(high_bits: usize) -> usize {
-        1 + section_runs(high_bits) * (high_bits + 4)
+        scale_lines(high_bits) + section_runs(high_bits) * (high_bits + 4)
     }
 
     /// Lines of a unit.
@@ -54,16 +65,18 @@ pub mod unit256 {
         head_lines(high_bits) + 8 / section_runs(high_bits) * section_lines(high_bits)
     }
 
-    /// Where in a unit the scales of a section are.
+    /// The line of a unit with the scales of a run of a section, and which part of the line they are.
     #[inline(always)]
-    pub const fn scales(high_bits: usize, section: usize) -> usize {
-        head_lines(high_bits) + section * section_lines(high_bits)
+    pub const fn scales(high_bits: usize, section: usize, run: usize) -> (usize, usize) {
+        let per_line = runs_per_scale_line(high_bits);
+        (head_lines(high_bits) + section * section_lines(high_bits) + run / per_line, run % per_line)
     }
 
     /// Where in a unit a run of a section begins: high bits, a line for each, then nibbles.
     #[inline(always)]
     pub const fn run(high_bits: usize, section: usize, run: usize) -> usize {
-        scales(high_bits, section) + 1 + run * (high_bits + 4)
+        let begin = head_lines(high_bits) + section * section_lines(high_bits);
+        begin + scale_lines(high_bits) + run * (high_bits + 4)
     }
 
     /// The section of a run that is counted from the unit's beginning, and its number there.
@@ -189,13 +202,14 @@ fn pack_block(unit: &mut [Line], lane: usize, block: &ggml::Block256, high_bits:
                 planes[plane].0[4 * lane + at % 4] |= (quant >> 4) << shift;
             }
         }
-        let scales = &mut unit[unit256::scales(high_bits, section)].0;
+        let (line, part) = unit256::scales(high_bits, section, index);
+        let scales = &mut unit[line].0;
         if high_bits == 2 {
             for half in 0..2 {
-                scales[pair_byte(2 * index + half, lane)] = block.scales[2 * run + half];
+                scales[pair_byte(2 * part + half, lane)] = block.scales[2 * run + half];
             }
         } else {
-            scales[16 * index + lane] = block.scales[run];
+            scales[16 * part + lane] = block.scales[run];
             unit[unit256::MINIMUMS + run / 4].0[pair_byte(run, lane)] = block.minimums[run];
         }
     }
@@ -267,12 +281,13 @@ fn read_unit256(unit: &[Line], lane: usize, values: &mut [f32], high_bits: usize
             let field = planes[plane].0[4 * lane + at % 4] >> shift;
             quant |= (field & ((1 << high_bits) - 1)) << 4;
         }
-        let scales = &unit[unit256::scales(high_bits, section)].0;
+        let (line, part) = unit256::scales(high_bits, section, index);
+        let scales = &unit[line].0;
         *value = if high_bits == 2 {
-            let own = scales[pair_byte(2 * index + at / 16, lane)] as i8;
+            let own = scales[pair_byte(2 * part + at / 16, lane)] as i8;
             scale * f32::from(own) * (f32::from(quant) - 32.0)
         } else {
-            let own = scales[16 * index + lane];
+            let own = scales[16 * part + lane];
             let own_minimum = unit[unit256::MINIMUMS + run / 4].0[pair_byte(run, lane)];
             scale * f32::from(own) * f32::from(quant) - minimum * f32::from(own_minimum)
         };
