@@ -16,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use serde::Deserialize;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite;
 use tracing::Instrument;
@@ -47,6 +47,8 @@ const WRITE_BATCH: usize = 32;
 const SOCKET_BUFFER_BYTES: usize = 8 * 1_024;
 /// The socket's last messages may take so long.
 const LAST_WRITES: Duration = Duration::from_secs(2);
+/// So much of what a client goes on sending is read after the goodbye.
+const LAST_READ_BYTES: usize = 4 << 20;
 /// A client that gave no sign of life for so many pings is gone.
 const MISSED_PINGS: u32 = 3;
 
@@ -230,14 +232,15 @@ async fn serve(server: Arc<Server>, admitted: Admitted, opened: Opened, socket: 
 
     let (sink, mut stream) = socket.split();
     let (replies, direct) = mpsc::channel(INBOUND_MESSAGES);
+    let (say_farewell, farewell) = oneshot::channel();
     let ping = Duration::from_secs(config.limits.ping_s);
-    let mut writer = tokio::spawn(write(sink, outbound, direct, ping).in_current_span());
+    let mut writer = tokio::spawn(write(sink, outbound, direct, farewell, ping).in_current_span());
     // Whoever is done first ends the others: without a reader the session's input ends, without a
     // session the writer's does.
     let session_is_over = tokio::select! {
         farewell = read(&mut stream, &server, &to_session, &replies) => {
             if let Some(farewell) = farewell {
-                let _ = replies.try_send(farewell);
+                let _ = say_farewell.send(farewell);
             }
             false
         }
@@ -253,15 +256,25 @@ async fn serve(server: Arc<Server>, admitted: Admitted, opened: Opened, socket: 
         writer.abort();
         return;
     }
-    // What is still coming in is read, or TCP would reset the connection and the goodbye with it.
-    let rest = async { while let Some(Ok(_)) = stream.next().await {} };
+    // What is still coming in is read, or TCP would reset the connection and the goodbye with it; but
+    // not without end.
+    let rest = async {
+        let mut bytes = 0;
+        while bytes < LAST_READ_BYTES
+            && let Some(Ok(message)) = stream.next().await
+        {
+            bytes += message.into_data().len();
+        }
+    };
     let _ = tokio::time::timeout(LAST_WRITES, rest).await;
 }
 
-/// What the reader has to say to the client itself.
-enum Direct {
-    Text(String),
-    Close(u16, &'static str),
+/// Why the reader ends the connection: an error for the client, if there is more to say, and the close
+/// code with its reason.
+struct Farewell {
+    error: Option<String>,
+    code: u16,
+    reason: &'static str,
 }
 
 /// Reads until the client is gone or has to go.
@@ -269,8 +282,8 @@ async fn read(
     stream: &mut SplitStream<WebSocket>,
     server: &Server,
     to_session: &mpsc::Sender<FromClient>,
-    replies: &mpsc::Sender<Direct>,
-) -> Option<Direct> {
+    replies: &mpsc::Sender<String>,
+) -> Option<Farewell> {
     let limits = &server.config.limits;
     let began = Instant::now();
     let mut allowance = Allowance::new(limits);
@@ -279,7 +292,8 @@ async fn read(
         let message = match tokio::time::timeout(patience, stream.next()).await {
             Ok(Some(Ok(message))) => message,
             Ok(Some(Err(error))) => {
-                return is_too_big(error).then_some(Direct::Close(close::TOO_BIG, "too big"));
+                let farewell = Farewell { error: None, code: close::TOO_BIG, reason: "too big" };
+                return is_too_big(error).then_some(farewell);
             }
             Ok(None) | Err(_) => return None,
         };
@@ -295,8 +309,8 @@ async fn read(
                 tracing::warn!("the client is cut off: {excess}");
                 metrics::error("abuse");
                 let fault = Fault { code: "abuse".to_owned(), message: excess.to_string() };
-                let _ = replies.try_send(Direct::Text(wire::encode_error(&fault, true)));
-                return Some(Direct::Close(close::ABUSE, "too much"));
+                let error = Some(wire::encode_error(&fault, true));
+                return Some(Farewell { error, code: close::ABUSE, reason: "too much" });
             }
         }
     }
@@ -308,7 +322,7 @@ async fn handle(
     allowance: &mut Allowance,
     now: Duration,
     to_session: &mpsc::Sender<FromClient>,
-    replies: &mpsc::Sender<Direct>,
+    replies: &mpsc::Sender<String>,
 ) -> Result<bool, Excess> {
     let parsed = match message {
         Message::Binary(bytes) => {
@@ -325,11 +339,11 @@ async fn handle(
     match parsed {
         // A session that cannot keep up slows its client down here, by TCP.
         Ok(wire::ClientMessage::ToSession(message)) => Ok(to_session.send(message).await.is_ok()),
-        Ok(wire::ClientMessage::Ping) => Ok(replies.send(Direct::Text(wire::encode_pong())).await.is_ok()),
+        Ok(wire::ClientMessage::Ping) => Ok(replies.send(wire::encode_pong()).await.is_ok()),
         Err(fault) => {
             metrics::error(fault.code.clone());
             allowance.bad_message()?;
-            Ok(replies.send(Direct::Text(wire::encode_error(&fault, false))).await.is_ok())
+            Ok(replies.send(wire::encode_error(&fault, false)).await.is_ok())
         }
     }
 }
@@ -338,7 +352,8 @@ async fn handle(
 async fn write(
     mut sink: SplitSink<WebSocket, Message>,
     mut outbound: mpsc::Receiver<ToClient>,
-    mut direct: mpsc::Receiver<Direct>,
+    mut direct: mpsc::Receiver<String>,
+    mut farewell: oneshot::Receiver<Farewell>,
     ping: Duration,
 ) {
     let mut pings = tokio::time::interval_at(Instant::now() + ping, ping);
@@ -347,13 +362,14 @@ async fn write(
     loop {
         let written = tokio::select! {
             biased;
-            Some(message) = direct.recv() => match message {
-                Direct::Text(text) => sink.send(Message::Text(text.into())).await,
-                Direct::Close(code, reason) => {
-                    closing = Some((code, reason));
-                    break;
+            Some(text) = direct.recv() => sink.send(Message::Text(text.into())).await,
+            Ok(farewell) = &mut farewell, if !farewell.is_terminated() => {
+                if let Some(error) = farewell.error {
+                    let _ = sink.send(Message::Text(error.into())).await;
                 }
-            },
+                closing = Some((farewell.code, farewell.reason));
+                break;
+            }
             count = outbound.recv_many(&mut batch, WRITE_BATCH) => {
                 if count == 0 {
                     break;
