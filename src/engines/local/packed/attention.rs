@@ -9,8 +9,6 @@
 
 use std::ops::Range;
 
-use half::f16;
-
 use super::activations::tile_rows;
 use super::disjoint::Disjoint;
 use super::kv_blocks::{Blocks, KvBlocks, Number, Store, padded};
@@ -62,8 +60,8 @@ pub(super) fn attend_with(
     };
     let out = &Disjoint::new(out);
     match &past.store {
-        Store::F32(blocks) => share(isa, &Work { shape, queries, blocks, out }),
-        Store::F16(blocks) => share::<f16>(isa, &Work { shape, queries, blocks, out }),
+        Store::F32(past) => share(isa, &Work { shape, queries, past, out }),
+        Store::F16(past) => share(isa, &Work { shape, queries, past, out }),
     }
 }
 
@@ -105,7 +103,8 @@ impl Shape {
 struct Work<'a, T> {
     shape: Shape,
     queries: &'a [f32],
-    blocks: &'a Blocks<T>,
+    /// Of each key/value head.
+    past: &'a [Blocks<T>],
     out: &'a Disjoint<'a>,
 }
 
@@ -181,7 +180,7 @@ fn tile<S: Simd, T: Number, const R: usize, const C: usize>(
     first_row: usize,
     scratch: &mut Scratch,
 ) {
-    let Work { shape, blocks, .. } = work;
+    let (shape, past) = (&work.shape, &work.past[kv_head]);
     let width = padded(shape.head_dim);
     scratch.queries.clear();
     scratch.queries.resize(shape.head_dim * R, 0.0);
@@ -197,15 +196,15 @@ fn tile<S: Simd, T: Number, const R: usize, const C: usize>(
     let mut softmaxes = [Softmax { greatest: f32::NEG_INFINITY, sums: simd.splat(0.0) }; R];
     let seen = shape.visible(first_row + R - 1);
     for begin in (0..seen).step_by(SPAN) {
-        let span = Span { begin, end: seen.min(begin + SPAN), kv_head };
-        let mut scores = scores::<S, T, R>(simd, shape, blocks, scratch.queries.as_chunks().0, span);
+        let span = Span { begin, end: seen.min(begin + SPAN) };
+        let mut scores = scores::<S, T, R>(simd, shape, past, scratch.queries.as_chunks().0, span);
         let mut weights = [[0.0; SPAN]; R];
         for row in 0..R {
             let visible = shape.visible(first_row + row).saturating_sub(begin);
             let output = &mut scratch.outputs[row * width..][..width];
             softmaxes[row].add(simd, &mut scores[row], visible, output, &mut weights[row]);
         }
-        add_values::<S, T, R, C>(simd, shape, blocks, span, &weights, &mut scratch.outputs);
+        add_values::<S, T, R, C>(simd, shape, past, span, &weights, &mut scratch.outputs);
     }
     for (row, softmax) in softmaxes.iter().enumerate() {
         let output = &mut scratch.outputs[row * width..][..shape.head_dim];
@@ -216,22 +215,11 @@ fn tile<S: Simd, T: Number, const R: usize, const C: usize>(
     }
 }
 
-/// Positions of at most [`SPAN_BLOCKS`] blocks, and the head whose keys and values are meant.
+/// Positions of at most [`SPAN_BLOCKS`] blocks.
 #[derive(Clone, Copy)]
 struct Span {
     begin: usize,
     end: usize,
-    kv_head: usize,
-}
-
-impl Span {
-    /// The index of the head's part of each block, and the positions of the span in it.
-    fn blocks(self, kv_heads: usize) -> impl Iterator<Item = (usize, usize)> {
-        (self.begin..self.end).step_by(LANES).map(
-            #[inline(always)]
-            move |position| (position / LANES * kv_heads + self.kv_head, LANES.min(self.end - position)),
-        )
-    }
 }
 
 /// query · key for each row and position of a span.
@@ -244,9 +232,10 @@ fn scores<S: Simd, T: Number, const R: usize>(
     span: Span,
 ) -> [[S::Floats; SPAN_BLOCKS]; R] {
     let mut scores = [[simd.splat(f32::NEG_INFINITY); SPAN_BLOCKS]; R];
-    for (at, (part, _)) in span.blocks(shape.kv_heads).enumerate().take(SPAN_BLOCKS) {
-        let keys = &blocks.keys[part * shape.head_dim * LANES..][..shape.head_dim * LANES];
-        let keys = keys.as_chunks::<LANES>().0;
+    let keys =
+        blocks.keys.as_chunks::<LANES>().0[span.begin / LANES * shape.head_dim..].chunks(shape.head_dim);
+    let used = (span.end - span.begin).div_ceil(LANES);
+    for (at, keys) in keys.enumerate().take(used.min(SPAN_BLOCKS)) {
         // Even and odd columns have a sum each: twice as many additions are under way.
         let mut sums = [[simd.splat(0.0); 2]; R];
         for (keys, queries) in keys.chunks(2).zip(queries.chunks(2)) {
@@ -348,20 +337,17 @@ fn add_columns<S: Simd, T: Number, const R: usize, const C: usize>(
             sums[row][column] = simd.load(&outputs[row * vectors + vector + column]);
         }
     }
-    for (at, (part, positions)) in span.blocks(shape.kv_heads).enumerate().take(SPAN_BLOCKS) {
-        let values = &blocks.values[part * LANES * vectors * LANES..][..LANES * vectors * LANES];
-        let values = values.as_chunks::<LANES>().0.chunks_exact(vectors);
-        for (lane, values) in values.enumerate().take(positions) {
-            let Some(values) = values[vector..].first_chunk::<C>() else { continue };
-            let mut loaded = [simd.splat(0.0); C];
+    let values = blocks.values.as_chunks::<LANES>().0[span.begin * vectors..].chunks_exact(vectors);
+    for (at, values) in values.enumerate().take((span.end - span.begin).min(SPAN)) {
+        let Some(values) = values[vector..].first_chunk::<C>() else { continue };
+        let mut loaded = [simd.splat(0.0); C];
+        for column in 0..C {
+            loaded[column] = T::load(simd, &values[column]);
+        }
+        for row in 0..R {
+            let weight = simd.splat(weights[row][at]);
             for column in 0..C {
-                loaded[column] = T::load(simd, &values[column]);
-            }
-            for row in 0..R {
-                let weight = simd.splat(weights[row][at * LANES + lane]);
-                for column in 0..C {
-                    sums[row][column] = simd.fma(weight, loaded[column], sums[row][column]);
-                }
+                sums[row][column] = simd.fma(weight, loaded[column], sums[row][column]);
             }
         }
     }

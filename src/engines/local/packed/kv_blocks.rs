@@ -1,9 +1,9 @@
 //! Keys and values of one layer's past, laid out for [`attend`](super::attend).
 //!
-//! Sixteen positions make a block. In a block each key/value head has its keys column by column (sixteen
-//! positions side by side, so that a score is a sum within a lane) and its values position by position
-//! (columns side by side, so that an output is). Both are read front to back. Blocks follow each other by
-//! position, so the cache grows at its end and is cut there.
+//! Sixteen positions make a block. Keys lie column by column in it (sixteen positions side by side, so that
+//! a score is a sum within a lane), values position by position (columns side by side, so that an output
+//! is). Each key/value head has its own blocks one after the other: both are read front to back, and grow
+//! and are cut at their end.
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -19,15 +19,15 @@ pub struct KvBlocks {
     pub(super) store: Store,
 }
 
+/// The blocks of each key/value head.
 #[derive(Debug, Clone)]
 pub(super) enum Store {
-    F32(Blocks<f32>),
-    F16(Blocks<f16>),
+    F32(Vec<Blocks<f32>>),
+    F16(Vec<Blocks<f16>>),
 }
 
-/// `keys`: block, head, column, position. `values`: block, head, position, column; as many columns as make
-/// whole vectors.
-#[derive(Debug, Clone)]
+/// `keys`: block, column, position. `values`: block, position, column; as many columns as make whole vectors.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Blocks<T> {
     pub keys: Vec<T>,
     pub values: Vec<T>,
@@ -37,9 +37,9 @@ impl KvBlocks {
     /// Empty. With `half_precision`, keys and values are rounded to 16 bits; sums stay in 32.
     pub fn new(kv_heads: usize, head_dim: usize, half_precision: bool) -> Self {
         let store = if half_precision {
-            Store::F16(Blocks { keys: Vec::new(), values: Vec::new() })
+            Store::F16(vec![Blocks::default(); kv_heads])
         } else {
-            Store::F32(Blocks { keys: Vec::new(), values: Vec::new() })
+            Store::F32(vec![Blocks::default(); kv_heads])
         };
         Self { kv_heads, head_dim, len: 0, store }
     }
@@ -62,19 +62,17 @@ impl KvBlocks {
     /// Memory that is held.
     pub fn bytes(&self) -> usize {
         match &self.store {
-            Store::F32(blocks) => blocks.capacity() * size_of::<f32>(),
-            Store::F16(blocks) => blocks.capacity() * size_of::<f16>(),
+            Store::F32(heads) => heads.iter().map(Blocks::capacity).sum::<usize>() * size_of::<f32>(),
+            Store::F16(heads) => heads.iter().map(Blocks::capacity).sum::<usize>() * size_of::<f16>(),
         }
     }
 
     /// Makes room for `more` positions, so that the next [`KvBlocks::append`] allocates nothing.
     pub fn reserve(&mut self, more: usize) {
         let blocks = (self.len + more).div_ceil(LANES);
-        let keys = blocks * self.kv_heads * self.head_dim * LANES;
-        let values = blocks * self.kv_heads * padded(self.head_dim) * LANES;
         match &mut self.store {
-            Store::F32(blocks) => blocks.grow(keys, values),
-            Store::F16(blocks) => blocks.grow(keys, values),
+            Store::F32(heads) => heads.iter_mut().for_each(|head| head.grow(blocks, self.head_dim)),
+            Store::F16(heads) => heads.iter_mut().for_each(|head| head.grow(blocks, self.head_dim)),
         }
     }
 
@@ -89,15 +87,13 @@ impl KvBlocks {
         let more = keys.len() / width;
         self.reserve(more);
         match &mut self.store {
-            Store::F32(blocks) => {
-                blocks.write(self.len, [self.kv_heads, self.head_dim], keys, values);
-            }
-            Store::F16(blocks) => {
-                let [mut narrow_keys, mut narrow_values] =
-                    [vec![f16::ZERO; keys.len()], vec![f16::ZERO; keys.len()]];
+            Store::F32(heads) => write(heads, self.len, self.head_dim, keys, values),
+            Store::F16(heads) => {
+                let mut narrow = vec![f16::ZERO; 2 * keys.len()];
+                let (narrow_keys, narrow_values) = narrow.split_at_mut(keys.len());
                 narrow_keys.convert_from_f32_slice(keys);
                 narrow_values.convert_from_f32_slice(values);
-                blocks.write(self.len, [self.kv_heads, self.head_dim], &narrow_keys, &narrow_values);
+                write(heads, self.len, self.head_dim, narrow_keys, narrow_values);
             }
         }
         self.len += more;
@@ -109,31 +105,36 @@ pub(super) fn padded(head_dim: usize) -> usize {
     head_dim.next_multiple_of(LANES)
 }
 
+/// Writes rows of all heads, from position `first` on.
+fn write<T: Number>(heads: &mut [Blocks<T>], first: usize, head_dim: usize, keys: &[T], values: &[T]) {
+    let count = heads.len();
+    let rows = keys.chunks_exact(head_dim).zip(values.chunks_exact(head_dim));
+    for (index, (key, value)) in rows.enumerate() {
+        heads[index % count].write(first + index / count, key, value);
+    }
+}
+
 impl<T: Number> Blocks<T> {
     fn capacity(&self) -> usize {
         self.keys.capacity() + self.values.capacity()
     }
 
-    fn grow(&mut self, keys: usize, values: usize) {
+    fn grow(&mut self, blocks: usize, head_dim: usize) {
+        let [keys, values] = [head_dim, padded(head_dim)].map(|columns| blocks * LANES * columns);
         if keys > self.keys.len() {
             self.keys.resize(keys, T::default());
             self.values.resize(values, T::default());
         }
     }
 
-    fn write(&mut self, first: usize, [kv_heads, head_dim]: [usize; 2], keys: &[T], values: &[T]) {
-        let padded = padded(head_dim);
-        let heads = keys.chunks_exact(head_dim).zip(values.chunks_exact(head_dim));
-        for (index, (key, value)) in heads.enumerate() {
-            let (position, head) = (first + index / kv_heads, index % kv_heads);
-            let (block, lane) = (position / LANES, position % LANES);
-            let columns = &mut self.keys[(block * kv_heads + head) * head_dim * LANES..][..head_dim * LANES];
-            for (column, key) in columns.as_chunks_mut::<LANES>().0.iter_mut().zip(key) {
-                column[lane] = *key;
-            }
-            let rows = &mut self.values[(block * kv_heads + head) * LANES * padded..];
-            rows[lane * padded..][..head_dim].copy_from_slice(value);
+    fn write(&mut self, position: usize, key: &[T], value: &[T]) {
+        let (block, lane) = (position / LANES, position % LANES);
+        let columns = &mut self.keys[block * LANES * key.len()..][..LANES * key.len()];
+        for (column, key) in columns.as_chunks_mut::<LANES>().0.iter_mut().zip(key) {
+            column[lane] = *key;
         }
+        let at = position * padded(value.len());
+        self.values[at..at + value.len()].copy_from_slice(value);
     }
 }
 
