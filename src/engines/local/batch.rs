@@ -103,8 +103,9 @@ impl Running {
         self.job.prompt.len().saturating_sub(self.held.tokens.len())
     }
 
-    fn is_blocked(&self) -> bool {
-        self.job.written.len() >= TOKENS_AHEAD
+    /// Whether its prompt is read, and its reader not behind.
+    fn is_to_decode(&self) -> bool {
+        self.prompt_left() == 0 && self.job.written.len() < TOKENS_AHEAD
     }
 
     /// What the network is to read next for it, at most so many tokens of its prompt.
@@ -163,41 +164,19 @@ impl Batch {
         self.end_unwanted();
         self.admit();
         let reading = self.whose_turn_to_read();
-        let in_step = |at: usize, running: &Running| {
-            Some(at) == reading || (running.prompt_left() == 0 && !running.is_blocked())
-        };
-        let taking_part: Vec<bool> =
-            self.running.iter().enumerate().map(|(at, running)| in_step(at, running)).collect();
-        if !taking_part.contains(&true) {
-            return if self.running.is_empty() { Progress::Idle } else { Progress::Blocked };
-        }
-        let rows: Vec<Vec<u32>> =
-            self.running.iter().map(|running| running.next_rows(most).to_vec()).collect();
-        let mut sequences = Vec::new();
-        for ((running, rows), _) in
-            self.running.iter_mut().zip(&rows).zip(&taking_part).filter(|(_, part)| **part)
-        {
-            let wants_logits = running.held.tokens.len() + rows.len() >= running.job.prompt.len();
-            sequences.push(Sequence { tokens: rows, cache: &mut running.held.cache, wants_logits });
-        }
-        let result = self.decoder.forward(&mut sequences);
-        let part = self.running.iter_mut().zip(&rows).zip(&taking_part).filter(|(_, part)| **part);
-        match result {
-            Ok(logits) => {
-                for (((running, rows), _), logits) in part.zip(logits) {
-                    running.advance(rows, logits);
-                }
-            }
-            Err(error) => {
-                let error = EngineError::from(error);
-                part.for_each(|((running, _), _)| running.end = Some(Err(error.clone())));
-            }
-        }
         let read = reading.map_or(0, |at| {
             self.running[at].served = self.steps;
-            rows[at].len()
+            self.running[at].next_rows(most).len()
         });
-        let decoded = taking_part.iter().filter(|part| **part).count() - usize::from(reading.is_some());
+        let in_step = self.running.iter_mut().enumerate().filter_map(|(at, running)| {
+            (Some(at) == reading || running.is_to_decode()).then_some(running)
+        });
+        let mut in_step: Vec<&mut Running> = in_step.collect();
+        if in_step.is_empty() {
+            return if self.running.is_empty() { Progress::Idle } else { Progress::Blocked };
+        }
+        let decoded = in_step.len() - usize::from(reading.is_some());
+        compute(&self.decoder, &mut in_step, most);
         self.sweep();
         Progress::Worked { read, decoded }
     }
@@ -233,14 +212,18 @@ impl Batch {
         });
     }
 
-    /// Begins what waits and has room, first come first served; one that has none holds up only those
-    /// behind it that need memory too.
+    /// Begins what waits and has room, first come first served: behind one that waits for memory nobody
+    /// takes any. One whose session is still busy holds up nobody.
     fn admit(&mut self) {
-        for _ in 0..self.waiting.len() {
-            let Some(job) = self.waiting.pop_front() else { return };
+        let mut still_waiting = VecDeque::new();
+        while let Some(job) = self.waiting.pop_front() {
             let tokens = job.prompt.len() + job.max_new_tokens;
             match self.caches.take(job.slot, &job.prompt, tokens) {
-                Taken::Wait => self.waiting.push_back(job),
+                Taken::SessionBusy => still_waiting.push_back(job),
+                Taken::NoRoom => {
+                    still_waiting.push_back(job);
+                    break;
+                }
                 Taken::Cache(held) => {
                     let empty = || Held { tokens: Vec::new(), cache: self.decoder.new_cache() };
                     let held = held.unwrap_or_else(empty);
@@ -251,6 +234,8 @@ impl Batch {
                 }
             }
         }
+        still_waiting.append(&mut self.waiting);
+        self.waiting = still_waiting;
     }
 
     /// Takes out what has ended.
@@ -262,6 +247,27 @@ impl Batch {
             crate::metrics::llm_reply(tokens.read, remembered, written);
             self.caches.give_back(job.slot, Some(held));
             let _ = job.written.try_send(Written::End(end.unwrap_or(Ok(())).map(|()| tokens)));
+        }
+    }
+}
+
+/// One pass of the network over the next rows of all of these.
+fn compute(decoder: &Decoder, in_step: &mut [&mut Running], most: usize) {
+    let rows: Vec<Vec<u32>> = in_step.iter().map(|running| running.next_rows(most).to_vec()).collect();
+    let mut sequences = Vec::with_capacity(rows.len());
+    for (running, rows) in in_step.iter_mut().zip(&rows) {
+        let wants_logits = running.held.tokens.len() + rows.len() >= running.job.prompt.len();
+        sequences.push(Sequence { tokens: rows, cache: &mut running.held.cache, wants_logits });
+    }
+    match decoder.forward(&mut sequences) {
+        Ok(logits) => {
+            for ((running, rows), logits) in in_step.iter_mut().zip(&rows).zip(logits) {
+                running.advance(rows, logits);
+            }
+        }
+        Err(error) => {
+            let error = EngineError::from(error);
+            in_step.iter_mut().for_each(|running| running.end = Some(Err(error.clone())));
         }
     }
 }

@@ -79,8 +79,10 @@ enum Slot {
 pub enum Taken {
     /// What is kept of this conversation; `None`: nothing, begin with an empty cache.
     Cache(Option<Held>),
-    /// Another reply of this session still has it, or others use up the memory: ask again later.
-    Wait,
+    /// Another reply of this session still has it: ask again later.
+    SessionBusy,
+    /// Replies at work use up the memory: ask again later.
+    NoRoom,
 }
 
 impl CachePool {
@@ -102,15 +104,15 @@ impl CachePool {
     /// common with what was read (all but its last token: that one gives the first new word).
     ///
     /// Evicts others if that makes the room; if only replies at work stand in the way, it is
-    /// [`Taken::Wait`]. A cache alone may exceed the budget: a conversation is never refused for it.
+    /// [`Taken::NoRoom`]. A cache alone may exceed the budget: a conversation is never refused for it.
     pub fn take(&self, slot: SlotId, prompt: &[u32], tokens: usize) -> Taken {
         let mut inner = self.lock();
         if let Some(Slot::Busy { .. }) = inner.slots.get(&slot) {
-            return Taken::Wait;
+            return Taken::SessionBusy;
         }
         let need = self.bytes_per_token * tokens as u64;
         if inner.busy_bytes() > 0 && inner.busy_bytes() + inner.pinned_bytes() + need > self.budget_bytes {
-            return Taken::Wait;
+            return Taken::NoRoom;
         }
         let before = inner.slots.insert(slot, Slot::Busy { bytes: need });
         inner.evict_down_to(self.budget_bytes);

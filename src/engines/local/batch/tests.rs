@@ -284,6 +284,28 @@ fn memory_that_is_in_use_is_waited_for() {
 }
 
 #[test]
+fn nobody_takes_the_memory_that_another_waits_for() {
+    let mut rig = Rig::new(Rig::bytes_of(400));
+    let leases: Vec<Lease> = (0..3).map(|_| rig.caches.lease()).collect();
+    let small = || rig.question("The tea room is upstairs.", "where is the tea room");
+    let (first, last) = (small(), small());
+    let large = rig.question(LONG, "where is the tea room");
+    // The first leaves too little for the large one, but enough for the last.
+    let mut first = rig.ask(&leases[0], first, 150);
+    let mut large = rig.ask(&leases[1], large, 280);
+    let mut last = rig.ask(&leases[2], last, 12);
+    rig.batch.step(PIECE);
+    assert_eq!((rig.batch.running.len(), rig.batch.waiting.len()), (1, 2));
+    while large.end.is_none() {
+        rig.batch.step(PIECE);
+        [&mut first, &mut large, &mut last].into_iter().for_each(Reply::read);
+        assert!(first.end.is_some() || last.end.is_none(), "the last one overtook");
+    }
+    rig.finish(&mut [&mut last]);
+    assert_eq!(last.text, first.text);
+}
+
+#[test]
 fn instructions_are_read_once_for_all() {
     let mut rig = Rig::new(PLENTY);
     let prompts = [rig.question(LONG, "where is the tea room"), rig.question(LONG, "are dogs allowed")];
