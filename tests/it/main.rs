@@ -3,6 +3,7 @@
 // Tests tell why they skip and what they measured.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod ask;
 mod bench;
 mod browser;
 mod client;
