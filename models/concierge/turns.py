@@ -14,7 +14,7 @@ _TURNS = {
     "double": (2, questions.double),
     "follow": (12, questions.follow),
     "unknown": (13, questions.unknown),
-    "outside": (7, smalltalk.outside),
+    "outside": (9, smalltalk.outside),
     "garbled": (1.5, smalltalk.garbled),
     "social": (7, smalltalk.social),
     "greet": (3, smalltalk.greet),
