@@ -13,7 +13,7 @@ _TURNS = {
     "inverse": (4, questions.inverse),
     "double": (2, questions.double),
     "follow": (12, questions.follow),
-    "unknown": (13, questions.unknown),
+    "unknown": (17, questions.unknown),
     "outside": (9, smalltalk.outside),
     "garbled": (1.5, smalltalk.garbled),
     "social": (7, smalltalk.social),
