@@ -12,6 +12,7 @@ import torch
 from tokenizers import Tokenizer
 from transformers import Qwen3ForCausalLM
 
+import marks
 import tokenizer
 from prompts import DEFAULT, system_prompt
 from words import ONES, TENS, spell
@@ -75,7 +76,7 @@ class Conversation:
 
     def __init__(self, model, tk, system):
         self.model, self.tk, self.cache = model, tk, None
-        self.pending = f"<|im_start|>system\n{system}<|im_end|>\n" if system else ""
+        self.pending = f"<|im_start|>system\n{marks.in_prompt(system)}<|im_end|>\n" if system else ""
 
     @torch.no_grad()
     def _complete(self, limit=90):
@@ -93,7 +94,7 @@ class Conversation:
             if ids == [tokenizer.END]
             else self.tk.decode(ids, skip_special_tokens=False) + "<|im_end|>\n"
         )
-        return self.tk.decode(out, skip_special_tokens=False)
+        return self.tk.decode(out, skip_special_tokens=True)
 
     def ask(self, user):
         """-> the spoken reply; calls are answered on the way and kept in `self.calls`."""

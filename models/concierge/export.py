@@ -14,6 +14,7 @@ import torch
 
 from chat import HERE, load
 from evaluate import hits, make_suite
+from marks import MARKS
 from tokenizer import ADDED, SPECIAL
 
 OUT = HERE / "concierge-q8_0.gguf"
@@ -52,7 +53,7 @@ def tokens_of(tk):
     for i, text in enumerate(tokens):
         types[i] = (
             gguf.TokenType.CONTROL
-            if text in SPECIAL
+            if text in SPECIAL or text in MARKS
             else gguf.TokenType.USER_DEFINED
             if text in ADDED
             else gguf.TokenType.NORMAL
@@ -120,7 +121,7 @@ def read_back(model, path):
         value.copy_(torch.from_numpy(np.array(x, dtype=np.float32)).reshape(value.shape))
 
 
-def tokenizer_config(template):
+def tokenizer_config(tk, template):
     return dict(
         tokenizer_class="Qwen2Tokenizer",
         model_max_length=2048,
@@ -133,10 +134,10 @@ def tokenizer_config(template):
         clean_up_tokenization_spaces=False,
         chat_template=template,
         added_tokens_decoder={
-            str(i): dict(
-                content=t, special=t in SPECIAL, lstrip=False, rstrip=False, normalized=False, single_word=False
+            str(tk.token_to_id(t)): dict(
+                content=t, special=t not in ADDED, lstrip=False, rstrip=False, normalized=False, single_word=False
             )
-            for i, t in [*enumerate(SPECIAL), *enumerate(ADDED, 1020)]
+            for t in [*SPECIAL, *ADDED, *MARKS]
         },
     )
 
@@ -148,7 +149,7 @@ def main(folder=None, count=60):
     write(model, tk, template, OUT)
     tk.save(str(HERE / "tokenizer.json"))
     (HERE / "tokenizer_config.json").write_text(
-        json.dumps(tokenizer_config(template), indent=2, ensure_ascii=False) + "\n"
+        json.dumps(tokenizer_config(tk, template), indent=2, ensure_ascii=False) + "\n"
     )
     size = OUT.stat().st_size
     assert size <= 12e6, f"{OUT.name} has {size} bytes, more than 12 MB"

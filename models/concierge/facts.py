@@ -114,7 +114,10 @@ def alike(a, b):
 
 
 def agree(text, entity):
-    """`text` with "are" for "is" where the entity is plural."""
+    """`text` with "are" for "is" where the entity is plural, and the other way round where there is much of it."""
+    if entity in n.MASS:
+        for e in (entity, w.cap(entity)):
+            text = text.replace(f"{e} are ", f"{e} is ").replace(f"here are {e}", f"here is {e}")
     if n.is_plural(entity):
         for one, many in (
             (" is ", " are "),

@@ -4,7 +4,7 @@ A phrase is a listed noun, often with a modifier or an invented name.  One noun 
 training (`words.held_out`) and asked for only by the test split "nouns".
 """
 
-from words import NOUNS, TRAIN, article, invented, last_name, read, side, spell
+from words import NOUNS, TRAIN, article, invented, last_name, person, read, side, spell
 
 ALL = read("nouns.yml")
 SPACES = ALL["spaces"]
@@ -40,6 +40,9 @@ def is_plural(phrase):
         and not last.endswith(("ss", "us", "is", "'s"))
         and last not in ("physics", "gas", "radiology")
     )
+
+
+MASS = ("jewellery", "honey", "cheese", "wine", "tea")  # things to buy of which there is much, not many
 
 
 def singular(phrase):
@@ -200,7 +203,9 @@ def institution(rng, split=TRAIN):
         return f"{kind.capitalize()} {word()}"
     if r < 0.88:
         return f"{word()} {kind.capitalize()}"
-    if r < 0.94:
+    if r < 0.91:
+        return f"the {kind} of {person(rng, split)}"
+    if r < 0.95:
         adjective = rng.choice(("town", "city", "old", "new", "national", "children's", "public", "state", "little"))
         return f"the {adjective} {kind}"
     return f"the {kind} at {word()} {rng.choice(('Square', 'Street', 'Park', 'Lake'))}"

@@ -9,6 +9,7 @@ import random
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 import dialogue
+import marks
 import outside
 import words as w
 
@@ -50,7 +51,7 @@ def train(path, vocab=1024):
     tk.train_from_iterator(
         corpus(),
         trainers.BpeTrainer(
-            vocab_size=vocab - len(ADDED),
+            vocab_size=vocab - len(ADDED) - len(marks.MARKS),
             special_tokens=SPECIAL,
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             max_token_length=14,
@@ -58,13 +59,22 @@ def train(path, vocab=1024):
         ),
     )
     tk.add_tokens([AddedToken(x, normalized=False, special=False) for x in ADDED])
+    tk.add_special_tokens([AddedToken(x, normalized=False, special=True) for x in marks.MARKS])
     tk.save(str(path))
     return tk
 
 
-def encode(tk, d):
-    """A conversation -> (ids, mask); the mask is 1 where the model itself speaks, its end tokens included."""
+def encode(tk, d, rng=None):
+    """A conversation -> (ids, mask); the mask is 1 where the model itself speaks, its end tokens included.
+
+    With `rng`, as training wants it: the first mark varies, some prompts have none, and some replies were cut short
+    by the visitor (the model is not to learn to say such).
+    """
     ids, mask = [], []
+    start = 0
+    if rng and rng.random() < 0.25:
+        start = rng.randrange(16) if rng.random() < 0.8 else len(marks.MARKS)
+    may_cut = rng and not any(t["kind"] in ("repeat", "said") for t in d["turns"])
 
     def add(text, m):
         x = tk.encode(text).ids
@@ -72,7 +82,7 @@ def encode(tk, d):
         mask.extend([m] * len(x))
 
     if d["system"]:
-        add(f"<|im_start|>system\n{d['system']}<|im_end|>\n", 0)
+        add(f"<|im_start|>system\n{marks.in_prompt(d['system'], start)}<|im_end|>\n", 0)
     for t in d["turns"]:
         add(f"<|im_start|>user\n{t['user']}<|im_end|>\n<|im_start|>assistant\n", 0)
         if "call" in t:
@@ -81,7 +91,12 @@ def encode(tk, d):
                 f"\n<|im_start|>user\n<tool_response>\n{t['result']}\n</tool_response><|im_end|>\n<|im_start|>assistant\n",
                 0,
             )
-        add(f"{t['reply']}<|im_end|>", 1)
+        if may_cut and rng.random() < 0.05:
+            words = t["reply"].split()
+            cut = " ".join(words[: rng.randrange(len(words)) + 1])
+            add(f"{marks.in_reply(d['system'], cut, start)}<|im_end|>", 0)
+        else:
+            add(f"{marks.in_reply(d['system'], t['reply'], start)}<|im_end|>", 1)
         add("\n", 0)
     return ids, mask
 

@@ -48,7 +48,7 @@ def arguments():
     p.add_argument("--device", default="cpu")
     p.add_argument("--bf16", type=int, default=1, help="matrix products in bfloat16")
     p.add_argument("--compile", type=int, default=1)
-    p.add_argument("--vocab", type=int, default=1024)
+    p.add_argument("--vocab", type=int, default=1056)
     p.add_argument("--hidden", type=int, default=256)
     p.add_argument("--layers", type=int, default=4)
     p.add_argument("--ffn", type=int, default=704)
@@ -110,7 +110,7 @@ def conversation(rng, level, noise):
 def batches(rng, tk, at, a):
     """Conversations sorted by length and cut into batches of about `batch_tokens`, padded at the end."""
     while True:
-        pool = (tokenizer.encode(tk, conversation(rng, at["level"], a.noise)) for _ in range(128))
+        pool = (tokenizer.encode(tk, conversation(rng, at["level"], a.noise), rng) for _ in range(128))
         pool = sorted(pool, key=lambda s: len(s[0]))
         cut, i = [], 0
         while i < len(pool):
