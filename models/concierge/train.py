@@ -32,7 +32,7 @@ from wiring import wire_induction
 HERE = pathlib.Path(__file__).parent
 OTHER_WEIGHT, OTHER_SHARE = 0.1, 0.25  # loss of prompt and user tokens, and the share of them that is scored
 WARM_UP = 40  # steps
-GROW_AT, LEVELS = 0.35, 12  # reply loss below which prompts grow by a fact; facts of the longest prompts
+LEVELS = 12  # facts of the longest prompts
 READ_ALL = {2: 25, 3: 15, 4: 8, 5: 4}  # "tell me everything" at each level: long copies make copying form early
 LONGEST_STEP = 0.5  # minutes; what a step takes longer, the machine was busy or asleep, and does not count
 
@@ -56,6 +56,8 @@ def arguments():
     p.add_argument("--emb-lr", type=float, default=1e-3, help="AdamW, for embeddings and norms")
     p.add_argument("--batch-tokens", type=int, default=3072)
     p.add_argument("--decay", type=float, default=0.5, help="last share of the run, in which the rate falls to 2 %%")
+    p.add_argument("--level", type=int, default=2, help="facts of the first prompts")
+    p.add_argument("--grow-at", type=float, default=0.35, help="reply loss below which prompts grow by a fact")
     p.add_argument("--noise", type=float, default=0.3, help="share of spoken turns that are misheard")
     p.add_argument("--eval-every", type=float, default=20, help="minutes")
     p.add_argument("--save-every", type=float, default=3, help="minutes")
@@ -151,7 +153,7 @@ class Run:
         self.model.to(a.device).train()
         self.body = torch.compile(self.model.model, dynamic=True) if a.compile else self.model.model
         self.optimisers = optimisers_of(self.model, a)
-        self.at = dict(step=0, tokens=0, minutes=0.0, level=LEVELS if a.init else 2, level_steps=0, loss=None)
+        self.at = dict(step=0, tokens=0, minutes=0.0, level=a.level, level_steps=0, loss=None)
         if a.resume:
             state = torch.load(a.out / a.resume, map_location=a.device)
             self.model.load_state_dict(state["model"])
@@ -211,7 +213,7 @@ class Run:
         at["minutes"] += min(minutes, LONGEST_STEP)
         at["level_steps"] += 1
         at["loss"] = loss if at["loss"] is None else 0.97 * at["loss"] + 0.03 * loss
-        if at["level"] < LEVELS and at["level_steps"] >= 25 and (at["loss"] < GROW_AT or at["level_steps"] > 100):
+        if at["level"] < LEVELS and at["level_steps"] >= 25 and (at["loss"] < self.a.grow_at or at["level_steps"] > 100):
             at["level"], at["level_steps"] = at["level"] + 1, 0
 
     def evaluate(self):
