@@ -257,7 +257,7 @@ fn who_was_idle_longest_makes_room_and_says_the_same_later() {
         .iter()
         .map(|question| prompt_of(&rig, question))
         .collect();
-    assert!(prompts.iter().all(|prompt| (64..112).contains(&prompt.len())), "{}", prompts[0].len());
+    assert!(prompts.iter().all(|prompt| (64..116).contains(&prompt.len())), "{}", prompts[0].len());
     let first: Vec<String> =
         leases.iter().zip(&prompts).map(|(lease, prompt)| rig.reply(lease, prompt, 12).text).collect();
     let (bytes, holding) = rig.caches.usage();
