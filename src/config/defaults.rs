@@ -71,6 +71,21 @@ impl Default for Asr {
             timeout_ms: 20_000,
             pocketsphinx_model_dir: "/usr/share/pocketsphinx/model/en-us".into(),
             pocketsphinx_domain_weight: 0.3,
+            whisper: WhisperAsr::default(),
+        }
+    }
+}
+
+impl Default for WhisperAsr {
+    fn default() -> Self {
+        WhisperAsr {
+            model: "auto".into(),
+            window: WhisperWindow::Short,
+            weights: WhisperWeights::Int8,
+            threads: 0,
+            fallbacks: 2,
+            expect_names: true,
+            prompt: String::new(),
         }
     }
 }

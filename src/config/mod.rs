@@ -149,7 +149,7 @@ pub struct Vad {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Asr {
-    /// `auto`, `pocketsphinx` or `scripted`.
+    /// `auto`, `pocketsphinx`, `whisper` or `scripted`.
     pub engine: String,
     /// Worker threads, each with a decoder of its own.
     pub workers: usize,
@@ -164,6 +164,50 @@ pub struct Asr {
     /// How likely PocketSphinx holds usual questions and the words of `persona.facts`, beside general
     /// English at 1; 0: it knows neither.
     pub pocketsphinx_domain_weight: f32,
+    /// The engine `whisper`.
+    pub whisper: WhisperAsr,
+}
+
+/// Whisper.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WhisperAsr {
+    /// `auto`, the name of a pulled model, or the path of a folder with safetensors.
+    pub model: String,
+    /// How much the encoder reads: the speech (`short`), or 30 s always (`full`).
+    pub window: WhisperWindow,
+    /// What the weights become in memory.
+    pub weights: WhisperWeights,
+    /// Threads that compute, for all workers together; 0: as many as are of use.
+    pub threads: usize,
+    /// How often an utterance is decoded again, each time more freely, if its words cannot be trusted.
+    pub fallbacks: usize,
+    /// Names in `persona.name` and `persona.facts` are expected.
+    pub expect_names: bool,
+    /// Text that the model takes for what was said before: style, spelling, names.
+    pub prompt: String,
+}
+
+/// `asr.whisper.window`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WhisperWindow {
+    /// The speech and a second of silence.
+    #[default]
+    Short,
+    /// 30 s, filled up with silence, as in training.
+    Full,
+}
+
+/// `asr.whisper.weights`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WhisperWeights {
+    /// 8 bits with a scale for each 32: a quarter of the memory to read.
+    #[default]
+    Int8,
+    /// As exact as the reference.
+    F32,
 }
 
 /// `llm.*`

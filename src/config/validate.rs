@@ -13,7 +13,7 @@ use super::{
 /// Valid values of `vad.engine`.
 pub const VAD_ENGINES: &[&str] = &["auto", "silero", "scripted"];
 /// Valid values of `asr.engine`.
-pub const ASR_ENGINES: &[&str] = &["auto", "pocketsphinx", "scripted"];
+pub const ASR_ENGINES: &[&str] = &["auto", "whisper", "pocketsphinx", "scripted"];
 /// Valid values of `llm.engine`.
 pub const LLM_ENGINES: &[&str] = &["auto", "local", "openai", "echo", "scripted"];
 /// Valid values of `llm.local.device`.
@@ -116,6 +116,20 @@ impl Check {
         self.range("asr.timeout_ms", asr.timeout_ms, WAIT_MS);
         self.folder("asr.pocketsphinx_model_dir", &asr.pocketsphinx_model_dir);
         self.range("asr.pocketsphinx_domain_weight", asr.pocketsphinx_domain_weight, 0.0..=1.0);
+        self.holds(
+            !asr.whisper.model.is_empty(),
+            "asr.whisper.model",
+            &asr.whisper.model,
+            "auto, the name of a model or a folder",
+        );
+        self.range("asr.whisper.threads", asr.whisper.threads, 0..=256);
+        self.range("asr.whisper.fallbacks", asr.whisper.fallbacks, 0..=5);
+        self.holds(
+            asr.whisper.prompt.chars().count() <= 1_000,
+            "asr.whisper.prompt",
+            &asr.whisper.prompt,
+            "at most 1000 characters",
+        );
     }
 
     fn llm(&mut self, llm: &Llm) {

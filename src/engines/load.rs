@@ -14,6 +14,7 @@ use super::openai_http::OpenAi;
 use super::pocketsphinx::PocketSphinx;
 use super::scripted::Scripted;
 use super::silero::SileroVad;
+use super::whisper::{self, WhisperModel};
 use super::workers::{
     AsrWork, ClipWork, LlmWork, Pool, TtsWork, VadWork, asr_pool, clip_pool, llm_pool, tts_pool, vad_pool,
 };
@@ -70,8 +71,7 @@ impl Engines {
 
         let (vad_name, vads) =
             loaded("vad", || load_many(config.vad.workers, || vad_for_worker(config, &scripted)))?;
-        let (asr_name, asrs) =
-            loaded("asr", || load_many(config.asr.workers, || asr_for_worker(config, &scripted)))?;
+        let (asr_name, asrs) = loaded("asr", || load_asrs(config, &scripted))?;
         let (llm_name, (llm_model, llms)) = loaded("llm", || load_llms(config, &scripted, tools))?;
         let (tts_name, ttss) =
             loaded("tts", || load_many(config.tts.workers, || tts_for_worker(config, &scripted)))?;
@@ -114,7 +114,10 @@ impl Engines {
 
 /// The recogniser that `asr.engine` names, warm. It belongs to one thread.
 pub fn load_asr(config: &Config) -> Result<Box<dyn Asr>, EngineError> {
-    Ok(asr_for_worker(config, &Scripted::new(&config.scripted)?)?.1)
+    let mut one = config.clone();
+    one.asr.workers = 1;
+    let (_, mut asrs) = load_asrs(&one, &Scripted::new(&config.scripted)?)?;
+    asrs.pop().ok_or_else(|| EngineError::Load { engine: "asr", message: "it has no worker".to_owned() })
 }
 
 /// The synthesiser that `tts.engine` names, warm. It belongs to one thread.
@@ -160,6 +163,18 @@ fn vad_for_worker(config: &Config, scripted: &Scripted) -> Loaded<Box<dyn Vad>> 
 
 fn silent_frame() -> VadFrame {
     VadFrame { state: VadState::default(), pcm: Box::new([0.0; VAD_FRAME_SAMPLES]), probability: 0.0 }
+}
+
+/// A recogniser for each worker.
+fn load_asrs(config: &Config, scripted: &Scripted) -> Loaded<Vec<Box<dyn Asr>>> {
+    match config.asr.engine.as_str() {
+        whisper::NAME => {
+            let model = WhisperModel::load(config)?;
+            tracing::info!(model = model.name(), "asr: whisper");
+            Ok((whisper::NAME, (0..config.asr.workers.max(1)).map(|_| model.asr()).collect()))
+        }
+        _ => load_many(config.asr.workers, || asr_for_worker(config, scripted)),
+    }
 }
 
 fn asr_for_worker(config: &Config, scripted: &Scripted) -> Loaded<Box<dyn Asr>> {

@@ -10,6 +10,7 @@ pub mod flite;
 pub mod llm_choice;
 mod load;
 pub mod local;
+pub mod mel;
 pub mod onnx;
 pub mod openai_http;
 pub mod pocketsphinx;
@@ -17,6 +18,7 @@ pub mod scripted;
 pub mod silero;
 mod speech_context;
 mod think;
+pub mod whisper;
 pub mod workers;
 
 pub use load::{EngineNames, Engines, load_asr, load_llm, load_tts};
@@ -140,6 +142,17 @@ impl<'a> AsrRequest<'a> {
     }
 }
 
+/// What an engine keeps of an utterance between its interim recognitions and the final one. It belongs to
+/// the session and travels with the request; an engine that keeps nothing leaves it empty.
+#[derive(Default)]
+pub struct AsrState(pub Option<Box<dyn std::any::Any + Send>>);
+
+impl std::fmt::Debug for AsrState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "AsrState(kept)" } else { "AsrState(empty)" })
+    }
+}
+
 /// Speech recognition of a whole utterance.
 pub trait Asr: Send {
     /// Blocks until the utterance is recognised or `cancel` is set.
@@ -148,6 +161,17 @@ pub trait Asr: Send {
         request: &AsrRequest<'_>,
         cancel: &CancelToken,
     ) -> Result<Transcript, EngineError>;
+
+    /// The same with what was kept of an earlier, shorter recording of this utterance, which can make it
+    /// faster and changes nothing of what comes out.
+    fn transcribe_on(
+        &mut self,
+        request: &AsrRequest<'_>,
+        _state: &mut AsrState,
+        cancel: &CancelToken,
+    ) -> Result<Transcript, EngineError> {
+        self.transcribe(request, cancel)
+    }
 }
 
 /// Who said a message of the prompt.

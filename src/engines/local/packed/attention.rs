@@ -1,4 +1,4 @@
-//! Causal attention of one sequence over its [`KvBlocks`], without a matrix of scores.
+//! Attention of one sequence over [`KvBlocks`], causal or not, without a matrix of scores.
 //!
 //! Query heads that share a key/value head go through it together, and so do the rows of a prefill, up to
 //! eight at a time. The softmax is computed online: spans of 64 positions, counted from the first, each
@@ -33,6 +33,16 @@ pub fn attend(queries: &[f32], heads: usize, past: &KvBlocks, scale: f32, out: &
     attend_with(Isa::best(), queries, heads, past, scale, out);
 }
 
+/// Attention of queries of any number of positions to all of `past`: that of an encoder, and that of a
+/// decoder to what was encoded. Shapes as for [`attend`].
+///
+/// # Panics
+/// If `heads` is not a multiple of the key/value heads, if `queries` are not whole positions, if there is
+/// no past, or if `out` is not as long.
+pub fn attend_all(queries: &[f32], heads: usize, past: &KvBlocks, scale: f32, out: &mut [f32]) {
+    attend_all_with(Isa::best(), queries, heads, past, scale, out);
+}
+
 pub(super) fn attend_with(
     isa: Isa,
     queries: &[f32],
@@ -41,23 +51,33 @@ pub(super) fn attend_with(
     scale: f32,
     out: &mut [f32],
 ) {
+    let count = queries.len() / (heads * past.head_dim).max(1);
+    assert!(count <= past.len(), "queries are of positions in the past");
+    run(isa, queries, heads, past, scale, out, Sight::From(past.len() - count));
+}
+
+pub(super) fn attend_all_with(
+    isa: Isa,
+    queries: &[f32],
+    heads: usize,
+    past: &KvBlocks,
+    scale: f32,
+    out: &mut [f32],
+) {
+    assert!(!past.is_empty(), "there is something to attend to");
+    run(isa, queries, heads, past, scale, out, Sight::All(past.len()));
+}
+
+fn run(isa: Isa, queries: &[f32], heads: usize, past: &KvBlocks, scale: f32, out: &mut [f32], sight: Sight) {
     let width = heads * past.head_dim;
     assert!(heads > 0 && heads.is_multiple_of(past.kv_heads), "{heads} heads share {}", past.kv_heads);
     assert!(queries.len().is_multiple_of(width), "queries are whole positions of {width}");
     assert_eq!(queries.len(), out.len(), "as many outputs as queries");
     let count = queries.len() / width;
-    assert!(count <= past.len(), "queries are of positions in the past");
     if count == 0 {
         return;
     }
-    let shape = Shape {
-        heads,
-        kv_heads: past.kv_heads,
-        head_dim: past.head_dim,
-        first: past.len() - count,
-        count,
-        scale,
-    };
+    let shape = Shape { heads, kv_heads: past.kv_heads, head_dim: past.head_dim, sight, count, scale };
     let out = &Disjoint::new(out);
     match &past.store {
         Store::F32(past) => share(isa, &Work { shape, queries, past, out }),
@@ -65,13 +85,21 @@ pub(super) fn attend_with(
     }
 }
 
+/// What a query sees.
+#[derive(Clone, Copy)]
+enum Sight {
+    /// Everything up to its own position; that of the first query is given.
+    From(usize),
+    /// So many positions.
+    All(usize),
+}
+
 #[derive(Clone, Copy)]
 struct Shape {
     heads: usize,
     kv_heads: usize,
     head_dim: usize,
-    /// Position of the first query.
-    first: usize,
+    sight: Sight,
     /// Positions of queries.
     count: usize,
     scale: f32,
@@ -96,7 +124,10 @@ impl Shape {
 
     /// Positions that a row sees.
     fn visible(&self, row: usize) -> usize {
-        self.first + row / self.group() + 1
+        match self.sight {
+            Sight::From(first) => first + row / self.group() + 1,
+            Sight::All(positions) => positions,
+        }
     }
 }
 
@@ -113,7 +144,7 @@ const PIECE_ROWS: usize = 8;
 
 fn share<T: Number>(isa: Isa, work: &Work<T>) {
     let shape = &work.shape;
-    let products = 2 * shape.count * shape.heads * shape.head_dim * (shape.first + shape.count);
+    let products = 2 * shape.count * shape.heads * shape.head_dim * shape.visible(shape.rows() - 1);
     let pieces = shape.kv_heads * shape.rows().div_ceil(PIECE_ROWS);
     let threads = if products < MIN_PARALLEL_PRODUCTS { 1 } else { rayon::current_num_threads() };
     let grain = if threads == 1 { pieces } else { pieces.div_ceil(threads * 4) };

@@ -32,12 +32,12 @@ mod simd;
 use candle_core::quantized::GgmlDType;
 
 pub use activations::{ActivationKind, Activations};
-pub use attention::attend;
+pub use attention::{attend, attend_all};
 use disjoint::Disjoint;
 use ggml::Encoding;
 pub use kv_blocks::KvBlocks;
 use multiply::Job;
-pub use rowwise::{rms_norm, rotate, swiglu};
+pub use rowwise::{gelu, layer_norm, log_sum_exp, rms_norm, rotate, swiglu};
 use simd::{Isa, LANES, Line};
 
 /// Why weights cannot be packed.

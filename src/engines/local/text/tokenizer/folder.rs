@@ -167,12 +167,12 @@ fn spelling_of(pipeline: &tokenizers::Tokenizer) -> Option<Spelling> {
 fn from_vocab_and_merges(folder: &Path, config: &Config) -> Result<Parts, TextError> {
     let cut = match config.tokenizer_class.as_deref().map(|class| class.trim_end_matches("Fast")) {
         Some("Qwen2Tokenizer") => Cut::Qwen2,
-        Some("GPT2Tokenizer") => Cut::Gpt2,
+        Some("GPT2Tokenizer" | "WhisperTokenizer") => Cut::Gpt2,
         class => {
             return Err(TextError::Load {
                 place: folder.join("tokenizer_config.json").display().to_string(),
                 problem: format!(
-                    "how the tokenizer class '{}' cuts text is not known (known: Qwen2Tokenizer, GPT2Tokenizer)",
+                    "how the tokenizer class '{}' cuts text is not known (known: Qwen2Tokenizer, GPT2Tokenizer, WhisperTokenizer)",
                     class.unwrap_or_default()
                 ),
                 remedy: "put the model's tokenizer.json beside it",

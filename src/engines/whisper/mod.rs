@@ -1,0 +1,245 @@
+//! Speech recognition by Whisper, on the CPU: any model of the family as Hugging Face's libraries write it,
+//! English-only or multilingual, from tiny to large-v3, its turbo, and the distilled ones.
+//!
+//! ```text
+//!  samples → mel → network/encoder ─┐                    rules
+//!                                   ├→ network/decoder → decode → guards → words
+//!    tokens (prompt: names, language)┘                  (temperatures, transcribe)
+//! ```
+//!
+//! - [`network`] computes; [`layout`] and [`config`] say what a model's files must hold.
+//! - [`tokens`] makes prompts, [`rules`] says what may follow, [`decode`] writes one text, [`transcribe`] makes
+//!   windows and tries again where [`guards`] distrust the text. [`names`] finds words to expect.
+//!
+//! The encoder reads only as much as was said, and a second of silence (`asr.whisper.window: short`), where
+//! the model was trained with 30 s filled up with silence: five seconds then cost a fifth of the time. What
+//! that does to accuracy depends on the model and was not measured here, since no trained model could be
+//! reached; others report more errors in very short windows and with tiny models. `full` reads 30 s always.
+//!
+//! Deliberately absent: GPUs, beam search, word times, translation, and voice activity detection (the turn
+//! machine has that).
+
+pub mod config;
+pub mod decode;
+pub mod guards;
+pub mod layout;
+mod names;
+pub mod network;
+pub mod random_weights;
+pub mod rules;
+pub mod tokens;
+pub mod transcribe;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::local::checkpoint::SafetensorsFolder;
+use super::local::text::Tokenizer;
+use super::{
+    Asr, AsrRequest, AsrState, CancelToken, EngineError, INPUT_RATE_HZ, SpeechContext, Transcript,
+    forbid_executor_thread,
+};
+use crate::audio::pcm::f32_from_i16;
+use crate::config::Config;
+use crate::models;
+use config::{GenerationConfig, WhisperConfig};
+use network::Network;
+use rules::Rules;
+use tokens::Vocabulary;
+use transcribe::{Hints, Recogniser};
+
+/// Its name in `config.yml`.
+pub const NAME: &str = "whisper";
+/// More threads than this have too little to do each.
+const MAX_THREADS: usize = 4;
+/// Tokens of names in a prompt.
+const MAX_NAME_TOKENS: usize = 96;
+/// So much of an utterance's beginning tells it from others (a tenth of a second).
+const BEGINNING_SAMPLES: usize = INPUT_RATE_HZ as usize / 10;
+
+/// A model that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// For people: its name in the manifest, or its path.
+    pub name: String,
+    /// A folder with safetensors.
+    pub path: PathBuf,
+}
+
+/// A loaded model. Every [`Asr`] made by it shares its weights and threads.
+#[derive(Clone)]
+pub struct WhisperModel {
+    name: String,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    recogniser: Recogniser,
+    threads: rayon::ThreadPool,
+    prompt: String,
+    expects_names: bool,
+}
+
+/// One worker's recogniser.
+struct Whisper {
+    shared: Arc<Shared>,
+    /// The tokens that go before, of the context that was asked for last.
+    previous: Option<(Arc<SpeechContext>, Vec<u32>)>,
+}
+
+/// What is kept of an utterance between its interim recognitions and the final one.
+struct Draft {
+    beginning: Vec<i16>,
+    tokens: Vec<u32>,
+}
+
+/// The model that `asr.whisper.model` means, if it is there: of `auto`, the best that was pulled.
+///
+/// # Errors
+/// If another model than `auto` is named and not there, or the models' folder cannot be read.
+pub fn find(config: &Config) -> Result<Option<Source>, EngineError> {
+    match config.asr.whisper.model.as_str() {
+        "auto" => {
+            let pulled = models::pulled(config, models::Engine::Asr).map_err(load_error)?;
+            let whisper = pulled.into_iter().find(|model| is_whisper(&model.path));
+            Ok(whisper.map(|model| Source { name: model.name, path: model.path }))
+        }
+        name => {
+            let path = models::find(config, name);
+            let path = path.map_err(|error| load_error(format_args!("asr.whisper.model: {error}")))?;
+            Ok(Some(Source { name: name.to_owned(), path }))
+        }
+    }
+}
+
+fn is_whisper(folder: &Path) -> bool {
+    SafetensorsFolder::open(folder).is_ok_and(|folder| WhisperConfig::read(&folder).is_ok())
+}
+
+impl WhisperModel {
+    /// Loads what `asr.whisper` names and recognises a moment of noise to warm up.
+    ///
+    /// # Errors
+    /// Names the file, and the tensor or token with what was expected and what was found.
+    pub fn load(config: &Config) -> Result<WhisperModel, EngineError> {
+        let source = find(config)?.ok_or_else(|| {
+            load_error(
+                "no Whisper model was pulled; run `vivavoce models pull whisper-base`, or name a folder in \
+                 asr.whisper.model",
+            )
+        })?;
+        let settings = &config.asr.whisper;
+        let folder = SafetensorsFolder::open(&source.path).map_err(load_error)?;
+        let network_config = WhisperConfig::read(&folder).map_err(load_error)?;
+        let generation = GenerationConfig::read(&folder).map_err(load_error)?;
+        let tokenizer = Tokenizer::from_folder(&source.path).map_err(load_error)?;
+        let vocabulary = Vocabulary::new(tokenizer, &network_config, &generation)
+            .map_err(|reason| load_error(format_args!("{}: {reason}", source.path.display())))?;
+        let rules = Rules::new(&vocabulary, &generation);
+        let count = threads(settings.threads);
+        let threads = rayon::ThreadPoolBuilder::new()
+            .num_threads(count)
+            .thread_name(|index| format!("asr-cpu-{index}"))
+            .build()
+            .map_err(load_error)?;
+        let network = threads
+            .install(|| Network::load(&folder, network_config, settings.weights))
+            .map_err(load_error)?;
+        tracing::info!(
+            model = source.name,
+            mb = network.bytes() / 1_000_000,
+            threads = count,
+            "whisper has loaded its weights"
+        );
+        let recogniser = Recogniser::new(network, vocabulary, rules, settings.window, settings.fallbacks);
+        let shared = Shared {
+            recogniser,
+            threads,
+            prompt: settings.prompt.clone(),
+            expects_names: settings.expect_names,
+        };
+        let model = WhisperModel { name: source.name, shared: Arc::new(shared) };
+        let noise: Vec<i16> = (0..INPUT_RATE_HZ as i16).map(|at| at.wrapping_mul(7_919) / 64).collect();
+        model.asr().transcribe(&AsrRequest::new(&noise), &CancelToken::new())?;
+        Ok(model)
+    }
+
+    /// For people: the model's name in the manifest, or its path.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A recogniser for one worker.
+    pub fn asr(&self) -> Box<dyn Asr> {
+        Box::new(Whisper { shared: self.shared.clone(), previous: None })
+    }
+}
+
+impl Whisper {
+    /// Tokens that go before: the operator's prompt, and names of the conversation.
+    fn previous(&mut self, context: Option<&Arc<SpeechContext>>) -> Result<&[u32], EngineError> {
+        let context = context.cloned().unwrap_or_default();
+        if self.previous.as_ref().is_none_or(|(of, _)| *of != context) {
+            let vocabulary = &self.shared.recogniser.vocabulary;
+            let mut tokens = vec![];
+            if self.shared.expects_names {
+                tokens = vocabulary.encode_previous(&names::list(&context)).map_err(failed)?;
+                tokens.truncate(MAX_NAME_TOKENS);
+            }
+            tokens.extend(vocabulary.encode_previous(&self.shared.prompt).map_err(failed)?);
+            self.previous = Some((context, tokens));
+        }
+        Ok(self.previous.as_ref().map_or(&[], |(_, tokens)| tokens))
+    }
+}
+
+impl Asr for Whisper {
+    fn transcribe(
+        &mut self,
+        request: &AsrRequest<'_>,
+        cancel: &CancelToken,
+    ) -> Result<Transcript, EngineError> {
+        self.transcribe_on(request, &mut AsrState::default(), cancel)
+    }
+
+    fn transcribe_on(
+        &mut self,
+        request: &AsrRequest<'_>,
+        state: &mut AsrState,
+        cancel: &CancelToken,
+    ) -> Result<Transcript, EngineError> {
+        forbid_executor_thread("Whisper::transcribe");
+        let shared = self.shared.clone();
+        let draft = state.0.as_ref().and_then(|kept| kept.downcast_ref::<Draft>());
+        let draft = draft.filter(|draft| request.pcm.starts_with(&draft.beginning));
+        let samples: Vec<f32> = request.pcm.iter().map(|sample| f32_from_i16(*sample)).collect();
+        let vocabulary = &shared.recogniser.vocabulary;
+        let hints = Hints {
+            language: request.language.and_then(|tag| vocabulary.language(tag)),
+            previous: self.previous(request.context)?,
+            draft: draft.map_or(&[], |draft| &draft.tokens),
+            timestamps: false,
+        };
+        let recognised = shared.threads.install(|| shared.recogniser.transcribe(&samples, &hints, cancel))?;
+        let beginning = request.pcm[..request.pcm.len().min(BEGINNING_SAMPLES)].to_vec();
+        state.0 = Some(Box::new(Draft { beginning, tokens: recognised.tokens }));
+        Ok(Transcript { text: recognised.text, language: vocabulary.code(recognised.language) })
+    }
+}
+
+/// As many as can be of use, if nobody says otherwise: recognition is what everybody waits for.
+fn threads(configured: usize) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    if configured > 0 { configured } else { cores.min(MAX_THREADS) }
+}
+
+fn load_error(error: impl std::fmt::Display) -> EngineError {
+    EngineError::Load { engine: NAME, message: error.to_string() }
+}
+
+fn failed(error: impl std::fmt::Display) -> EngineError {
+    EngineError::Failed { engine: NAME, code: "asr_failed", message: error.to_string() }
+}
