@@ -71,6 +71,7 @@ impl Default for Asr {
             timeout_ms: 20_000,
             pocketsphinx_model_dir: "/usr/share/pocketsphinx/model/en-us".into(),
             pocketsphinx_domain_weight: 0.3,
+            openai: OpenAiAsr::default(),
         }
     }
 }
@@ -117,7 +118,7 @@ impl Default for LocalLlm {
 
 impl Default for Tts {
     fn default() -> Self {
-        Tts { engine: "auto".into(), workers: 2, timeout_ms: 10_000 }
+        Tts { engine: "auto".into(), workers: 2, timeout_ms: 10_000, openai: OpenAiTts::default() }
     }
 }
 

@@ -14,6 +14,7 @@ mod env;
 mod error;
 mod load;
 mod persona;
+mod remote;
 #[cfg(test)]
 mod tests;
 mod tools;
@@ -28,6 +29,7 @@ pub use env::ENV_PREFIX;
 pub use error::{ConfigError, Problem};
 pub use load::{FILE_NAME, Source};
 pub use persona::Persona;
+pub use remote::{OpenAiAsr, OpenAiTts};
 pub use tools::{BUILTIN_TOOLS, HTTP_METHODS, HttpTool, Tools};
 pub use validate::{ASR_ENGINES, LLM_ENGINES, TTS_ENGINES, VAD_ENGINES, VIDEO_ENGINES};
 
@@ -149,7 +151,7 @@ pub struct Vad {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Asr {
-    /// `auto`, `pocketsphinx` or `scripted`.
+    /// `auto`, `pocketsphinx`, `openai` or `scripted`.
     pub engine: String,
     /// Worker threads, each with a decoder of its own.
     pub workers: usize,
@@ -164,6 +166,8 @@ pub struct Asr {
     /// How likely PocketSphinx holds usual questions and the words of `persona.facts`, beside general
     /// English at 1; 0: it knows neither.
     pub pocketsphinx_domain_weight: f32,
+    /// The engine `openai`.
+    pub openai: OpenAiAsr,
 }
 
 /// `llm.*`
@@ -234,12 +238,14 @@ pub struct LocalLlm {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tts {
-    /// `auto`, `flite` or `scripted`.
+    /// `auto`, `flite`, `openai` or `scripted`.
     pub engine: String,
     /// Worker threads.
     pub workers: usize,
-    /// A segment's first audio may take so long.
+    /// A segment's first audio may take so long, and the next after it.
     pub timeout_ms: u32,
+    /// The engine `openai`.
+    pub openai: OpenAiTts,
 }
 
 /// `video.*`

@@ -13,13 +13,13 @@ use super::{
 /// Valid values of `vad.engine`.
 pub const VAD_ENGINES: &[&str] = &["auto", "silero", "scripted"];
 /// Valid values of `asr.engine`.
-pub const ASR_ENGINES: &[&str] = &["auto", "pocketsphinx", "scripted"];
+pub const ASR_ENGINES: &[&str] = &["auto", "pocketsphinx", "openai", "scripted"];
 /// Valid values of `llm.engine`.
 pub const LLM_ENGINES: &[&str] = &["auto", "local", "openai", "echo", "scripted"];
 /// Valid values of `llm.local.device`.
 pub const LLM_DEVICES: &[&str] = &["auto", "cpu", "cuda"];
 /// Valid values of `tts.engine`.
-pub const TTS_ENGINES: &[&str] = &["auto", "flite", "scripted"];
+pub const TTS_ENGINES: &[&str] = &["auto", "flite", "openai", "scripted"];
 /// Valid values of `video.engine`.
 pub const VIDEO_ENGINES: &[&str] = &["auto", "scripted"];
 
@@ -116,23 +116,13 @@ impl Check {
         self.range("asr.timeout_ms", asr.timeout_ms, WAIT_MS);
         self.folder("asr.pocketsphinx_model_dir", &asr.pocketsphinx_model_dir);
         self.range("asr.pocketsphinx_domain_weight", asr.pocketsphinx_domain_weight, 0.0..=1.0);
+        self.openai_asr(&asr.openai);
     }
 
     fn llm(&mut self, llm: &Llm) {
         self.one_of("llm.engine", &llm.engine, LLM_ENGINES);
         self.range("llm.workers", llm.workers, 0..=1_024);
-        if llm.url.contains('@') {
-            // Not shown: there is a password in it.
-            self.refuse("llm.url", "must hold no user and password; use llm.api_key_env".into());
-        } else {
-            let allowed = "http:// or https://, a host, and the path";
-            self.holds(is_http_url(&llm.url), "llm.url", &llm.url, allowed);
-        }
-        if !is_variable_name(&llm.api_key_env) {
-            // What stands there may well be the key itself.
-            let message = "not the name of an environment variable; the key itself does not belong here";
-            self.refuse("llm.api_key_env", message.into());
-        }
+        self.server_of("llm.url", &llm.url, "llm.api_key_env", &llm.api_key_env);
         self.range("llm.max_new_tokens", llm.max_new_tokens, 1..=1_000_000);
         self.range("llm.temperature", llm.temperature.unwrap_or(0.0), 0.0..=2.0);
         self.range("llm.top_k", llm.top_k.unwrap_or(1), 1..=1_000_000);
@@ -165,6 +155,7 @@ impl Check {
         self.one_of("tts.engine", &tts.engine, TTS_ENGINES);
         self.range("tts.workers", tts.workers, WORKERS);
         self.range("tts.timeout_ms", tts.timeout_ms, WAIT_MS);
+        self.openai_tts(&tts.openai);
     }
 
     fn video(&mut self, video: &Video) {

@@ -10,7 +10,7 @@ use super::echo::Echo;
 use super::flite::FliteTts;
 use super::llm_choice::choose_llm;
 use super::local::LocalModel;
-use super::openai_http::OpenAi;
+use super::openai_http::{self, OpenAi, OpenAiAsr, OpenAiTts};
 use super::pocketsphinx::PocketSphinx;
 use super::scripted::Scripted;
 use super::silero::SileroVad;
@@ -37,7 +37,7 @@ pub struct Engines {
     pub clip: Option<Pool<ClipWork>>,
     /// What is at work.
     pub names: EngineNames,
-    /// Voices that the TTS engine has.
+    /// Voices that the TTS engine has; empty where only its server knows them.
     pub voices: Vec<String>,
     /// Why `clip` is `None` although `video.enabled`.
     pub video_fault: Option<String>,
@@ -97,7 +97,7 @@ impl Engines {
                 tts: tts_name.to_owned(),
                 video: video_name.map(str::to_owned),
             },
-            voices: super::flite::VOICES.iter().map(|voice| (*voice).to_owned()).collect(),
+            voices: voices_of(tts_name),
             video_fault,
         })
     }
@@ -165,6 +165,8 @@ fn silent_frame() -> VadFrame {
 fn asr_for_worker(config: &Config, scripted: &Scripted) -> Loaded<Box<dyn Asr>> {
     let (name, mut asr): (_, Box<dyn Asr>) = match config.asr.engine.as_str() {
         "scripted" => return Ok(("scripted", scripted.asr())),
+        // Its server may be started later.
+        openai_http::NAME => return Ok((openai_http::NAME, OpenAiAsr::new(&config.asr)?.asr())),
         "auto" | "pocketsphinx" => ("pocketsphinx", Box::new(PocketSphinx::load(config)?)),
         other => return Err(unknown("asr", other, ASR_ENGINES)),
     };
@@ -175,12 +177,20 @@ fn asr_for_worker(config: &Config, scripted: &Scripted) -> Loaded<Box<dyn Asr>> 
 fn tts_for_worker(config: &Config, scripted: &Scripted) -> Loaded<Box<dyn Tts>> {
     let (name, mut tts): (_, Box<dyn Tts>) = match config.tts.engine.as_str() {
         "scripted" => return Ok(("scripted", scripted.tts())),
+        openai_http::NAME => return Ok((openai_http::NAME, OpenAiTts::new(&config.tts)?.tts())),
         "auto" | "flite" => ("flite", Box::new(FliteTts::load(config)?)),
         other => return Err(unknown("tts", other, TTS_ENGINES)),
     };
     let voice = config.persona.voice.as_deref();
     tts.synthesize("Ready.", voice, &CancelToken::new(), &mut |_| ControlFlow::Continue(()))?;
     Ok((name, tts))
+}
+
+fn voices_of(tts: &str) -> Vec<String> {
+    match tts {
+        openai_http::NAME => Vec::new(),
+        _ => super::flite::VOICES.iter().map(|voice| (*voice).to_owned()).collect(),
+    }
 }
 
 fn unknown(stage: &'static str, name: &str, there_are: &[&str]) -> EngineError {
@@ -211,7 +221,7 @@ fn load_llms(config: &Config, scripted: &Scripted, tools: &[ToolSpec]) -> Loaded
             let local = LocalModel::load(config, tools)?;
             (Some(local.name().to_owned()), (0..workers).map(|_| local.llm()).collect())
         }
-        super::openai_http::NAME => {
+        openai_http::NAME => {
             let server = OpenAi::new(&config.llm)?;
             let model = Some(config.llm.model.clone()).filter(|model| !model.is_empty());
             (model, (0..workers).map(|_| server.llm()).collect())

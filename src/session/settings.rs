@@ -33,6 +33,7 @@ pub struct SettingsPatch {
 /// Longest text of a system prompt or a fact that a client may set, in characters.
 const MAX_PROMPT_CHARS: usize = 32_000;
 const MAX_FACTS: usize = 500;
+const MAX_VOICE_CHARS: usize = 200;
 
 impl Settings {
     /// What the operator configured. `clips`: a clip renderer is ready.
@@ -43,7 +44,7 @@ impl Settings {
     }
 
     /// The settings with `patch` applied; refused as a whole if any part of it is impossible.
-    /// `voices`: those of the TTS engine.
+    /// `voices`: those of the TTS engine; empty: only its server knows them.
     pub fn with(&self, patch: SettingsPatch, voices: &[String]) -> Result<Settings, Fault> {
         let mut new = self.clone();
         if let Some(prompt) = patch.system_prompt {
@@ -60,7 +61,10 @@ impl Settings {
             new.persona.facts = facts;
         }
         if let Some(voice) = patch.voice {
-            check(voices.contains(&voice), || {
+            check(!voice.trim().is_empty() && voice.chars().count() <= MAX_VOICE_CHARS, || {
+                format!("voice: a name of 1 to {MAX_VOICE_CHARS} characters")
+            })?;
+            check(voices.is_empty() || voices.contains(&voice), || {
                 format!("voice: there is no `{voice}`; there is {}", voices.join(", "))
             })?;
             new.persona.voice = Some(voice);

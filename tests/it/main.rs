@@ -11,6 +11,7 @@ mod harness;
 mod local;
 mod models;
 mod openai;
+mod openai_speech;
 mod packaging;
 mod silero;
 mod speech;
