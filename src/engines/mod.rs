@@ -10,6 +10,7 @@ pub mod flite;
 pub mod llm_choice;
 mod load;
 pub mod local;
+pub mod mel;
 pub mod onnx;
 pub mod openai_http;
 pub mod pocketsphinx;
