@@ -12,6 +12,8 @@ use super::{
 
 /// Valid values of `vad.engine`.
 pub const VAD_ENGINES: &[&str] = &["auto", "silero", "scripted"];
+/// Valid values of `vad.turn_detection`.
+pub const TURN_DETECTIONS: &[&str] = &["auto", "vad", "smart"];
 /// Valid values of `asr.engine`.
 pub const ASR_ENGINES: &[&str] = &["auto", "pocketsphinx", "openai", "scripted"];
 /// Valid values of `llm.engine`.
@@ -104,6 +106,15 @@ impl Check {
         self.range("vad.min_speech_ms", vad.min_speech_ms, 0..=10_000);
         self.range("vad.hangover_ms", vad.hangover_ms, 32..=10_000);
         self.range("vad.prefix_padding_ms", vad.prefix_padding_ms, 0..=5_000);
+        self.one_of("vad.turn_detection", &vad.turn_detection, TURN_DETECTIONS);
+        self.range("vad.smart_pause_ms", vad.smart_pause_ms, 32..=10_000);
+        if vad.turn_detection == "smart" {
+            self.at_least("vad.hangover_ms", vad.hangover_ms, "vad.smart_pause_ms", vad.smart_pause_ms);
+        }
+        self.range("vad.smart_limit_ms", vad.smart_limit_ms, 32..=60_000);
+        let model = "auto, the name of a pulled model, or the path of an ONNX file";
+        let named = !vad.smart_turn_model.trim().is_empty();
+        self.holds(named, "vad.smart_turn_model", &vad.smart_turn_model, model);
         self.range("vad.max_utterance_s", vad.max_utterance_s, 1..=600);
         self.range("vad.workers", vad.workers, WORKERS);
     }
@@ -241,8 +252,12 @@ impl Check {
                 self.refuse(key, "an empty list is not allowed; must have at least one entry".into());
             }
         }
+        if scripted.judgements.is_empty() || scripted.judgements.iter().any(|p| !(0.0..=1.0).contains(p)) {
+            self.refuse("scripted.judgements", "must be one or more probabilities from 0 to 1".into());
+        }
         for failure in &scripted.failures {
-            let allowed = "asr, llm, llm-mid, tts or clip, then @ and the number of a call from 1, or @*";
+            let allowed =
+                "asr, turn, llm, llm-mid, tts or clip, then @ and the number of a call from 1, or @*";
             self.holds(is_failure(failure), "scripted.failures", failure, allowed);
         }
     }
@@ -331,7 +346,7 @@ pub(super) fn is_variable_name(name: &str) -> bool {
 /// `stage@N` or `stage@*`.
 fn is_failure(failure: &str) -> bool {
     failure.split_once('@').is_some_and(|(stage, call)| {
-        let stage = ["asr", "llm", "llm-mid", "tts", "clip"].contains(&stage);
+        let stage = ["asr", "turn", "llm", "llm-mid", "tts", "clip"].contains(&stage);
         stage && (call == "*" || call.parse::<u64>().is_ok_and(|call| call > 0))
     })
 }

@@ -14,12 +14,14 @@ use super::openai_http::{self, OpenAi, OpenAiAsr, OpenAiTts};
 use super::pocketsphinx::PocketSphinx;
 use super::scripted::Scripted;
 use super::silero::SileroVad;
+use super::smart_turn::{self, SmartTurn};
 use super::workers::{
-    AsrWork, ClipWork, LlmWork, Pool, TtsWork, VadWork, asr_pool, clip_pool, llm_pool, tts_pool, vad_pool,
+    AsrWork, ClipWork, JudgeWork, LlmWork, Pool, TtsWork, VadWork, asr_pool, clip_pool, judge_pool, llm_pool,
+    tts_pool, vad_pool,
 };
 use super::{
-    Asr, AsrRequest, CancelToken, ClipRenderer, EngineError, INPUT_RATE_HZ, Llm, ToolSpec, Tts,
-    VAD_FRAME_SAMPLES, Vad, VadFrame, VadState,
+    Asr, AsrRequest, CancelToken, ClipRenderer, EngineError, INPUT_RATE_HZ, Llm, ToolSpec, Tts, TurnJudge,
+    Vad, VadFrame,
 };
 use crate::config::{ASR_ENGINES, Config, TTS_ENGINES, VAD_ENGINES};
 
@@ -27,6 +29,8 @@ use crate::config::{ASR_ENGINES, Config, TTS_ENGINES, VAD_ENGINES};
 pub struct Engines {
     /// Judges frames.
     pub vad: Pool<VadWork>,
+    /// Judges pauses; `None`: there is no end-of-turn model.
+    pub turn: Option<Pool<JudgeWork>>,
     /// Recognises utterances.
     pub asr: Pool<AsrWork>,
     /// Writes replies.
@@ -48,6 +52,9 @@ pub struct Engines {
 #[allow(missing_docs)]
 pub struct EngineNames {
     pub vad: String,
+    /// What judges pauses, if anything does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub turn: Option<String>,
     pub asr: String,
     pub llm: String,
     /// Which model, where the engine can run several and it is known.
@@ -70,6 +77,14 @@ impl Engines {
 
         let (vad_name, vads) =
             loaded("vad", || load_many(config.vad.workers, || vad_for_worker(config, &scripted)))?;
+        let judge = load_judge(config, &scripted)?;
+        let turn_name = judge.as_ref().map(|_| match config.vad.smart_turn_model.as_str() {
+            super::scripted::NAME => super::scripted::NAME,
+            _ => smart_turn::NAME,
+        });
+        if let Some(name) = turn_name {
+            tracing::info!(engine = name, "end of turn is ready");
+        }
         let (asr_name, asrs) =
             loaded("asr", || load_many(config.asr.workers, || asr_for_worker(config, &scripted)))?;
         let (llm_name, (llm_model, llms)) = loaded("llm", || load_llms(config, &scripted, tools))?;
@@ -85,12 +100,14 @@ impl Engines {
         };
         Ok(Engines {
             vad: vad_pool(vads, queue_length)?,
+            turn: judge.map(|judge| judge_pool(vec![judge], queue_length)).transpose()?,
             asr: asr_pool(asrs, queue_length)?,
             llm: llm_pool(llms, queue_length)?,
             tts: tts_pool(ttss, queue_length)?,
             clip,
             names: EngineNames {
                 vad: vad_name.to_owned(),
+                turn: turn_name.map(str::to_owned),
                 asr: asr_name.to_owned(),
                 llm: llm_name.to_owned(),
                 llm_model,
@@ -152,14 +169,28 @@ fn vad_for_worker(config: &Config, scripted: &Scripted) -> Loaded<Box<dyn Vad>> 
         "auto" | "silero" => ("silero", Box::new(SileroVad::load(&config.models)?)),
         other => return Err(unknown("vad", other, VAD_ENGINES)),
     };
-    let mut frames: Vec<VadFrame> = (0..vad.max_batch().min(2)).map(|_| silent_frame()).collect();
+    let mut frames: Vec<VadFrame> = (0..vad.max_batch().min(2)).map(|_| VadFrame::silence()).collect();
     vad.judge(&mut frames.iter_mut().take(1).collect::<Vec<_>>())?;
     vad.judge(&mut frames.iter_mut().collect::<Vec<_>>())?;
     Ok((name, vad))
 }
 
-fn silent_frame() -> VadFrame {
-    VadFrame { state: VadState::default(), pcm: Box::new([0.0; VAD_FRAME_SAMPLES]), probability: 0.0 }
+/// The end-of-turn model; `None` where pauses are measured and no more.
+fn load_judge(config: &Config, scripted: &Scripted) -> Result<Option<Box<dyn TurnJudge>>, EngineError> {
+    if config.vad.smart_turn_model == super::scripted::NAME {
+        return Ok(Some(scripted.turn_judge()));
+    }
+    match smart_turn::find(config)? {
+        Some(network) => Ok(Some(Box::new(SmartTurn::load(&config.models, &network)?))),
+        None if config.vad.turn_detection == "smart" => Err(EngineError::Load {
+            engine: smart_turn::NAME,
+            message:
+                "vad.turn_detection is smart, and no model for it was pulled; run `vivavoce models pull \
+                      smart-turn-v3`, or set vad.turn_detection to vad"
+                    .to_owned(),
+        }),
+        None => Ok(None),
+    }
 }
 
 fn asr_for_worker(config: &Config, scripted: &Scripted) -> Loaded<Box<dyn Asr>> {

@@ -9,21 +9,21 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::engines::workers::{AsrWork, ClipWork, LlmWork, Saturated, TtsWork, VadWork};
+use crate::engines::workers::{AsrWork, ClipWork, JudgeWork, Judged, LlmWork, Saturated, TtsWork, VadWork};
 use crate::engines::{
     CancelToken, Clip, EngineError, Engines, LlmEvent, LlmRequest, LlmState, SpeechContext, Transcript,
     TtsEvent, Usage, VadFrame,
 };
 use crate::tools::Registry;
 use crate::turn::io::{
-    AsrJob, CallId, Fault, Heard, Input, ReplyId, SegmentId, ToolResult, TurnId, WordTime,
+    AsrJob, CallId, Fault, Heard, Input, JudgementId, ReplyId, SegmentId, ToolResult, TurnId, WordTime,
 };
 
 /// What comes back from worker threads.
 #[derive(Debug)]
 pub enum Arrival {
     /// A frame was judged.
-    Judged(Box<VadFrame>, Result<(), EngineError>),
+    Judged(Box<VadFrame>, Result<Judged, EngineError>),
     /// Something that the turn machine takes as it is.
     Input(Input),
     /// The LLM has ended.
@@ -40,6 +40,8 @@ pub struct Work {
     tools: Arc<Registry>,
     inbox: mpsc::Sender<Arrival>,
     recognition: HashMap<AsrJob, CancelToken>,
+    /// The pause that is being judged.
+    judgement: Option<(JudgementId, CancelToken)>,
     /// The reply at work: its id, its stop signal, and that of its LLM alone.
     reply: Option<(ReplyId, CancelToken, CancelToken)>,
     /// Travels with the LLM's work and comes back.
@@ -54,6 +56,7 @@ impl Work {
             tools,
             inbox,
             recognition: HashMap::new(),
+            judgement: None,
             reply: None,
             llm_state: LlmState::default(),
         }
@@ -114,6 +117,29 @@ impl Work {
     /// A recognition job is no longer wanted, or has ended.
     pub fn forget_transcription(&mut self, job: AsrJob) {
         if let Some(cancel) = self.recognition.remove(&job) {
+            cancel.cancel();
+        }
+    }
+
+    /// Judges a pause. The one before is no longer wanted.
+    pub fn judge_turn(&mut self, id: JudgementId, pcm: Vec<i16>) -> Result<(), Fault> {
+        self.forget_judgement();
+        let Some(pool) = &self.engines.turn else {
+            let message = "this server has no end-of-turn model; set vad.turn_detection to vad".to_owned();
+            return Err(Fault { code: "turn_judge_failed".to_owned(), message });
+        };
+        let cancel = CancelToken::new();
+        self.judgement = Some((id, cancel.clone()));
+        let deliver = self.deliver_last();
+        let done = Box::new(move |result: Result<f32, EngineError>| {
+            deliver(Arrival::Input(Input::TurnJudged { judgement: id, result: result.map_err(fault) }));
+        });
+        pool.submit(JudgeWork { pcm, cancel, done }).map_err(saturated)
+    }
+
+    /// Nobody waits for a judgement any more.
+    pub fn forget_judgement(&mut self) {
+        if let Some((_, cancel)) = self.judgement.take() {
             cancel.cancel();
         }
     }
@@ -201,6 +227,7 @@ impl Work {
         for (_, cancel) in self.recognition.drain() {
             cancel.cancel();
         }
+        self.forget_judgement();
         if let Some((_, all, _)) = self.reply.take() {
             all.cancel();
         }

@@ -14,6 +14,7 @@ mod openai;
 mod openai_speech;
 mod packaging;
 mod silero;
+mod smart_turn;
 mod speech;
 mod store;
 mod stories;
