@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use vivavoce::config;
 use vivavoce::engines::silero::SileroVad;
-use vivavoce::engines::{VAD_FRAME_SAMPLES, Vad, VadFrame, VadState};
+use vivavoce::engines::{VAD_FRAME_SAMPLES, Vad, VadFrame};
 
 fn vad_frame(criterion: &mut Criterion) {
     let models =
@@ -39,7 +39,7 @@ fn per_frame(vad: &mut SileroVad, frames: &mut [VadFrame], calls: u64) -> Durati
 fn buzz(session: usize) -> VadFrame {
     let period = 80 + session;
     let pcm = std::array::from_fn::<f32, VAD_FRAME_SAMPLES, _>(|i| (i % period) as f32 / period as f32 - 0.5);
-    VadFrame { state: VadState::default(), pcm: Box::new(pcm), probability: 0.0 }
+    VadFrame { pcm: Box::new(pcm), ..VadFrame::silence() }
 }
 
 criterion_group!(benches, vad_frame);

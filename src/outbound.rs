@@ -1,8 +1,12 @@
 //! HTTP to other servers: what all of our clients have in common. No way around a server on this machine
 //! through a proxy, no redirects by themselves, bodies only as far as somebody wants to read them, and
-//! errors that show no credentials.
+//! errors that show no credentials. The engines' clients share their [`Connections`].
+
+mod connections;
 
 use std::error::Error;
+
+pub use connections::Connections;
 
 use reqwest::header::HeaderValue;
 use reqwest::{Client, ClientBuilder, Response, Url};

@@ -3,6 +3,7 @@
 pub mod device;
 pub mod framer;
 pub mod pcm;
+pub mod pcm_stream;
 pub mod playback;
 pub mod resample;
 pub mod wav;

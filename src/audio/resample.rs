@@ -61,10 +61,16 @@ struct Filter {
 impl Resampler {
     /// A resampler for streams of `from_hz` that become `to_hz`.
     pub fn new(from_hz: u32, to_hz: u32) -> Result<Resampler, ResampleError> {
+        Resampler::with_blocks(from_hz, to_hz, BLOCK_MS)
+    }
+
+    /// The same with blocks of another length: half the length is half the delay, and a filter that begins
+    /// to fall off twice as far from the end.
+    pub fn with_blocks(from_hz: u32, to_hz: u32, block_ms: u32) -> Result<Resampler, ResampleError> {
         if !RATES_HZ.contains(&from_hz) || !RATES_HZ.contains(&to_hz) {
             return Err(ResampleError::Rate { from_hz, to_hz });
         }
-        let filter = if from_hz == to_hz { None } else { Some(Filter::new(from_hz, to_hz)?) };
+        let filter = if from_hz == to_hz { None } else { Some(Filter::new(from_hz, to_hz, block_ms)?) };
         Ok(Resampler { from_hz, to_hz, filter, taken: 0, given: 0 })
     }
 
@@ -116,12 +122,12 @@ impl Resampler {
 }
 
 impl Filter {
-    fn new(from_hz: u32, to_hz: u32) -> Result<Filter, ResampleError> {
+    fn new(from_hz: u32, to_hz: u32, block_ms: u32) -> Result<Filter, ResampleError> {
         let fault = |message: String| ResampleError::Filter { from_hz, to_hz, message };
         // The smallest block that has a whole number of samples on both sides is from/gcd → to/gcd.
         // An even number of those: only then is half a block, the delay, a whole number too.
         let smallest = from_hz / gcd(from_hz, to_hz);
-        let blocks = (from_hz * BLOCK_MS / 1000).div_ceil(smallest).next_multiple_of(2);
+        let blocks = (from_hz * block_ms / 1000).div_ceil(smallest).next_multiple_of(2);
         let chunk = (smallest * blocks) as usize;
         let fft = Fft::new_custom(
             from_hz as usize,

@@ -134,6 +134,7 @@ impl Audio {
 #[allow(missing_docs)]
 pub struct Engines {
     pub vad: String,
+    pub turn: Option<String>,
     pub asr: String,
     pub llm: String,
     pub tts: String,

@@ -55,6 +55,11 @@ impl Default for Vad {
             min_speech_ms: 120,
             hangover_ms: 500,
             prefix_padding_ms: 300,
+            turn_detection: "auto".into(),
+            smart_pause_ms: 200,
+            smart_limit_ms: 2_000,
+            smart_turn_model: "auto".into(),
+            denoise: false,
             max_utterance_s: 30,
             workers: 1,
         }
@@ -72,6 +77,7 @@ impl Default for Asr {
             pocketsphinx_model_dir: "/usr/share/pocketsphinx/model/en-us".into(),
             pocketsphinx_domain_weight: 0.3,
             whisper: WhisperAsr::default(),
+            openai: OpenAiAsr::default(),
         }
     }
 }
@@ -132,7 +138,7 @@ impl Default for LocalLlm {
 
 impl Default for Tts {
     fn default() -> Self {
-        Tts { engine: "auto".into(), workers: 2, timeout_ms: 10_000 }
+        Tts { engine: "auto".into(), workers: 2, timeout_ms: 10_000, openai: OpenAiTts::default() }
     }
 }
 
@@ -194,6 +200,7 @@ impl Default for Scripted {
         Scripted {
             asr_delay_ms: 0,
             transcripts: vec!["scripted words".into()],
+            judgements: vec![1.0],
             llm_first_token_ms: 0,
             llm_token_ms: 0,
             replies: vec!["This is a scripted reply. It has two sentences.".into()],

@@ -14,6 +14,7 @@ mod env;
 mod error;
 mod load;
 mod persona;
+mod remote;
 #[cfg(test)]
 mod tests;
 mod tools;
@@ -28,8 +29,9 @@ pub use env::ENV_PREFIX;
 pub use error::{ConfigError, Problem};
 pub use load::{FILE_NAME, Source};
 pub use persona::Persona;
+pub use remote::{OpenAiAsr, OpenAiTts};
 pub use tools::{BUILTIN_TOOLS, HTTP_METHODS, HttpTool, Tools};
-pub use validate::{ASR_ENGINES, LLM_ENGINES, TTS_ENGINES, VAD_ENGINES, VIDEO_ENGINES};
+pub use validate::{ASR_ENGINES, LLM_ENGINES, TTS_ENGINES, TURN_DETECTIONS, VAD_ENGINES, VIDEO_ENGINES};
 
 /// Everything an operator can decide. Every key has a default; units are in the names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -139,6 +141,16 @@ pub struct Vad {
     pub hangover_ms: u32,
     /// Audio kept in front of speech start.
     pub prefix_padding_ms: u32,
+    /// `auto`, `vad` or `smart`.
+    pub turn_detection: String,
+    /// `smart`: a pause of this length is judged.
+    pub smart_pause_ms: u32,
+    /// `smart`: silence tolerated where more is expected.
+    pub smart_limit_ms: u32,
+    /// `auto`, `scripted`, the name of a pulled model, or the path of an ONNX file.
+    pub smart_turn_model: String,
+    /// The VAD hears the microphone without its noise.
+    pub denoise: bool,
     /// A longer utterance is split for recognition (the turn goes on).
     pub max_utterance_s: u32,
     /// Worker threads.
@@ -149,7 +161,7 @@ pub struct Vad {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Asr {
-    /// `auto`, `pocketsphinx`, `whisper` or `scripted`.
+    /// `auto`, `pocketsphinx`, `whisper`, `openai` or `scripted`.
     pub engine: String,
     /// Worker threads, each with a decoder of its own.
     pub workers: usize,
@@ -166,6 +178,8 @@ pub struct Asr {
     pub pocketsphinx_domain_weight: f32,
     /// The engine `whisper`.
     pub whisper: WhisperAsr,
+    /// The engine `openai`.
+    pub openai: OpenAiAsr,
 }
 
 /// Whisper.
@@ -278,12 +292,14 @@ pub struct LocalLlm {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tts {
-    /// `auto`, `flite` or `scripted`.
+    /// `auto`, `flite`, `openai` or `scripted`.
     pub engine: String,
     /// Worker threads.
     pub workers: usize,
-    /// A segment's first audio may take so long.
+    /// A segment's first audio may take so long, and the next after it.
     pub timeout_ms: u32,
+    /// The engine `openai`.
+    pub openai: OpenAiTts,
 }
 
 /// `video.*`
@@ -387,6 +403,8 @@ pub struct Scripted {
     pub asr_delay_ms: u64,
     /// Transcripts, one utterance each, round and round.
     pub transcripts: Vec<String>,
+    /// Probabilities that the user has finished, one a pause, round and round.
+    pub judgements: Vec<f32>,
     /// Delay of the first token.
     pub llm_first_token_ms: u64,
     /// Delay of each other token.
@@ -401,6 +419,6 @@ pub struct Scripted {
     /// Render time of a clip.
     pub clip_delay_ms: u64,
     /// Failures on demand: `asr@2` fails the second call of `asr`; likewise `llm@N`, `llm-mid@N`
-    /// (after its third token), `tts@N`, `clip@N`, and `@*` for every call.
+    /// (after its third token), `turn@N`, `tts@N`, `clip@N`, and `@*` for every call.
     pub failures: Vec<String>,
 }

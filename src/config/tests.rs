@@ -196,9 +196,9 @@ fn an_impossible_value_is_named_with_what_is_allowed() {
             config.yml:2: vad.negative_threshold: 0.35 is not allowed; must be below vad.threshold (0.3)
             config.yml:3: vad.negative_threshold: 0.7 is not allowed; must be below vad.threshold (0.5)
             config.yml:1: vad.engine: "webrtc" is not allowed; must be one of auto, silero, scripted
-            config.yml:1: asr.engine: "whisper" is not allowed; must be one of auto, pocketsphinx, scripted
+            config.yml:1: asr.engine: "whisper" is not allowed; must be one of auto, pocketsphinx, openai, scripted
             config.yml:1: llm.engine: "gpt" is not allowed; must be one of auto, local, openai, echo, scripted
-            config.yml:1: tts.engine: "kokoro" is not allowed; must be one of auto, flite, scripted
+            config.yml:1: tts.engine: "kokoro" is not allowed; must be one of auto, flite, openai, scripted
             config.yml:1: video.engine: "musetalk" is not allowed; must be one of auto, scripted
             config.yml:1: turn.chunk_ms: 5 is not allowed; must be from 10 to 1000
             config.yml:1: turn.chunk_ms: 1001 is not allowed; must be from 10 to 1000
@@ -216,7 +216,7 @@ fn an_impossible_value_is_named_with_what_is_allowed() {
             config.yml:1: persona.name: " " is not allowed; must be a name
             config.yml:1: models.dir: "" is not allowed; must be the path of a folder
             config.yml:1: scripted.replies: an empty list is not allowed; must have at least one entry
-            config.yml:1: scripted.failures: "asr@0" is not allowed; must be asr, llm, llm-mid, tts or clip, then @ and the number of a call from 1, or @*
+            config.yml:1: scripted.failures: "asr@0" is not allowed; must be asr, turn, llm, llm-mid, tts or clip, then @ and the number of a call from 1, or @*
         "#]],
     );
 }

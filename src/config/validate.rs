@@ -12,14 +12,16 @@ use super::{
 
 /// Valid values of `vad.engine`.
 pub const VAD_ENGINES: &[&str] = &["auto", "silero", "scripted"];
+/// Valid values of `vad.turn_detection`.
+pub const TURN_DETECTIONS: &[&str] = &["auto", "vad", "smart"];
 /// Valid values of `asr.engine`.
-pub const ASR_ENGINES: &[&str] = &["auto", "whisper", "pocketsphinx", "scripted"];
+pub const ASR_ENGINES: &[&str] = &["auto", "whisper", "pocketsphinx", "openai", "scripted"];
 /// Valid values of `llm.engine`.
 pub const LLM_ENGINES: &[&str] = &["auto", "local", "openai", "echo", "scripted"];
 /// Valid values of `llm.local.device`.
 pub const LLM_DEVICES: &[&str] = &["auto", "cpu", "cuda"];
 /// Valid values of `tts.engine`.
-pub const TTS_ENGINES: &[&str] = &["auto", "flite", "scripted"];
+pub const TTS_ENGINES: &[&str] = &["auto", "flite", "openai", "scripted"];
 /// Valid values of `video.engine`.
 pub const VIDEO_ENGINES: &[&str] = &["auto", "scripted"];
 
@@ -104,6 +106,15 @@ impl Check {
         self.range("vad.min_speech_ms", vad.min_speech_ms, 0..=10_000);
         self.range("vad.hangover_ms", vad.hangover_ms, 32..=10_000);
         self.range("vad.prefix_padding_ms", vad.prefix_padding_ms, 0..=5_000);
+        self.one_of("vad.turn_detection", &vad.turn_detection, TURN_DETECTIONS);
+        self.range("vad.smart_pause_ms", vad.smart_pause_ms, 32..=10_000);
+        if vad.turn_detection == "smart" {
+            self.at_least("vad.hangover_ms", vad.hangover_ms, "vad.smart_pause_ms", vad.smart_pause_ms);
+        }
+        self.range("vad.smart_limit_ms", vad.smart_limit_ms, 32..=60_000);
+        let model = "auto, the name of a pulled model, or the path of an ONNX file";
+        let named = !vad.smart_turn_model.trim().is_empty();
+        self.holds(named, "vad.smart_turn_model", &vad.smart_turn_model, model);
         self.range("vad.max_utterance_s", vad.max_utterance_s, 1..=600);
         self.range("vad.workers", vad.workers, WORKERS);
     }
@@ -130,23 +141,13 @@ impl Check {
             &asr.whisper.prompt,
             "at most 1000 characters",
         );
+        self.openai_asr(&asr.openai);
     }
 
     fn llm(&mut self, llm: &Llm) {
         self.one_of("llm.engine", &llm.engine, LLM_ENGINES);
         self.range("llm.workers", llm.workers, 0..=1_024);
-        if llm.url.contains('@') {
-            // Not shown: there is a password in it.
-            self.refuse("llm.url", "must hold no user and password; use llm.api_key_env".into());
-        } else {
-            let allowed = "http:// or https://, a host, and the path";
-            self.holds(is_http_url(&llm.url), "llm.url", &llm.url, allowed);
-        }
-        if !is_variable_name(&llm.api_key_env) {
-            // What stands there may well be the key itself.
-            let message = "not the name of an environment variable; the key itself does not belong here";
-            self.refuse("llm.api_key_env", message.into());
-        }
+        self.server_of("llm.url", &llm.url, "llm.api_key_env", &llm.api_key_env);
         self.range("llm.max_new_tokens", llm.max_new_tokens, 1..=1_000_000);
         self.range("llm.temperature", llm.temperature.unwrap_or(0.0), 0.0..=2.0);
         self.range("llm.top_k", llm.top_k.unwrap_or(1), 1..=1_000_000);
@@ -179,6 +180,7 @@ impl Check {
         self.one_of("tts.engine", &tts.engine, TTS_ENGINES);
         self.range("tts.workers", tts.workers, WORKERS);
         self.range("tts.timeout_ms", tts.timeout_ms, WAIT_MS);
+        self.openai_tts(&tts.openai);
     }
 
     fn video(&mut self, video: &Video) {
@@ -264,8 +266,12 @@ impl Check {
                 self.refuse(key, "an empty list is not allowed; must have at least one entry".into());
             }
         }
+        if scripted.judgements.is_empty() || scripted.judgements.iter().any(|p| !(0.0..=1.0).contains(p)) {
+            self.refuse("scripted.judgements", "must be one or more probabilities from 0 to 1".into());
+        }
         for failure in &scripted.failures {
-            let allowed = "asr, llm, llm-mid, tts or clip, then @ and the number of a call from 1, or @*";
+            let allowed =
+                "asr, turn, llm, llm-mid, tts or clip, then @ and the number of a call from 1, or @*";
             self.holds(is_failure(failure), "scripted.failures", failure, allowed);
         }
     }
@@ -354,7 +360,7 @@ pub(super) fn is_variable_name(name: &str) -> bool {
 /// `stage@N` or `stage@*`.
 fn is_failure(failure: &str) -> bool {
     failure.split_once('@').is_some_and(|(stage, call)| {
-        let stage = ["asr", "llm", "llm-mid", "tts", "clip"].contains(&stage);
+        let stage = ["asr", "turn", "llm", "llm-mid", "tts", "clip"].contains(&stage);
         stage && (call == "*" || call.parse::<u64>().is_ok_and(|call| call > 0))
     })
 }

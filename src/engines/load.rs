@@ -10,17 +10,19 @@ use super::echo::Echo;
 use super::flite::FliteTts;
 use super::llm_choice::choose_llm;
 use super::local::LocalModel;
-use super::openai_http::OpenAi;
+use super::openai_http::{self, OpenAi, OpenAiAsr, OpenAiTts};
 use super::pocketsphinx::PocketSphinx;
 use super::scripted::Scripted;
 use super::silero::SileroVad;
+use super::smart_turn::{self, SmartTurn};
 use super::whisper::{self, WhisperModel};
 use super::workers::{
-    AsrWork, ClipWork, LlmWork, Pool, TtsWork, VadWork, asr_pool, clip_pool, llm_pool, tts_pool, vad_pool,
+    AsrWork, ClipWork, JudgeWork, LlmWork, Pool, TtsWork, VadWork, asr_pool, clip_pool, judge_pool, llm_pool,
+    tts_pool, vad_pool,
 };
 use super::{
-    Asr, AsrRequest, CancelToken, ClipRenderer, EngineError, INPUT_RATE_HZ, Llm, ToolSpec, Tts,
-    VAD_FRAME_SAMPLES, Vad, VadFrame, VadState,
+    Asr, AsrRequest, CancelToken, ClipRenderer, EngineError, INPUT_RATE_HZ, Llm, ToolSpec, Tts, TurnJudge,
+    Vad, VadFrame,
 };
 use crate::config::{ASR_ENGINES, Config, TTS_ENGINES, VAD_ENGINES};
 
@@ -28,6 +30,8 @@ use crate::config::{ASR_ENGINES, Config, TTS_ENGINES, VAD_ENGINES};
 pub struct Engines {
     /// Judges frames.
     pub vad: Pool<VadWork>,
+    /// Judges pauses; `None`: there is no end-of-turn model.
+    pub turn: Option<Pool<JudgeWork>>,
     /// Recognises utterances.
     pub asr: Pool<AsrWork>,
     /// Writes replies.
@@ -38,7 +42,7 @@ pub struct Engines {
     pub clip: Option<Pool<ClipWork>>,
     /// What is at work.
     pub names: EngineNames,
-    /// Voices that the TTS engine has.
+    /// Voices that the TTS engine has; empty where only its server knows them.
     pub voices: Vec<String>,
     /// Why `clip` is `None` although `video.enabled`.
     pub video_fault: Option<String>,
@@ -49,6 +53,9 @@ pub struct Engines {
 #[allow(missing_docs)]
 pub struct EngineNames {
     pub vad: String,
+    /// What judges pauses, if anything does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub turn: Option<String>,
     pub asr: String,
     pub llm: String,
     /// Which model, where the engine can run several and it is known.
@@ -71,6 +78,14 @@ impl Engines {
 
         let (vad_name, vads) =
             loaded("vad", || load_many(config.vad.workers, || vad_for_worker(config, &scripted)))?;
+        let judge = load_judge(config, &scripted)?;
+        let turn_name = judge.as_ref().map(|_| match config.vad.smart_turn_model.as_str() {
+            super::scripted::NAME => super::scripted::NAME,
+            _ => smart_turn::NAME,
+        });
+        if let Some(name) = turn_name {
+            tracing::info!(engine = name, "end of turn is ready");
+        }
         let (asr_name, asrs) = loaded("asr", || load_asrs(config, &scripted))?;
         let (llm_name, (llm_model, llms)) = loaded("llm", || load_llms(config, &scripted, tools))?;
         let (tts_name, ttss) =
@@ -85,19 +100,21 @@ impl Engines {
         };
         Ok(Engines {
             vad: vad_pool(vads, queue_length)?,
+            turn: judge.map(|judge| judge_pool(vec![judge], queue_length)).transpose()?,
             asr: asr_pool(asrs, queue_length)?,
             llm: llm_pool(llms, queue_length)?,
             tts: tts_pool(ttss, queue_length)?,
             clip,
             names: EngineNames {
                 vad: vad_name.to_owned(),
+                turn: turn_name.map(str::to_owned),
                 asr: asr_name.to_owned(),
                 llm: llm_name.to_owned(),
                 llm_model,
                 tts: tts_name.to_owned(),
                 video: video_name.map(str::to_owned),
             },
-            voices: super::flite::VOICES.iter().map(|voice| (*voice).to_owned()).collect(),
+            voices: voices_of(tts_name),
             video_fault,
         })
     }
@@ -155,14 +172,28 @@ fn vad_for_worker(config: &Config, scripted: &Scripted) -> Loaded<Box<dyn Vad>> 
         "auto" | "silero" => ("silero", Box::new(SileroVad::load(&config.models)?)),
         other => return Err(unknown("vad", other, VAD_ENGINES)),
     };
-    let mut frames: Vec<VadFrame> = (0..vad.max_batch().min(2)).map(|_| silent_frame()).collect();
+    let mut frames: Vec<VadFrame> = (0..vad.max_batch().min(2)).map(|_| VadFrame::silence()).collect();
     vad.judge(&mut frames.iter_mut().take(1).collect::<Vec<_>>())?;
     vad.judge(&mut frames.iter_mut().collect::<Vec<_>>())?;
     Ok((name, vad))
 }
 
-fn silent_frame() -> VadFrame {
-    VadFrame { state: VadState::default(), pcm: Box::new([0.0; VAD_FRAME_SAMPLES]), probability: 0.0 }
+/// The end-of-turn model; `None` where pauses are measured and no more.
+fn load_judge(config: &Config, scripted: &Scripted) -> Result<Option<Box<dyn TurnJudge>>, EngineError> {
+    if config.vad.smart_turn_model == super::scripted::NAME {
+        return Ok(Some(scripted.turn_judge()));
+    }
+    match smart_turn::find(config)? {
+        Some(network) => Ok(Some(Box::new(SmartTurn::load(&config.models, &network)?))),
+        None if config.vad.turn_detection == "smart" => Err(EngineError::Load {
+            engine: smart_turn::NAME,
+            message:
+                "vad.turn_detection is smart, and no model for it was pulled; run `vivavoce models pull \
+                      smart-turn-v3`, or set vad.turn_detection to vad"
+                    .to_owned(),
+        }),
+        None => Ok(None),
+    }
 }
 
 /// A recogniser for each worker.
@@ -180,6 +211,8 @@ fn load_asrs(config: &Config, scripted: &Scripted) -> Loaded<Vec<Box<dyn Asr>>> 
 fn asr_for_worker(config: &Config, scripted: &Scripted) -> Loaded<Box<dyn Asr>> {
     let (name, mut asr): (_, Box<dyn Asr>) = match config.asr.engine.as_str() {
         "scripted" => return Ok(("scripted", scripted.asr())),
+        // Its server may be started later.
+        openai_http::NAME => return Ok((openai_http::NAME, OpenAiAsr::new(&config.asr)?.asr())),
         "auto" | "pocketsphinx" => ("pocketsphinx", Box::new(PocketSphinx::load(config)?)),
         other => return Err(unknown("asr", other, ASR_ENGINES)),
     };
@@ -190,12 +223,20 @@ fn asr_for_worker(config: &Config, scripted: &Scripted) -> Loaded<Box<dyn Asr>> 
 fn tts_for_worker(config: &Config, scripted: &Scripted) -> Loaded<Box<dyn Tts>> {
     let (name, mut tts): (_, Box<dyn Tts>) = match config.tts.engine.as_str() {
         "scripted" => return Ok(("scripted", scripted.tts())),
+        openai_http::NAME => return Ok((openai_http::NAME, OpenAiTts::new(&config.tts)?.tts())),
         "auto" | "flite" => ("flite", Box::new(FliteTts::load(config)?)),
         other => return Err(unknown("tts", other, TTS_ENGINES)),
     };
     let voice = config.persona.voice.as_deref();
     tts.synthesize("Ready.", voice, &CancelToken::new(), &mut |_| ControlFlow::Continue(()))?;
     Ok((name, tts))
+}
+
+fn voices_of(tts: &str) -> Vec<String> {
+    match tts {
+        openai_http::NAME => Vec::new(),
+        _ => super::flite::VOICES.iter().map(|voice| (*voice).to_owned()).collect(),
+    }
 }
 
 fn unknown(stage: &'static str, name: &str, there_are: &[&str]) -> EngineError {
@@ -226,7 +267,7 @@ fn load_llms(config: &Config, scripted: &Scripted, tools: &[ToolSpec]) -> Loaded
             let local = LocalModel::load(config, tools)?;
             (Some(local.name().to_owned()), (0..workers).map(|_| local.llm()).collect())
         }
-        super::openai_http::NAME => {
+        openai_http::NAME => {
             let server = OpenAi::new(&config.llm)?;
             let model = Some(config.llm.model.clone()).filter(|model| !model.is_empty());
             (model, (0..workers).map(|_| server.llm()).collect())

@@ -5,6 +5,7 @@
 //! builds when that is broken. State that belongs to a conversation (the VAD's recurrent state, a
 //! language model's KV cache) travels *by value* with the work and comes back with the result.
 
+pub mod denoise;
 pub mod echo;
 pub mod flite;
 pub mod llm_choice;
@@ -16,6 +17,7 @@ pub mod openai_http;
 pub mod pocketsphinx;
 pub mod scripted;
 pub mod silero;
+pub mod smart_turn;
 mod speech_context;
 mod think;
 pub mod whisper;
@@ -103,6 +105,21 @@ pub struct VadFrame {
     pub pcm: Box<[f32; VAD_FRAME_SAMPLES]>,
     /// Out: the probability of speech, 0…1.
     pub probability: f32,
+    /// Takes the noise out before the frame is judged; [`workers::vad_pool`] sees to it. The frame that is
+    /// judged is then the one before.
+    pub denoiser: Option<Box<denoise::Denoiser>>,
+}
+
+impl VadFrame {
+    /// Silence, the first frame of a stream.
+    pub fn silence() -> VadFrame {
+        VadFrame {
+            state: VadState::default(),
+            pcm: Box::new([0.0; VAD_FRAME_SAMPLES]),
+            probability: 0.0,
+            denoiser: None,
+        }
+    }
 }
 
 /// Voice activity detection: the network only. Hysteresis and padding are decisions and live in
@@ -112,6 +129,13 @@ pub trait Vad: Send {
     fn judge(&mut self, frames: &mut [&mut VadFrame]) -> Result<(), EngineError>;
     /// The most frames that one call takes.
     fn max_batch(&self) -> usize;
+}
+
+/// End-of-turn detection: the network only. When it is asked and what follows are decisions and live in
+/// [`crate::turn`].
+pub trait TurnJudge: Send {
+    /// The probability, 0…1, that somebody who pauses after `pcm` (16 kHz mono: the turn so far) has finished.
+    fn judge(&mut self, pcm: &[i16]) -> Result<f32, EngineError>;
 }
 
 /// What was recognised.

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use super::{
     Asr, AsrRequest, CancelToken, ChatMessage, Clip, ClipRenderer, EngineError, Llm, LlmEvent, LlmRequest,
-    LlmState, OUTPUT_RATE_HZ, Role, ToolCall, Transcript, Tts, TtsEvent, Usage, Vad, VadFrame, WordTime,
-    forbid_executor_thread,
+    LlmState, OUTPUT_RATE_HZ, Role, ToolCall, Transcript, Tts, TtsEvent, TurnJudge, Usage, Vad, VadFrame,
+    WordTime, forbid_executor_thread,
 };
 use crate::config;
 
@@ -54,6 +54,7 @@ struct Script {
     config: config::Scripted,
     failures: Vec<Failure>,
     asr_calls: AtomicU64,
+    judge_calls: AtomicU64,
     llm_calls: AtomicU64,
     tts_calls: AtomicU64,
     clip_calls: AtomicU64,
@@ -81,6 +82,7 @@ impl Scripted {
             config: config.clone(),
             failures,
             asr_calls: AtomicU64::new(0),
+            judge_calls: AtomicU64::new(0),
             llm_calls: AtomicU64::new(0),
             tts_calls: AtomicU64::new(0),
             clip_calls: AtomicU64::new(0),
@@ -97,6 +99,11 @@ impl Scripted {
     /// Gives `scripted.transcripts` in turn, whatever was said.
     pub fn asr(&self) -> Box<dyn Asr> {
         Box::new(ScriptedAsr(Arc::clone(&self.script)))
+    }
+
+    /// Gives `scripted.judgements` in turn, whatever was said.
+    pub fn turn_judge(&self) -> Box<dyn TurnJudge> {
+        Box::new(ScriptedJudge(Arc::clone(&self.script)))
     }
 
     /// Gives `scripted.replies` in turn, one for each request, a token being a word with its space;
@@ -121,6 +128,7 @@ impl Scripted {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Asr,
+    Turn,
     Llm,
     LlmMid,
     Tts,
@@ -137,8 +145,8 @@ struct Failure {
 
 #[derive(Debug, PartialEq, thiserror::Error)]
 #[error(
-    "`{0}` is no failure; write PLACE@N or PLACE@*, PLACE being one of asr, llm, llm-mid, tts, clip, and N \
-     counting calls from 1 (asr@2)"
+    "`{0}` is no failure; write PLACE@N or PLACE@*, PLACE being one of asr, turn, llm, llm-mid, tts, clip, \
+     and N counting calls from 1 (asr@2)"
 )]
 struct BadFailure(String);
 
@@ -150,6 +158,7 @@ impl FromStr for Failure {
         let (place, call) = entry.split_once('@').ok_or_else(bad)?;
         let place = match place {
             "asr" => Place::Asr,
+            "turn" => Place::Turn,
             "llm" => Place::Llm,
             "llm-mid" => Place::LlmMid,
             "tts" => Place::Tts,
@@ -173,6 +182,7 @@ impl Script {
         }
         let (code, name) = match place {
             Place::Asr => ("asr_failed", "asr"),
+            Place::Turn => ("turn_judge_failed", "turn"),
             Place::Llm => ("llm_failed", "llm"),
             Place::LlmMid => ("llm_failed", "llm-mid"),
             Place::Tts => ("tts_failed", "tts"),
@@ -229,6 +239,20 @@ impl Asr for ScriptedAsr {
         script.check_failure(Place::Asr, call)?;
         let text = line(&script.config.transcripts, call).to_owned();
         Ok(Transcript { text, language: request.language.map(str::to_owned) })
+    }
+}
+
+struct ScriptedJudge(Arc<Script>);
+
+impl TurnJudge for ScriptedJudge {
+    fn judge(&mut self, _pcm: &[i16]) -> Result<f32, EngineError> {
+        forbid_executor_thread("scripted turn judge");
+        let script = &*self.0;
+        let call = begin_call(&script.judge_calls);
+        script.check_failure(Place::Turn, call)?;
+        let judgements = &script.config.judgements;
+        let index = (call - 1) as usize % judgements.len().max(1);
+        Ok(judgements.get(index).copied().unwrap_or(1.0))
     }
 }
 

@@ -16,7 +16,7 @@ use ort::session::Session;
 use ort::value::{Tensor, TensorRef};
 
 use super::{
-    EngineError, INPUT_RATE_HZ, VAD_CONTEXT_SAMPLES, VAD_FRAME_SAMPLES, Vad, VadFrame, VadState,
+    EngineError, INPUT_RATE_HZ, VAD_CONTEXT_SAMPLES, VAD_FRAME_SAMPLES, Vad, VadFrame,
     forbid_executor_thread, onnx,
 };
 use crate::config;
@@ -62,7 +62,7 @@ impl SileroVad {
             state: vec![0.0; STATE_LAYERS * MAX_BATCH * STATE_WIDTH],
         };
         for rows in [1, MAX_BATCH] {
-            let mut frames: Vec<VadFrame> = (0..rows).map(|_| silence()).collect();
+            let mut frames: Vec<VadFrame> = (0..rows).map(|_| VadFrame::silence()).collect();
             let mut frames: Vec<&mut VadFrame> = frames.iter_mut().collect();
             vad.run(&mut frames).map_err(|reason| load_error(&path, &reason))?;
         }
@@ -158,10 +158,6 @@ fn open_session(
         return Err(format!("it is another network: inputs {inputs:?}, outputs {outputs:?}"));
     }
     Ok(session)
-}
-
-fn silence() -> VadFrame {
-    VadFrame { state: VadState::default(), pcm: Box::new([0.0; VAD_FRAME_SAMPLES]), probability: 0.0 }
 }
 
 fn load_error(path: &Path, reason: &str) -> EngineError {

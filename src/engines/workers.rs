@@ -14,7 +14,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::{
     Asr, AsrRequest, AsrState, CancelToken, Clip, ClipRenderer, EngineError, Llm, LlmEvent, LlmRequest,
-    LlmState, SpeechContext, Transcript, Tts, TtsEvent, Usage, Vad, VadFrame,
+    LlmState, SpeechContext, Transcript, Tts, TtsEvent, TurnJudge, Usage, Vad, VadFrame,
 };
 
 /// Called once with the result of a piece of work.
@@ -27,7 +27,26 @@ pub struct VadWork {
     /// The frame, with its stream's state.
     pub frame: Box<VadFrame>,
     /// Gets the frame back, judged or not.
-    pub done: Done<(Box<VadFrame>, Result<(), EngineError>)>,
+    pub done: Done<(Box<VadFrame>, Result<Judged, EngineError>)>,
+}
+
+/// What became of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judged {
+    /// It has a probability.
+    Now,
+    /// It will be judged with the next one: its noise is still being taken out.
+    Later,
+}
+
+/// One pause to judge.
+pub struct JudgeWork {
+    /// The turn so far, 16 kHz mono.
+    pub pcm: Vec<i16>,
+    /// Stops the work before it is begun; once begun it is short.
+    pub cancel: CancelToken,
+    /// Gets the probability that the user has finished.
+    pub done: Done<Result<f32, EngineError>>,
 }
 
 /// One utterance to recognise.
@@ -166,14 +185,40 @@ pub fn vad_pool(engines: Vec<Box<dyn Vad>>, queue_length: usize) -> Result<Pool<
         while let Ok(first) = queue.recv() {
             batch.push(first);
             batch.extend(queue.try_iter().take(vad.max_batch() - 1));
-            let result = {
-                let mut frames: Vec<&mut VadFrame> = batch.iter_mut().map(|work| &mut *work.frame).collect();
-                survive("vad", || vad.judge(&mut frames))
-            };
+            let result = survive("vad", || {
+                let mut judged = Vec::with_capacity(batch.len());
+                let mut frames: Vec<&mut VadFrame> = Vec::with_capacity(batch.len());
+                for VadWork { frame, .. } in &mut batch {
+                    let now = take_noise_out(frame);
+                    judged.push(if now { Judged::Now } else { Judged::Later });
+                    frames.extend(now.then_some(&mut **frame));
+                }
+                vad.judge(&mut frames).map(|()| judged)
+            });
             crate::metrics::vad_batch(batch.len());
-            for VadWork { frame, done } in batch.drain(..) {
-                done((frame, result.clone()));
+            for (index, VadWork { frame, done }) in batch.drain(..).enumerate() {
+                done((frame, result.clone().map(|judged| judged[index])));
             }
+        }
+    })
+}
+
+/// `false`: there is nothing to judge yet.
+fn take_noise_out(frame: &mut VadFrame) -> bool {
+    match &mut frame.denoiser {
+        Some(denoiser) => denoiser.exchange(&mut frame.pcm),
+        None => true,
+    }
+}
+
+/// A pool that judges pauses.
+pub fn judge_pool(
+    engines: Vec<Box<dyn TurnJudge>>,
+    queue_length: usize,
+) -> Result<Pool<JudgeWork>, EngineError> {
+    Pool::start("turn", engines, queue_length, |judge, queue| {
+        for JudgeWork { pcm, cancel, done } in queue {
+            done(unless_cancelled("turn", &cancel, || judge.judge(&pcm)));
         }
     })
 }
@@ -256,7 +301,8 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::engines::{VAD_FRAME_SAMPLES, VadState};
+    use crate::engines::VAD_FRAME_SAMPLES;
+    use crate::engines::denoise::Denoiser;
 
     /// Says how many frames came together, and waits to be let go before each call.
     struct GatedVad {
@@ -280,7 +326,7 @@ mod tests {
     fn frame(first_sample: f32) -> Box<VadFrame> {
         let mut pcm = Box::new([0.0; VAD_FRAME_SAMPLES]);
         pcm[0] = first_sample;
-        Box::new(VadFrame { state: VadState::default(), pcm, probability: -1.0 })
+        Box::new(VadFrame { pcm, probability: -1.0, ..VadFrame::silence() })
     }
 
     #[test]
@@ -291,9 +337,10 @@ mod tests {
         let (judged, results) = mpsc::channel();
         let submit = |value: f32| {
             let judged = judged.clone();
-            let done: Done<_> = Box::new(move |(frame, result): (Box<VadFrame>, Result<(), EngineError>)| {
-                judged.send((value, frame.probability, result.is_ok())).unwrap();
-            });
+            let done: Done<_> =
+                Box::new(move |(frame, result): (Box<VadFrame>, Result<Judged, EngineError>)| {
+                    judged.send((value, frame.probability, result.is_ok())).unwrap();
+                });
             pool.submit(VadWork { frame: frame(value), done }).unwrap();
         };
         submit(0.0);
@@ -303,6 +350,27 @@ mod tests {
         assert_eq!((called.recv().unwrap(), called.recv().unwrap()), (3, 1));
         let results: Vec<(f32, f32, bool)> = results.iter().take(5).collect();
         assert_eq!(results, (0..5).map(|n| (n as f32, n as f32, true)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_frame_whose_noise_is_taken_out_is_judged_with_the_next_one() {
+        let (calls, called) = mpsc::channel();
+        let (open, gate) = mpsc::channel();
+        let pool = vad_pool(vec![Box::new(GatedVad { calls, gate })], 8).unwrap();
+        let (judged, results) = mpsc::channel();
+        let mut stream = frame(0.0);
+        stream.denoiser = Some(Box::new(Denoiser::new().unwrap()));
+        let submit = |frame| {
+            let judged = judged.clone();
+            pool.submit(VadWork { frame, done: Box::new(move |back| judged.send(back).unwrap()) }).unwrap();
+            open.send(()).unwrap();
+            let (frame, result) = results.recv().unwrap();
+            (frame, result.unwrap(), called.recv().unwrap())
+        };
+        let (back, first, frames) = submit(stream);
+        assert_eq!((first, frames, back.probability), (Judged::Later, 0, -1.0));
+        let (back, second, frames) = submit(back);
+        assert_eq!((second, frames, back.probability), (Judged::Now, 1, 0.0));
     }
 
     /// Panics at the word, and else gives the number of samples.

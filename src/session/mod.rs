@@ -31,9 +31,10 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::config::Config;
+use crate::engines::denoise::Denoiser;
+use crate::engines::workers::Judged;
 use crate::engines::{
-    CancelToken, ChatMessage, Clip, EngineError, Engines, INPUT_RATE_HZ, LlmRequest, SpeechContext,
-    VAD_FRAME_SAMPLES, VadFrame, VadState,
+    CancelToken, ChatMessage, Clip, EngineError, Engines, INPUT_RATE_HZ, LlmRequest, SpeechContext, VadFrame,
 };
 use crate::metrics::{self, Direction};
 use crate::tools::Registry;
@@ -45,7 +46,7 @@ use messages::{CloseReason, FromClient, Hello, ToClient};
 use microphone::Microphone;
 use recording::Recorder;
 use reply_audio::ReplyAudio;
-use settings::{Settings, SettingsPatch};
+use settings::{Offers, Settings, SettingsPatch};
 use work::{Arrival, Work};
 
 /// Results of worker threads that wait for the actor.
@@ -172,11 +173,11 @@ impl Session {
         inbox: mpsc::Sender<Arrival>,
         to_client: mpsc::Sender<ToClient>,
     ) -> Session {
-        let frame = VadFrame {
-            state: VadState::default(),
-            pcm: Box::new([0.0; VAD_FRAME_SAMPLES]),
-            probability: 0.0,
-        };
+        let denoiser = start.config.vad.denoise.then(Denoiser::new).and_then(|denoiser| {
+            // The rates are fixed and good.
+            denoiser.inspect_err(|error| tracing::error!("no noise suppression: {error}")).ok()
+        });
+        let frame = VadFrame { denoiser: denoiser.map(Box::new), ..VadFrame::silence() };
         Session {
             turn: Turn::new(start.settings.turn.clone()),
             config: start.config,
@@ -261,7 +262,7 @@ impl Session {
     }
 
     fn configure(&mut self, patch: SettingsPatch) {
-        match self.settings.with(patch, &self.work.engines().voices) {
+        match self.settings.with(patch, &Offers::of(self.work.engines())) {
             Ok(settings) => {
                 self.settings = settings;
                 self.speech_context = Arc::new(SpeechContext::of(&self.settings.persona));
@@ -316,14 +317,18 @@ impl Session {
         }
     }
 
-    fn on_judged(&mut self, frame: Box<VadFrame>, result: Result<(), EngineError>) {
+    fn on_judged(&mut self, frame: Box<VadFrame>, result: Result<Judged, EngineError>) {
         let probability = frame.probability;
         self.vad = Some(frame);
-        if let Err(error) = result {
-            self.fail_session(error.code(), &error.to_string());
-            return;
+        match result {
+            Ok(Judged::Now) => self.feed(Input::Frame { probability }),
+            // The machine's clock waits with it: a frame's number stays its place in the audio.
+            Ok(Judged::Later) => {}
+            Err(error) => {
+                self.fail_session(error.code(), &error.to_string());
+                return;
+            }
         }
-        self.feed(Input::Frame { probability });
         self.microphone.forget_before(self.turn.audio_needed_from());
         self.judge_next_frame();
     }
@@ -339,6 +344,13 @@ impl Session {
                 }
             }
             Output::CancelTranscribe { job } => self.work.forget_transcription(job),
+            Output::JudgeTurn { judgement, range } => {
+                let pcm = self.microphone.copy(&range);
+                if let Err(fault) = self.work.judge_turn(judgement, pcm) {
+                    self.refused.push_back(Input::TurnJudged { judgement, result: Err(fault) });
+                }
+            }
+            Output::CancelJudgement { .. } => self.work.forget_judgement(),
             Output::Generate { reply, user_text, so_far, without_tools } => {
                 self.generate(reply, user_text, so_far, without_tools);
             }

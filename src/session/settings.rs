@@ -1,8 +1,28 @@
 //! The settings of one conversation: what the operator configured, and what its client changed.
 
 use crate::config::{Config, Persona};
+use crate::engines::Engines;
 use crate::turn::config::{TurnConfig, TurnDetection};
 use crate::turn::io::Fault;
+
+/// What the engines at work can do for a conversation.
+#[derive(Debug, Clone, Copy)]
+pub struct Offers<'a> {
+    /// A clip renderer is ready.
+    pub clips: bool,
+    /// There is an end-of-turn model.
+    pub judges_turns: bool,
+    /// Voices of the TTS engine; empty: only its server knows them.
+    pub voices: &'a [String],
+}
+
+impl<'a> Offers<'a> {
+    /// Those of these engines.
+    pub fn of(engines: &'a Engines) -> Offers<'a> {
+        let (clips, judges_turns) = (engines.clip.is_some(), engines.turn.is_some());
+        Offers { clips, judges_turns, voices: &engines.voices }
+    }
+}
 
 /// The settings in force.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,18 +53,21 @@ pub struct SettingsPatch {
 /// Longest text of a system prompt or a fact that a client may set, in characters.
 const MAX_PROMPT_CHARS: usize = 32_000;
 const MAX_FACTS: usize = 500;
+const MAX_VOICE_CHARS: usize = 200;
 
 impl Settings {
-    /// What the operator configured. `clips`: a clip renderer is ready.
-    pub fn new(config: &Config, persona: &Persona, clips: bool) -> Settings {
-        let mut turn = TurnConfig::new(config, clips);
+    /// What the operator configured, as far as the engines can do it.
+    pub fn new(config: &Config, persona: &Persona, offers: &Offers<'_>) -> Settings {
+        let mut turn = TurnConfig::new(config, offers.clips);
         turn.apology.clone_from(&persona.apology);
+        if offers.judges_turns && config.vad.turn_detection != "vad" {
+            turn.detection = TurnDetection::Smart;
+        }
         Settings { persona: persona.clone(), language: None, turn }
     }
 
     /// The settings with `patch` applied; refused as a whole if any part of it is impossible.
-    /// `voices`: those of the TTS engine.
-    pub fn with(&self, patch: SettingsPatch, voices: &[String]) -> Result<Settings, Fault> {
+    pub fn with(&self, patch: SettingsPatch, offers: &Offers<'_>) -> Result<Settings, Fault> {
         let mut new = self.clone();
         if let Some(prompt) = patch.system_prompt {
             check(prompt.chars().count() <= MAX_PROMPT_CHARS, || {
@@ -60,7 +83,11 @@ impl Settings {
             new.persona.facts = facts;
         }
         if let Some(voice) = patch.voice {
-            check(voices.contains(&voice), || {
+            check(!voice.trim().is_empty() && voice.chars().count() <= MAX_VOICE_CHARS, || {
+                format!("voice: a name of 1 to {MAX_VOICE_CHARS} characters")
+            })?;
+            let voices = offers.voices;
+            check(voices.is_empty() || voices.contains(&voice), || {
                 format!("voice: there is no `{voice}`; there is {}", voices.join(", "))
             })?;
             new.persona.voice = Some(voice);
@@ -72,6 +99,10 @@ impl Settings {
         }
         let turn = &mut new.turn;
         if let Some(detection) = patch.detection {
+            check(detection != TurnDetection::Smart || offers.judges_turns, || {
+                "turn_detection.mode: this server has no end-of-turn model for `smart`; use `vad` or `manual`"
+                    .to_owned()
+            })?;
             turn.detection = detection;
         }
         if let Some(threshold) = patch.threshold {
@@ -108,4 +139,51 @@ fn check(holds: bool, message: impl FnOnce() -> String) -> Result<(), Fault> {
         return Ok(());
     }
     Err(Fault { code: "bad_configure".to_owned(), message: message() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTHING: Offers<'static> = Offers { clips: false, judges_turns: false, voices: &[] };
+
+    fn settings(mode: &str, offers: &Offers<'_>) -> Settings {
+        let mut config = Config::default();
+        config.vad.turn_detection = mode.to_owned();
+        Settings::new(&config, &config.persona, offers)
+    }
+
+    #[test]
+    fn pauses_are_judged_where_a_model_can_and_the_operator_does_not_mind() {
+        let judges = Offers { judges_turns: true, ..NOTHING };
+        assert_eq!(settings("auto", &NOTHING).turn.detection, TurnDetection::Vad);
+        assert_eq!(settings("auto", &judges).turn.detection, TurnDetection::Smart);
+        assert_eq!(settings("smart", &judges).turn.detection, TurnDetection::Smart);
+        assert_eq!(settings("vad", &judges).turn.detection, TurnDetection::Vad);
+    }
+
+    #[test]
+    fn a_client_gets_smart_only_where_there_is_a_model() {
+        let patch = || SettingsPatch { detection: Some(TurnDetection::Smart), ..SettingsPatch::default() };
+        let fault = settings("auto", &NOTHING).with(patch(), &NOTHING).unwrap_err();
+        assert_eq!(fault.code, "bad_configure");
+        assert!(fault.message.contains("turn_detection.mode"), "{}", fault.message);
+        let judges = Offers { judges_turns: true, ..NOTHING };
+        let new = settings("vad", &judges).with(patch(), &judges).unwrap();
+        assert_eq!(new.turn.detection, TurnDetection::Smart);
+    }
+
+    #[test]
+    fn a_voice_is_one_of_the_engines_or_any_where_only_its_server_knows() {
+        let voice = |voice: &str| SettingsPatch { voice: Some(voice.to_owned()), ..SettingsPatch::default() };
+        let voices = ["slt".to_owned()];
+        let flite = Offers { voices: &voices, ..NOTHING };
+        let settings = settings("auto", &NOTHING);
+        assert_eq!(settings.with(voice("slt"), &flite).unwrap().persona.voice.as_deref(), Some("slt"));
+        assert!(settings.with(voice("nova"), &flite).unwrap_err().message.contains("there is slt"));
+        assert_eq!(settings.with(voice("nova"), &NOTHING).unwrap().persona.voice.as_deref(), Some("nova"));
+        for bad in ["", " ", &"x".repeat(201)] {
+            assert_eq!(settings.with(voice(bad), &NOTHING).unwrap_err().code, "bad_configure");
+        }
+    }
 }

@@ -9,21 +9,21 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::recognition::Recognition;
-use crate::engines::workers::{AsrWork, ClipWork, LlmWork, Saturated, TtsWork, VadWork};
+use crate::engines::workers::{AsrWork, ClipWork, JudgeWork, Judged, LlmWork, Saturated, TtsWork, VadWork};
 use crate::engines::{
     AsrState, CancelToken, Clip, EngineError, Engines, LlmEvent, LlmRequest, LlmState, SpeechContext,
     Transcript, TtsEvent, Usage, VadFrame,
 };
 use crate::tools::Registry;
 use crate::turn::io::{
-    AsrJob, CallId, Fault, Heard, Input, ReplyId, SegmentId, ToolResult, TurnId, WordTime,
+    AsrJob, CallId, Fault, Heard, Input, JudgementId, ReplyId, SegmentId, ToolResult, TurnId, WordTime,
 };
 
 /// What comes back from worker threads.
 #[derive(Debug)]
 pub enum Arrival {
     /// A frame was judged.
-    Judged(Box<VadFrame>, Result<(), EngineError>),
+    Judged(Box<VadFrame>, Result<Judged, EngineError>),
     /// Something that the turn machine takes as it is.
     Input(Input),
     /// Recognition has ended.
@@ -42,6 +42,8 @@ pub struct Work {
     tools: Arc<Registry>,
     inbox: mpsc::Sender<Arrival>,
     recognition: Recognition,
+    /// The pause that is being judged.
+    judgement: Option<(JudgementId, CancelToken)>,
     /// The reply at work: its id, its stop signal, and that of its LLM alone.
     reply: Option<(ReplyId, CancelToken, CancelToken)>,
     /// Travels with the LLM's work and comes back.
@@ -56,6 +58,7 @@ impl Work {
             tools,
             inbox,
             recognition: Recognition::default(),
+            judgement: None,
             reply: None,
             llm_state: LlmState::default(),
         }
@@ -122,6 +125,29 @@ impl Work {
     /// A recognition job has ended. The one that waited for it may find no room: then it has failed.
     pub fn transcription_ended(&mut self, job: AsrJob, state: AsrState) -> Result<(), (AsrJob, Saturated)> {
         self.recognition.ended(job, state, &self.engines.asr)
+    }
+
+    /// Judges a pause. The one before is no longer wanted.
+    pub fn judge_turn(&mut self, id: JudgementId, pcm: Vec<i16>) -> Result<(), Fault> {
+        self.forget_judgement();
+        let Some(pool) = &self.engines.turn else {
+            let message = "this server has no end-of-turn model; set vad.turn_detection to vad".to_owned();
+            return Err(Fault { code: "turn_judge_failed".to_owned(), message });
+        };
+        let cancel = CancelToken::new();
+        self.judgement = Some((id, cancel.clone()));
+        let deliver = self.deliver_last();
+        let done = Box::new(move |result: Result<f32, EngineError>| {
+            deliver(Arrival::Input(Input::TurnJudged { judgement: id, result: result.map_err(fault) }));
+        });
+        pool.submit(JudgeWork { pcm, cancel, done }).map_err(saturated)
+    }
+
+    /// Nobody waits for a judgement any more.
+    pub fn forget_judgement(&mut self) {
+        if let Some((_, cancel)) = self.judgement.take() {
+            cancel.cancel();
+        }
     }
 
     /// Writes a reply, or a part of it.
@@ -205,6 +231,7 @@ impl Work {
     /// Stops everything.
     pub fn cancel_all(&mut self) {
         self.recognition.cancel_all();
+        self.forget_judgement();
         if let Some((_, all, _)) = self.reply.take() {
             all.cancel();
         }

@@ -10,6 +10,8 @@ use crate::config;
 pub enum TurnDetection {
     /// By silence of `hangover_ms`.
     Vad,
+    /// A model judges each pause: finished, or more to come.
+    Smart,
     /// The client says so (`commit`).
     Manual,
 }
@@ -23,6 +25,10 @@ pub struct TurnConfig {
     pub negative_threshold: f32,
     pub min_speech_ms: u32,
     pub hangover_ms: u32,
+    #[serde(default = "default_smart_pause_ms")]
+    pub smart_pause_ms: u32,
+    #[serde(default = "default_smart_limit_ms")]
+    pub smart_limit_ms: u32,
     pub prefix_padding_ms: u32,
     pub max_utterance_s: u32,
     pub speculate_after_ms: u32,
@@ -59,6 +65,15 @@ pub struct TurnConfig {
     pub max_rounds: u32,
 }
 
+/// For recordings from before pauses were judged.
+fn default_smart_pause_ms() -> u32 {
+    config::Vad::default().smart_pause_ms
+}
+
+fn default_smart_limit_ms() -> u32 {
+    config::Vad::default().smart_limit_ms
+}
+
 /// For recordings from before there were tools.
 fn default_max_rounds() -> u32 {
     config::Tools::default().max_rounds
@@ -75,6 +90,8 @@ impl TurnConfig {
             negative_threshold: vad.negative_threshold,
             min_speech_ms: vad.min_speech_ms,
             hangover_ms: vad.hangover_ms,
+            smart_pause_ms: vad.smart_pause_ms,
+            smart_limit_ms: vad.smart_limit_ms,
             prefix_padding_ms: vad.prefix_padding_ms,
             max_utterance_s: vad.max_utterance_s,
             speculate_after_ms: asr.speculate_after_ms,

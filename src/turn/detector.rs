@@ -120,6 +120,23 @@ impl SpeechDetector {
         self.config = config;
     }
 
+    /// From the next frame on so much silence ends an utterance, instead of
+    /// [`DetectorConfig::hangover_ms`].
+    pub fn tolerate(&mut self, hangover_ms: u32) {
+        self.config.hangover_ms = hangover_ms;
+    }
+
+    /// Ends the utterance in the middle of its running pause. `None`: there is no pause in an utterance, or
+    /// the part of it that runs is still empty.
+    pub fn end_in_pause(&mut self) -> Option<Edge> {
+        let position = self.position;
+        let paused = |sound: &mut Sound| sound.announced && sound.pause.is_some() && sound.start < position;
+        let sound = self.sound.take_if(paused)?;
+        let voice_end = sound.pause?;
+        self.floor = position;
+        Some(Edge::End { utterance: sound.start..position, voice_end })
+    }
+
     /// Judges the next frame of 512 samples by its probability of speech. What is no probability
     /// (NaN, outside 0…1) counts as silence.
     pub fn push(&mut self, probability: f32) -> Edges {

@@ -63,6 +63,10 @@ id!(
     AsrJob
 );
 id!(
+    /// One question to the end-of-turn model.
+    JudgementId
+);
+id!(
     /// One call of a tool; counts up from 1 in a session. (The LLM's own id of it need not be unique.)
     CallId
 );
@@ -173,6 +177,13 @@ pub enum Input {
         /// What was said.
         result: Result<Heard, Fault>,
     },
+    /// The end-of-turn model has answered [`Output::JudgeTurn`].
+    TurnJudged {
+        /// Which.
+        judgement: JudgementId,
+        /// Probability that the user has finished, 0…1.
+        result: Result<f32, Fault>,
+    },
     /// The LLM wrote a piece of the reply.
     Token {
         /// Which reply.
@@ -267,6 +278,18 @@ pub enum Output {
     CancelTranscribe {
         /// Which.
         job: AsrJob,
+    },
+    /// The user pauses: ask the end-of-turn model about these samples of the microphone.
+    JudgeTurn {
+        /// Answer with [`Input::TurnJudged`].
+        judgement: JudgementId,
+        /// The user's turn so far, its last 8 s at most.
+        range: InputRange,
+    },
+    /// The answer to this question is no longer wanted.
+    CancelJudgement {
+        /// Which.
+        judgement: JudgementId,
     },
     /// Let the LLM answer, or go on with its answer.
     Generate {

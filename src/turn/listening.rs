@@ -109,6 +109,11 @@ impl UserTurn {
         texts.filter(|t| !t.is_empty()).collect::<Vec<_>>().join(" ")
     }
 
+    /// Where its first utterance begins; `None` before one has ended.
+    pub fn starts_at(&self) -> Option<u64> {
+        self.utterances.iter().map(|u| &u.range).find(|range| !range.is_empty()).map(|range| range.start)
+    }
+
     fn language(&self) -> Option<String> {
         self.utterances.iter().rev().find_map(|u| match &u.words {
             Words::Known(heard) => heard.language.clone(),
@@ -129,12 +134,13 @@ impl UserTurn {
 impl Turn {
     pub(super) fn on_frame(&mut self, probability: f32) {
         match self.config.detection {
-            TurnDetection::Vad => {
+            TurnDetection::Vad | TurnDetection::Smart => {
                 for edge in self.detector.push(probability) {
                     self.on_edge(edge);
                 }
                 self.judge_barge_in();
                 self.recognise_early();
+                self.judge_pause();
             }
             TurnDetection::Manual => {
                 // Only the position counts; the speech edges are the client's business.
@@ -145,11 +151,14 @@ impl Turn {
         }
     }
 
-    fn on_edge(&mut self, edge: Edge) {
+    pub(super) fn on_edge(&mut self, edge: Edge) {
         match edge {
             Edge::Start { sample } => self.on_speech_start(sample),
             Edge::Pause { .. } => {}
-            Edge::Continue { .. } => self.cancel_jobs_for(Purpose::Speculative),
+            Edge::Continue { .. } => {
+                self.cancel_jobs_for(Purpose::Speculative);
+                self.forget_judgement();
+            }
             Edge::Split { utterance } => self.on_split(utterance),
             Edge::End { utterance, voice_end } => self.on_speech_end(utterance, voice_end),
         }
@@ -189,6 +198,7 @@ impl Turn {
 
     fn on_speech_end(&mut self, utterance: InputRange, voice_end: u64) {
         self.tell(Event::SpeechStopped { sample: voice_end });
+        self.forget_judgement();
         if self.barge_in.is_some() {
             self.end_sound_of_barge_in(utterance, voice_end);
             return;

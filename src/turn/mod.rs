@@ -10,6 +10,7 @@
 //! - [`io`]: what goes in and what comes out.
 //! - [`detector`]: VAD probabilities → speech edges.
 //! - `listening`: the user's side; speech edges → utterances → one contribution of the user.
+//! - `end_of_turn`: a pause; has the user finished? (turn detection `smart`)
 //! - `barge_in`: a sound during a reply; is it an interruption?
 //! - `replying`: our side; LLM text → segments → TTS, and how that ends.
 //! - `tools`: tools that the LLM calls on the way, and what is said while the user waits for them.
@@ -24,6 +25,7 @@ mod barge_in;
 pub mod config;
 mod delivery;
 pub mod detector;
+mod end_of_turn;
 pub mod io;
 pub mod ledger;
 mod listening;
@@ -40,6 +42,7 @@ use std::collections::VecDeque;
 use barge_in::BargeIn;
 use config::{TurnConfig, TurnDetection};
 use detector::{DetectorConfig, SpeechDetector};
+use end_of_turn::EndOfTurn;
 use io::{
     AsrJob, CallId, ChunkId, Commit, Event, Fault, Input, InterruptReason, Metrics, Outcome, Output, ReplyId,
     State, Time, TurnId,
@@ -62,6 +65,8 @@ pub struct Turn {
     manual_from: u64,
     /// Recognition at work, for the user's contribution or to judge a barge-in.
     jobs: Vec<Job>,
+    /// What is known of the pause that the user makes.
+    end_of_turn: EndOfTurn,
     /// The user's contribution that is being made or answered.
     user: Option<UserTurn>,
     /// The user makes a sound during a reply; the reply is held.
@@ -92,6 +97,7 @@ impl Turn {
             speech_from: 0,
             manual_from: 0,
             jobs: Vec::new(),
+            end_of_turn: EndOfTurn::default(),
             user: None,
             barge_in: None,
             reply: None,
@@ -123,6 +129,7 @@ impl Turn {
             Input::Played { chunk } => self.on_played(chunk),
             Input::Configure { config } => self.on_configure(*config),
             Input::Transcribed { job, result } => self.on_transcribed(job, result),
+            Input::TurnJudged { judgement, result } => self.on_turn_judged(judgement, result),
             Input::Token { reply, text } => self.on_token(reply, &text),
             Input::ToolCall { reply, call } => self.on_tool_call(reply, call),
             Input::ToolDone { reply, call, result } => self.on_tool_done(reply, call, result),
@@ -154,9 +161,10 @@ impl Turn {
     /// The earliest microphone sample that may still be asked for.
     pub fn audio_needed_from(&self) -> u64 {
         match self.config.detection {
-            TurnDetection::Vad => {
+            TurnDetection::Vad | TurnDetection::Smart => {
                 let barge_in = self.barge_in.as_ref().and_then(BargeIn::needed_from);
-                barge_in.into_iter().chain([self.detector.keep_from()]).fold(u64::MAX, u64::min)
+                let others = barge_in.into_iter().chain(self.judgement_needs_from());
+                others.fold(self.detector.keep_from(), u64::min)
             }
             TurnDetection::Manual => self.manual_from,
         }
@@ -188,16 +196,22 @@ impl Turn {
     }
 
     fn on_configure(&mut self, config: TurnConfig) {
-        if config.detection != self.config.detection {
-            self.cut_user_turn();
-            if self.barge_in.is_some() {
-                self.resume_reply();
+        let modes = [config.detection, self.config.detection];
+        if modes[0] != modes[1] {
+            self.forget_judgement();
+            if modes.contains(&TurnDetection::Manual) {
+                self.cut_user_turn();
+                if self.barge_in.is_some() {
+                    self.resume_reply();
+                }
+                self.detector.reset();
+                self.manual_from = self.detector.position();
             }
-            self.detector.reset();
-            self.manual_from = self.detector.position();
+            self.end_of_turn.begin(self.detector.keep_from());
         }
         self.detector.configure(detector_config(&config));
         self.config = config;
+        self.detector.tolerate(self.tolerated_silence_ms());
     }
 
     fn on_interrupt(&mut self, last_chunk: Option<ChunkId>) {

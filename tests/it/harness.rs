@@ -46,6 +46,8 @@ impl TestServer {
         config.store.url = format!("sqlite://{}/log.sqlite", folder.path().display());
         config.record_dir = folder.path().join("recordings");
         config.models.dir = MODELS.into();
+        // What somebody has pulled would be used.
+        config.models.cache = folder.path().join("models");
         for engine in [&mut config.asr.engine, &mut config.llm.engine, &mut config.tts.engine] {
             *engine = "scripted".to_owned();
         }

@@ -305,7 +305,7 @@ fn utterances(edges: &[Edge]) -> Vec<Range<u64>> {
 }
 
 fn new_stream() -> VadFrame {
-    VadFrame { state: VadState::default(), pcm: Box::new([0.0; VAD_FRAME_SAMPLES]), probability: f32::NAN }
+    VadFrame { probability: f32::NAN, ..VadFrame::silence() }
 }
 
 /// Probabilities of the frames of one stream, one call each.

@@ -1,4 +1,4 @@
-//! An OpenAI-compatible chat server in this process that answers as a test wants it to.
+//! An OpenAI-compatible server in this process that answers as a test wants it to.
 //!
 //! Its runtime has a thread of its own. What it does can be waited for: channels tell when a request
 //! has come, when an answer stalls and when the client has left one. Nothing is delayed.
@@ -26,8 +26,10 @@ pub struct Asked {
     /// What stands behind the question mark.
     pub query: String,
     pub headers: HeaderMap,
-    /// `Null` if there was none.
+    /// `Null` if there was no JSON.
     pub body: Value,
+    /// The same as it came.
+    pub bytes: Bytes,
 }
 
 /// What happens next in an answer's body.
@@ -220,6 +222,7 @@ async fn respond(script: Arc<Script>, request: Request) -> Response<Body> {
         query: head.uri.query().unwrap_or_default().to_owned(),
         headers: head.headers,
         body: serde_json::from_slice(&body).unwrap_or_default(),
+        bytes: body,
     };
     let answer = (script.answer)(&asked);
     // A test that no longer listens is no fault.

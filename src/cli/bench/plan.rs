@@ -16,10 +16,7 @@ use crate::audio::{pcm, resample, wav};
 use crate::config::{self, Config};
 use crate::engines::flite::FliteTts;
 use crate::engines::silero::SileroVad;
-use crate::engines::{
-    CancelToken, EngineError, INPUT_RATE_HZ, OUTPUT_RATE_HZ, Tts, TtsEvent, VAD_FRAME_SAMPLES, Vad, VadFrame,
-    VadState,
-};
+use crate::engines::{CancelToken, EngineError, INPUT_RATE_HZ, OUTPUT_RATE_HZ, Tts, TtsEvent, Vad, VadFrame};
 use crate::turn::config::TurnConfig;
 use crate::turn::detector::{DetectorConfig, Edge, SpeechDetector};
 
@@ -205,8 +202,7 @@ fn utterances(cycle: &[i16], cycles: u32, vad: &mut dyn Vad) -> Result<Vec<Utter
     let interrupting = u64::from(settings.min_interrupt_ms) * u64::from(INPUT_RATE_HZ) / 1_000;
     let mut detector = SpeechDetector::new(default_detector());
     let mut framer = Framer::default();
-    let mut frame =
-        VadFrame { state: VadState::default(), pcm: Box::new([0.0; VAD_FRAME_SAMPLES]), probability: 0.0 };
+    let mut frame = VadFrame::silence();
     let mut found = Vec::new();
     let (mut start, mut interrupts) = (None, None);
     let mut failure = None;
@@ -269,6 +265,7 @@ pub fn speak(text: &str) -> Result<Vec<i16>, PlanError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engines::VAD_FRAME_SAMPLES;
 
     /// Judges loud frames as speech.
     struct Loudness;

@@ -1,271 +1,29 @@
-//! The language model of an OpenAI-compatible chat server: LM Studio, Ollama, llama.cpp, vLLM, or
-//! somebody's cloud. Streams `POST {llm.url}/chat/completions`.
+//! OpenAI-compatible servers as engines: LM Studio, Ollama, llama.cpp, vLLM, speaches, Kokoro-FastAPI, or
+//! somebody's cloud. One name in `config.yml`, `openai`, for three stages:
 //!
-//! ```text
-//! worker thread ── blocks on ──▶ server.rs: request, retries ──▶ bytes ──▶ sse.rs ──▶ reply.rs (think.rs) ──▶ sink
-//! ```
+//! - `llm`: replies, `POST {llm.url}/chat/completions` (`server`, `request`, `sse`, `reply`);
+//! - [`OpenAiAsr`]: words, `POST {asr.openai.url}/audio/transcriptions` (`asr`);
+//! - [`OpenAiTts`]: speech, `POST {tts.openai.url}/audio/speech` (`tts`).
 //!
-//! The calling worker waits for every piece of the answer together with the cancel token, so that a
-//! stalled server holds nobody up. Sockets and timers belong to one small runtime (one thread) that
-//! all workers share along with the pool of connections; the sink is always called outside of it.
-//! Deliberately absent: a KV cache (the server's business) and retries after the first token.
+//! `remote` asks, repeats and explains refusals for all of them. The calling worker waits for every piece
+//! of an answer together with the cancel token, so that a stalled server holds nobody up, and a cancel
+//! closes the request. Sockets and timers belong to the one thread of
+//! [`Connections`](crate::outbound::Connections), the sinks are always called outside of it.
 
+mod asr;
+mod llm;
+mod remote;
 mod reply;
 mod request;
 mod server;
 mod sse;
+mod tts;
+mod words;
 
-use std::ops::ControlFlow;
-use std::sync::Arc;
-use std::time::Duration;
-
-use reqwest::Response;
-use tokio::runtime::{Handle, Runtime};
-use tokio::time::Instant;
-
-pub use self::server::ServerInfo;
-
-use self::reply::{Progress, ReplyReader, quote};
-use self::server::{Limit, Patience, Server, Stop};
-use self::sse::SseParser;
-use super::{CancelToken, EngineError, Llm, LlmEvent, LlmRequest, LlmState, Usage, forbid_executor_thread};
-use crate::{config, outbound};
+pub use asr::OpenAiAsr;
+pub use llm::{OpenAi, probe};
+pub use server::ServerInfo;
+pub use tts::OpenAiTts;
 
 /// The name in `config.yml`.
 pub const NAME: &str = "openai";
-
-/// [`probe`] asks for so long: start-up must not hang on a server that is not there.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Once the model has stopped, token counts and `[DONE]` may take so long; nobody waits for more.
-const COUNTS_TIMEOUT: Duration = Duration::from_millis(500);
-/// A connection whose reply has been read to `[DONE]` is read to its end, for the next request.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
-/// An answer that is no event stream is quoted up to here.
-const QUOTED_BYTES: usize = 1 << 10;
-
-/// A loaded engine: the way to one server. Every [`Llm`] made by it uses the same connections.
-#[derive(Clone)]
-pub struct OpenAi(Arc<Shared>);
-
-struct Shared {
-    server: Server,
-    runtime: IoRuntime,
-}
-
-impl OpenAi {
-    /// Checks the settings; asks the server nothing yet (it may be started later).
-    pub fn new(config: &config::Llm) -> Result<OpenAi, EngineError> {
-        Ok(OpenAi(Arc::new(Shared { server: Server::new(config)?, runtime: IoRuntime::new()? })))
-    }
-
-    /// An engine for one worker.
-    pub fn llm(&self) -> Box<dyn Llm> {
-        Box::new(OpenAiLlm(Arc::clone(&self.0)))
-    }
-
-    /// Asks the server for its models, which also opens the first connection. Blocks, at most as long
-    /// as `llm.first_token_timeout_ms`.
-    pub fn info(&self) -> Result<ServerInfo, EngineError> {
-        forbid_executor_thread("openai info");
-        let Shared { server, runtime } = &*self.0;
-        runtime.block_on(server.info(&server.patience(Limit::FirstToken, &CancelToken::new())))
-    }
-}
-
-/// Asks the server of `llm.url` once, quickly, whether it is there. Blocks, at most a second.
-pub fn probe(config: &config::Llm) -> Result<ServerInfo, EngineError> {
-    let timeout_ms = PROBE_TIMEOUT.as_millis() as u32;
-    OpenAi::new(&config::Llm {
-        connect_timeout_ms: config.connect_timeout_ms.min(timeout_ms),
-        first_token_timeout_ms: config.first_token_timeout_ms.min(timeout_ms),
-        retries: 0,
-        ..config.clone()
-    })?
-    .info()
-}
-
-struct OpenAiLlm(Arc<Shared>);
-
-impl Llm for OpenAiLlm {
-    fn generate(
-        &mut self,
-        request: &LlmRequest,
-        _state: &mut LlmState,
-        cancel: &CancelToken,
-        sink: &mut dyn FnMut(LlmEvent) -> ControlFlow<()>,
-    ) -> Result<Usage, EngineError> {
-        forbid_executor_thread("openai llm");
-        let Shared { server, runtime } = &*self.0;
-        let patience = server.patience(Limit::FirstToken, cancel);
-        let response = runtime.block_on(server.open(request, &patience))?;
-        Reading {
-            server,
-            runtime,
-            patience,
-            response,
-            sse: SseParser::default(),
-            reply: ReplyReader::default(),
-            beginning: Vec::new(),
-            is_stream: false,
-        }
-        .run(sink)
-    }
-}
-
-/// One reply, being read.
-struct Reading<'a> {
-    server: &'a Server,
-    runtime: &'a IoRuntime,
-    /// Its deadline is the first token's, then the next one's.
-    patience: Patience<'a>,
-    response: Response,
-    sse: SseParser,
-    reply: ReplyReader,
-    /// The first bytes, to be quoted if they turn out to be no event stream.
-    beginning: Vec<u8>,
-    /// An event has been read.
-    is_stream: bool,
-}
-
-/// Whether a reply goes on.
-#[derive(PartialEq)]
-enum Next {
-    Read,
-    /// The end of the reply.
-    End,
-    /// The sink wants no more.
-    Unwanted,
-}
-
-impl Reading<'_> {
-    fn run(mut self, sink: &mut dyn FnMut(LlmEvent) -> ControlFlow<()>) -> Result<Usage, EngineError> {
-        loop {
-            let mut next = self.read_bytes()?;
-            while let Some(data) = self.sse.next_event() {
-                match self.take_event(&data, sink)? {
-                    Next::Read => {}
-                    end => {
-                        next = end;
-                        break;
-                    }
-                }
-            }
-            match next {
-                Next::Read => {}
-                Next::End => return self.end(sink),
-                Next::Unwanted => return Ok(self.reply.usage()),
-            }
-        }
-    }
-
-    /// Waits for the next bytes of the answer.
-    fn read_bytes(&mut self) -> Result<Next, EngineError> {
-        // What the model said is complete: a server that dawdles or breaks off now takes nothing away.
-        let complete = self.reply.progress() >= Progress::Stopped;
-        match self.runtime.block_on(self.patience.wait(self.response.chunk())) {
-            Err(Stop::Late) if complete => Ok(Next::End),
-            Err(stop) => Err(self.server.stopped(stop, &self.patience)),
-            Ok(Err(_)) if complete => Ok(Next::End),
-            Ok(Err(error)) => Err(self.server.broken(outbound::root_cause(&error))),
-            Ok(Ok(Some(bytes))) => {
-                if !self.is_stream {
-                    let room = QUOTED_BYTES - self.beginning.len();
-                    self.beginning.extend_from_slice(&bytes[..bytes.len().min(room)]);
-                }
-                self.sse.push(&bytes).map_err(|error| self.server.broken(error))?;
-                Ok(Next::Read)
-            }
-            Ok(Ok(None)) => {
-                self.sse.finish();
-                Ok(Next::End)
-            }
-        }
-    }
-
-    fn take_event(
-        &mut self,
-        data: &str,
-        sink: &mut dyn FnMut(LlmEvent) -> ControlFlow<()>,
-    ) -> Result<Next, EngineError> {
-        self.is_stream = true;
-        if self.patience.cancel.is_cancelled() {
-            return Err(EngineError::Cancelled);
-        }
-        let before = self.reply.progress();
-        let event = self.reply.read(data).map_err(|error| self.server.broken(error))?;
-        if event.is_some_and(|event| sink(event).is_break()) {
-            return Ok(Next::Unwanted);
-        }
-        match self.reply.progress() {
-            // The first token's deadline stands: thinking is not heard.
-            Progress::Silent => {}
-            Progress::Begun => {
-                self.patience = self.server.patience(Limit::NextToken, self.patience.cancel);
-            }
-            Progress::Stopped if before < Progress::Stopped => {
-                self.patience.deadline = Instant::now() + COUNTS_TIMEOUT;
-            }
-            Progress::Stopped => {}
-            Progress::Done => return Ok(Next::End),
-        }
-        Ok(Next::Read)
-    }
-
-    fn end(mut self, sink: &mut dyn FnMut(LlmEvent) -> ControlFlow<()>) -> Result<Usage, EngineError> {
-        if !self.is_stream {
-            let beginning = quote(&String::from_utf8_lossy(&self.beginning));
-            return Err(self.server.broken(format!("the answer is no event stream: `{beginning}`")));
-        }
-        let usage = self.reply.usage();
-        for event in self.reply.finish() {
-            if sink(event).is_break() {
-                break;
-            }
-        }
-        let mut response = self.response;
-        self.runtime.spawn(async move {
-            let rest = async { while let Ok(Some(_)) = response.chunk().await {} };
-            // Either way the connection is left to itself afterwards.
-            let _ = tokio::time::timeout(DRAIN_TIMEOUT, rest).await;
-        });
-        Ok(usage)
-    }
-}
-
-/// The runtime of sockets and timers. May be dropped anywhere, also on an executor thread.
-struct IoRuntime {
-    handle: Handle,
-    runtime: Option<Runtime>,
-}
-
-impl IoRuntime {
-    fn new() -> Result<IoRuntime, EngineError> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("llm-http")
-            .enable_all()
-            .build()
-            .map_err(|error| EngineError::Load {
-                engine: NAME,
-                message: format!("cannot start the thread for HTTP: {error}; raise the limit of threads"),
-            })?;
-        Ok(IoRuntime { handle: runtime.handle().clone(), runtime: Some(runtime) })
-    }
-
-    /// Runs `future` on the calling thread.
-    fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.handle.block_on(future)
-    }
-
-    fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
-        self.handle.spawn(future);
-    }
-}
-
-impl Drop for IoRuntime {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
-}

@@ -6,6 +6,7 @@
 
 use serde::Deserialize;
 
+use super::words::{quote, server_message};
 use crate::engines::think::ThinkStripper;
 use crate::engines::{LlmEvent, ToolCall, Usage};
 
@@ -13,8 +14,6 @@ use crate::engines::{LlmEvent, ToolCall, Usage};
 const MAX_TOOL_CALLS: usize = 64;
 /// Bytes of the arguments of one tool call, at most.
 const MAX_ARGUMENT_BYTES: usize = 1 << 20;
-/// Characters of a server's words that go into an error message.
-const MAX_QUOTED_CHARS: usize = 300;
 
 /// Why a stream cannot be read on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -159,25 +158,6 @@ impl ReplyReader {
         }
         call.arguments += &function.arguments.unwrap_or_default();
         if call.arguments.len() > MAX_ARGUMENT_BYTES { Err(BadReply::TooManyTools) } else { Ok(()) }
-    }
-}
-
-/// The words of an error that a server sent as JSON, in any of the usual shapes.
-pub fn server_message(error: &serde_json::Value) -> String {
-    let inner = ["error", "message", "detail"].iter().find_map(|key| error.get(key));
-    match (error, inner) {
-        (serde_json::Value::String(words), _) => quote(words),
-        (_, Some(inner)) => server_message(inner),
-        _ => quote(&error.to_string()),
-    }
-}
-
-/// The beginning of what a server sent, on one line.
-pub fn quote(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(MAX_QUOTED_CHARS) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
     }
 }
 

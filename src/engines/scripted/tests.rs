@@ -48,7 +48,7 @@ fn code<T: std::fmt::Debug>(result: Result<T, EngineError>) -> &'static str {
 fn loud_frames_are_speech() {
     let probability = |amplitude: f32| {
         let pcm = Box::new(std::array::from_fn(|i| if i % 2 == 0 { amplitude } else { -amplitude }));
-        let mut frame = VadFrame { state: Default::default(), pcm, probability: f32::NAN };
+        let mut frame = VadFrame { pcm, probability: f32::NAN, ..VadFrame::silence() };
         scripted(|_| {}).vad().judge(&mut [&mut frame]).unwrap();
         frame.probability
     };

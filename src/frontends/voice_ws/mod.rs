@@ -33,7 +33,7 @@ use crate::conversation::log::{NewSession, SessionWriter};
 use crate::metrics::{self, Direction};
 use crate::session::messages::{CloseReason, FromClient, Hello, ToClient};
 use crate::session::recording::Recorder;
-use crate::session::settings::Settings;
+use crate::session::settings::{Offers, Settings};
 use crate::session::{self, Journal, Start};
 use crate::turn::io::Fault;
 
@@ -198,9 +198,8 @@ async fn open_history(
 async fn serve(server: Arc<Server>, admitted: Admitted, opened: Opened, socket: WebSocket) {
     let Opened { writer, hello, live } = opened;
     let config = &server.config;
-    let clips = server.engines.clip.is_some();
     let persona = server.persona();
-    let settings = Settings::new(config, &persona, clips);
+    let settings = Settings::new(config, &persona, &Offers::of(&server.engines));
     let (to_client, outbound) = mpsc::channel(config.limits.outbound_messages);
     let (to_session, inbound) = mpsc::channel(INBOUND_MESSAGES);
     let recorder =

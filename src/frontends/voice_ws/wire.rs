@@ -301,18 +301,10 @@ struct RawConfigure {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawDetection {
-    mode: Option<RawMode>,
+    mode: Option<TurnDetection>,
     threshold: Option<f32>,
     hangover_ms: Option<u32>,
     prefix_padding_ms: Option<u32>,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum RawMode {
-    Vad,
-    Smart,
-    Manual,
 }
 
 /// Longest typed turn, in characters.
@@ -332,35 +324,25 @@ pub fn decode(text: &str) -> Result<ClientMessage, Fault> {
             }
             FromClient::Text(text.to_owned())
         }
-        RawMessage::Configure(raw) => FromClient::Configure(patch(raw)?),
+        RawMessage::Configure(raw) => FromClient::Configure(patch(raw)),
         RawMessage::Commit {} => FromClient::Commit,
         RawMessage::Clear {} => FromClient::Clear,
     };
     Ok(ClientMessage::ToSession(message))
 }
 
-fn patch(raw: RawConfigure) -> Result<SettingsPatch, Fault> {
-    let detection = raw.turn_detection.as_ref().and_then(|detection| detection.mode);
-    Ok(SettingsPatch {
+fn patch(raw: RawConfigure) -> SettingsPatch {
+    SettingsPatch {
         system_prompt: raw.system_prompt,
         facts: raw.facts,
         voice: raw.voice,
         language: raw.language,
-        detection: match detection {
-            Some(RawMode::Smart) => {
-                let message = "turn_detection.mode: this server has no end-of-turn model for `smart`; \
-                               use `vad` or `manual`";
-                return Err(Fault { code: "bad_configure".to_owned(), message: message.to_owned() });
-            }
-            Some(RawMode::Vad) => Some(TurnDetection::Vad),
-            Some(RawMode::Manual) => Some(TurnDetection::Manual),
-            None => None,
-        },
+        detection: raw.turn_detection.as_ref().and_then(|detection| detection.mode),
         threshold: raw.turn_detection.as_ref().and_then(|detection| detection.threshold),
         hangover_ms: raw.turn_detection.as_ref().and_then(|detection| detection.hangover_ms),
         prefix_padding_ms: raw.turn_detection.as_ref().and_then(|detection| detection.prefix_padding_ms),
         min_interrupt_ms: raw.min_interrupt_ms,
-    })
+    }
 }
 
 fn bad_message(message: &str) -> Fault {

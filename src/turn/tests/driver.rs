@@ -8,8 +8,8 @@ use crate::config::Config;
 use crate::turn::Turn;
 use crate::turn::config::TurnConfig;
 use crate::turn::io::{
-    AsrJob, CallId, Fault, Heard, Input, Output, ReplyId, SegmentId, Time, ToolCall, ToolResult, TurnId,
-    WordTime,
+    AsrJob, CallId, Fault, Heard, Input, JudgementId, Output, ReplyId, SegmentId, Time, ToolCall, ToolResult,
+    TurnId, WordTime,
 };
 
 /// The LLM's replies, token by token: several segments, one of them long.
@@ -29,6 +29,7 @@ const SAMPLES_PER_CHAR: u64 = 24 * 50;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Pending {
     Transcript(AsrJob),
+    Judgement(JudgementId),
     Text(ReplyId),
     Tool(ReplyId, CallId),
     Speech(ReplyId, SegmentId),
@@ -39,9 +40,10 @@ pub(super) enum Pending {
 /// How it is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// The next part of it, or all of it: words, a token, a piece of speech, a clip.
+    /// The next part of it, or all of it: words, a token, a piece of speech, a clip; the user has finished.
     Good,
-    /// It ends here; where that is nothing yet, with nothing. A tool: the session is to end.
+    /// It ends here; where that is nothing yet, with nothing. A tool: the session is to end. A pause: more
+    /// is coming.
     End,
     Fail,
     /// The LLM calls a tool; the same as [`Answer::Good`] for everybody else.
@@ -73,6 +75,8 @@ pub(super) fn short_config() -> TurnConfig {
     TurnConfig {
         min_speech_ms: 64,
         hangover_ms: 96,
+        smart_pause_ms: 64,
+        smart_limit_ms: 256,
         prefix_padding_ms: 64,
         max_utterance_s: 1,
         speculate_after_ms: 32,
@@ -159,6 +163,10 @@ impl Driver {
                 let heard = Heard { text: words.to_owned(), language: None };
                 Input::Transcribed { job, result: if failed { Err(fault) } else { Ok(heard) } }
             }
+            Pending::Judgement(judgement) => {
+                let probability = if good { 0.9 } else { 0.1 };
+                Input::TurnJudged { judgement, result: if failed { Err(fault) } else { Ok(probability) } }
+            }
             Pending::Text(reply) if answer == Answer::Call => {
                 let (id, name) = (format!("call_{}", work.given), "look".to_owned());
                 Input::ToolCall { reply, call: ToolCall { id, name, arguments: "{}".to_owned() } }
@@ -214,6 +222,7 @@ impl Driver {
     fn note(&mut self, output: &Output) {
         let (pending, text) = match output {
             Output::Transcribe { job, .. } => (Pending::Transcript(*job), ""),
+            Output::JudgeTurn { judgement, .. } => (Pending::Judgement(*judgement), ""),
             Output::Generate { reply, .. } => (Pending::Text(*reply), ""),
             Output::RunTool { reply, call, .. } => (Pending::Tool(*reply, *call), ""),
             Output::Synthesize { reply, segment, text } => (Pending::Speech(*reply, *segment), text.as_str()),

@@ -3,7 +3,7 @@
 //! (promise 5).
 
 use super::driver::{Answer, Driver, Pending, short_config};
-use crate::turn::config::TurnConfig;
+use crate::turn::config::{TurnConfig, TurnDetection};
 use crate::turn::io::{ChunkId, Event, Input, Output, TurnId};
 
 #[derive(Debug, Clone)]
@@ -50,6 +50,7 @@ fn moves(driver: &Driver) -> Vec<Move> {
             // That it fails is the LLM's business.
             Pending::Tool(..) => &[Answer::Good, Answer::End],
             Pending::Transcript(_) => &[Answer::Good, Answer::End],
+            Pending::Judgement(_) => &[Answer::Good, Answer::End, Answer::Fail],
             Pending::Clip(_) => &[Answer::Good, Answer::Fail],
         };
         moves.extend(answers.iter().map(|answer| Move::Answer(pending.clone(), *answer)));
@@ -118,6 +119,23 @@ fn explore_all(driver: &Driver, depth: usize) {
 #[test]
 fn while_words_are_recognised() {
     explore_from(config(), |output| matches!(output, Output::Transcribe { .. }));
+}
+
+#[test]
+fn while_a_pause_is_judged() {
+    let config = TurnConfig {
+        detection: TurnDetection::Smart,
+        smart_pause_ms: 32,
+        smart_limit_ms: 128,
+        hangover_ms: 64,
+        ..config()
+    };
+    let mut driver = Driver::new(config, true);
+    driver.feed(Input::Open { last_turn: TurnId(0) });
+    driver.frames(3, 0.9);
+    driver.frames(1, 0.1);
+    assert!(driver.pending.keys().any(|pending| matches!(pending, Pending::Judgement(_))));
+    explore_all(&driver, DEPTH);
 }
 
 #[test]

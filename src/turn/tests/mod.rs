@@ -3,14 +3,15 @@
 //! - [`timeline`]: engines, user and client on virtual time; what the client saw, as text.
 //! - [`driver`]: the same, but answering when and as a test chooses.
 //! - [`witness`], [`tool_witness`]: check the promises on every single step, whoever drives.
-//! - `endpointing`, `typed_and_manual`, `barge_in`, `heard`, `replies`, `tools`, `fillers`, `failures`, `clips`:
-//!   timelines, topic by topic.
+//! - `endpointing`, `typed_and_manual`, `barge_in`, `heard`, `replies`, `tools`, `fillers`, `failures`, `clips`,
+//!   `end_of_turn`: timelines, topic by topic.
 //! - `properties`: random interleavings; `exhaustive`: all of the small ones.
 //! - `purity`: what the machine's files may not name.
 
 mod barge_in;
 mod clips;
 mod driver;
+mod end_of_turn;
 mod endpointing;
 mod exhaustive;
 mod failures;

@@ -8,8 +8,8 @@ use super::driver::{Answer, Driver, Pending, short_config};
 use crate::turn::Turn;
 use crate::turn::config::{TurnConfig, TurnDetection};
 use crate::turn::io::{
-    AsrJob, CallId, ChunkId, Event, Fault, Heard, Input, Outcome, Output, ReplyId, SegmentId, State,
-    ToolCall, ToolResult, TurnId, WordTime,
+    AsrJob, CallId, ChunkId, Event, Fault, Heard, Input, JudgementId, Outcome, Output, ReplyId, SegmentId,
+    State, ToolCall, ToolResult, TurnId, WordTime,
 };
 
 #[derive(Debug, Clone)]
@@ -72,6 +72,8 @@ fn garbage() -> impl Strategy<Value = Input> {
     let id = 0_u64..20;
     prop_oneof![
         id.clone().prop_map(|id| Input::Transcribed { job: AsrJob(id + 500), result: Ok(Heard::default()) }),
+        (id.clone(), 0.0_f32..1.0)
+            .prop_map(|(id, p)| Input::TurnJudged { judgement: JudgementId(id), result: Ok(p) }),
         id.clone().prop_map(|id| Input::Token { reply: ReplyId(id + 500), text: "zombie".to_owned() }),
         id.clone().prop_map(move |id| Input::Generated { reply: ReplyId(id + 500), result: Err(fault()) }),
         (id.clone(), 0_u64..9).prop_map(|(id, segment)| Input::Speech {
@@ -123,7 +125,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::PlayedAll),
         1 => (0_usize..40).prop_map(Step::Again),
         1 => garbage().prop_map(Step::Garbage),
-        1 => (0_usize..9).prop_map(Step::Configure),
+        1 => (0_usize..11).prop_map(Step::Configure),
     ]
 }
 
@@ -142,14 +144,18 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 fn config() -> impl Strategy<Value = TurnConfig> {
     let words = prop_oneof![2 => Just(0_u32), 1 => Just(2)];
-    (any::<bool>(), words, any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
-        |(clips, min_interrupt_words, resume_false_interruption, apologises, interim)| TurnConfig {
-            clips,
-            min_interrupt_words,
-            resume_false_interruption,
-            interim_ms: if interim { 100 } else { 0 },
-            apology: if apologises { "Sorry.".to_owned() } else { String::new() },
-            ..short_config()
+    let detection = prop_oneof![2 => Just(TurnDetection::Vad), 1 => Just(TurnDetection::Smart)];
+    (detection, any::<bool>(), words, any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
+        |(detection, clips, min_interrupt_words, resume_false_interruption, apologises, interim)| {
+            TurnConfig {
+                detection,
+                clips,
+                min_interrupt_words,
+                resume_false_interruption,
+                interim_ms: if interim { 100 } else { 0 },
+                apology: if apologises { "Sorry.".to_owned() } else { String::new() },
+                ..short_config()
+            }
         },
     )
 }
@@ -164,6 +170,7 @@ fn changed(mut config: TurnConfig, which: usize) -> TurnConfig {
         5 => config.clips ^= true,
         6 => config.hangover_ms = 160,
         7 => config.threshold = 0.3,
+        8 | 9 => config.detection = TurnDetection::Smart,
         _ => config.min_interrupt_ms = 32,
     }
     config
@@ -329,6 +336,8 @@ fn the_random_conversations_are_eventful() {
                         format!("another request, the last one: {without_tools}")
                     }
                     Output::EndSession => "end of the session".to_owned(),
+                    Output::JudgeTurn { .. } => "pause judged".to_owned(),
+                    Output::CancelJudgement { .. } => "judgement forgotten".to_owned(),
                     _ => continue,
                 };
                 *counts.entry(name).or_default() += 1;
@@ -365,6 +374,8 @@ fn the_random_conversations_are_eventful() {
         "another request, the last one: false",
         "another request, the last one: true",
         "end of the session",
+        "pause judged",
+        "judgement forgotten",
     ];
     wanted.extend(others.map(str::to_owned));
     for name in wanted {

@@ -44,6 +44,8 @@ pub(super) struct Script {
     pub greeting: Option<&'static str>,
     /// Delay and words, or failure, of each recognition; the last one again and again.
     pub asr: Vec<(u64, Result<&'static str, &'static str>)>,
+    /// Delay and probability, or failure, of each judgement of a pause; the last one again and again.
+    pub judge: Vec<(u64, Result<f32, &'static str>)>,
     /// Delay after the step before, and step, of each reply; the last one again and again.
     pub llm: Vec<Vec<(u64, Llm)>>,
     /// Delay and result of each run of a tool; the last one again and again. `end_session` also ends it.
@@ -74,6 +76,7 @@ impl Default for Script {
             config,
             greeting: None,
             asr: vec![(50, Ok("hello"))],
+            judge: vec![(40, Ok(0.9))],
             llm: vec![says("Hello you. How are you?")],
             tools: vec![(200, Ok("a result"))],
             tts_delay: 30,
@@ -220,6 +223,13 @@ impl World {
                 self.after(delay, Input::Transcribed { job, result: words.map(heard).map_err(fault) });
             }
             Output::CancelTranscribe { job } => self.line(&format!("→ forget transcribe {}", job.0)),
+            Output::JudgeTurn { judgement, range } => {
+                self.line(&format!("→ judge {}: {}–{} ms", judgement.0, range.start / 16, range.end / 16));
+                let call = self.call("judge");
+                let (delay, result) = self.script.judge[call.min(self.script.judge.len() - 1)];
+                self.after(delay, Input::TurnJudged { judgement, result: result.map_err(fault) });
+            }
+            Output::CancelJudgement { judgement } => self.line(&format!("→ forget judge {}", judgement.0)),
             Output::Generate { reply, user_text, so_far, without_tools } => {
                 let mut line = format!("→ generate for {user_text:?}");
                 if let Some(so_far) = so_far {
@@ -447,6 +457,7 @@ fn client_input(what: &str, config: &TurnConfig) -> Input {
         "close" => Input::Close,
         "manual" => configure(&|config| config.detection = TurnDetection::Manual),
         "vad" => configure(&|config| config.detection = TurnDetection::Vad),
+        "smart" => configure(&|config| config.detection = TurnDetection::Smart),
         "hangover" => configure(&|config| config.hangover_ms = argument.parse().expect("ms")),
         "min_interrupt" => configure(&|config| config.min_interrupt_ms = argument.parse().expect("ms")),
         "stale" => {

@@ -7,7 +7,8 @@ use std::ops::Range;
 
 use crate::turn::Turn;
 use crate::turn::io::{
-    AsrJob, Commit, Event, Input, Outcome, Output, ReplyId, SegmentId, State, Time, TurnId, WordTime,
+    AsrJob, Commit, Event, Input, JudgementId, Outcome, Output, ReplyId, SegmentId, State, Time, TurnId,
+    WordTime,
 };
 
 use super::tool_witness::ToolWitness;
@@ -25,6 +26,9 @@ pub(super) struct Witness {
     client: Client,
     next_chunk: u64,
     jobs: BTreeMap<AsrJob, bool>,
+    /// The pause that is being judged, and the newest that was.
+    judging: Option<JudgementId>,
+    last_judged: JudgementId,
     needed_from: u64,
     status: Option<(State, Option<TurnId>)>,
     /// The segment whose text was told last: its audio must follow.
@@ -178,6 +182,7 @@ impl Witness {
             Input::Transcribed { job, .. } => {
                 self.jobs.entry(*job).and_modify(|open| *open = false);
             }
+            Input::TurnJudged { judgement, .. } => drop(self.judging.take_if(|id| id == judgement)),
             _ => {}
         }
     }
@@ -192,6 +197,17 @@ impl Witness {
             }
             Output::CancelTranscribe { job } => {
                 assert_eq!(self.jobs.insert(*job, false), Some(true), "{job:?} is not at work");
+            }
+            Output::JudgeTurn { judgement, range } => {
+                assert_eq!(self.judging.replace(*judgement), None, "one pause at a time");
+                assert!(*judgement > self.last_judged, "{judgement:?} was used before");
+                self.last_judged = *judgement;
+                assert!(range.start >= self.needed_from, "{range:?}: given up from {}", self.needed_from);
+                assert_eq!(range.end, self.frames * FRAME_SAMPLES, "it is judged up to now");
+                assert!((1..=8 * 16_000).contains(&(range.end - range.start)), "{range:?}");
+            }
+            Output::CancelJudgement { judgement } => {
+                assert_eq!(self.judging.take(), Some(*judgement), "it is not at work");
             }
             Output::Generate { reply, user_text, so_far, .. } => {
                 assert!(!user_text.trim().is_empty(), "nothing to answer");

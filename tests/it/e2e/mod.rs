@@ -5,6 +5,7 @@ mod conversation;
 mod durability;
 mod faults;
 mod operations;
+mod pauses;
 pub mod person;
 mod persona;
 mod receptionist;
