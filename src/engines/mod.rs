@@ -7,6 +7,7 @@
 
 pub mod echo;
 pub mod flite;
+pub mod kokoro;
 pub mod llm_choice;
 mod load;
 pub mod local;

@@ -1,0 +1,2 @@
+//! Kokoro-82M
+pub mod g2p;
