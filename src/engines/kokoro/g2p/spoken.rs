@@ -144,9 +144,10 @@ pub fn chunks(text: &str) -> Vec<Chunk> {
 fn say(run: &str, before: &str, next: &str) -> String {
     let opening = run.len() - run.trim_start_matches(['(', '[', '{', '"', '“', '‘']).len();
     let (opening, core) = run.split_at(opening);
-    // Points that belong to the word itself: "Prof.", "5 p.m."
+    // Points that belong to the word itself: "Prof.", "5 p.m."; the last one also ends the sentence.
     if let Some(words) = abbreviation(core, before, next).or_else(|| time(core)) {
-        return format!("{opening}{words}");
+        let end = if next.is_empty() && core.ends_with('.') && !words.ends_with('.') { "." } else { "" };
+        return format!("{opening}{words}{end}");
     }
     let end = core.trim_end_matches([',', ';', ':', '!', '?', '.', ')', ']', '}', '"', '”', '…', '*']).len();
     let (core, closing) = core.split_at(end);
@@ -442,7 +443,7 @@ mod tests {
             ("5 km, 1 kg", "5 kilometers, 1 kilogram"),
             ("20°C and 5GB", "20 degrees Celsius and 5 gigabytes"),
             ("the 1990s", "the 1990s"),
-            ("Prof. Lee vs. St. Mary on Elm St.", "professor Lee versus saint Mary on Elm street"),
+            ("Prof. Lee vs. St. Mary on Elm St.", "professor Lee versus saint Mary on Elm street."),
             ("e.g. this", "for example this"),
             ("No. 5", "number 5"),
             ("1/2 of #5 #ai", "one half of number 5 hashtag ai"),
