@@ -117,7 +117,19 @@ impl Default for LocalLlm {
 
 impl Default for Tts {
     fn default() -> Self {
-        Tts { engine: "auto".into(), workers: 2, timeout_ms: 10_000 }
+        Tts { engine: "auto".into(), workers: 2, timeout_ms: 10_000, kokoro: KokoroTts::default() }
+    }
+}
+
+impl Default for KokoroTts {
+    fn default() -> Self {
+        KokoroTts {
+            model: "auto".into(),
+            voice: "af_heart".into(),
+            speed: 1.0,
+            threads: 2,
+            lexicons: PathBuf::new(),
+        }
     }
 }
 

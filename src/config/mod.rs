@@ -234,12 +234,30 @@ pub struct LocalLlm {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tts {
-    /// `auto`, `flite` or `scripted`.
+    /// `auto`, `flite`, `kokoro` or `scripted`.
     pub engine: String,
     /// Worker threads.
     pub workers: usize,
     /// A segment's first audio may take so long.
     pub timeout_ms: u32,
+    /// The engine `kokoro`.
+    pub kokoro: KokoroTts,
+}
+
+/// `tts.kokoro.*`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KokoroTts {
+    /// `auto`, the name of a pulled model, or the path of an `.onnx` or `.pth` file or a folder.
+    pub model: String,
+    /// Voice or blend of voices, where `persona.voice` names none.
+    pub voice: String,
+    /// Above 1 is faster.
+    pub speed: f32,
+    /// Threads that compute.
+    pub threads: usize,
+    /// Folder of misaki's pronunciation dictionaries; empty: those in `models.dir`.
+    pub lexicons: PathBuf,
 }
 
 /// `video.*`

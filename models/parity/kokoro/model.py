@@ -47,7 +47,7 @@ from loguru import logger  # noqa: E402
 
 logger.remove()
 
-VOCAB = json.loads((Path(__file__).parent / "vocab.json").read_text())
+VOCAB = json.loads((Path(__file__).parents[3] / "src/engines/kokoro/vocab.json").read_text())
 CONFIG = {
     "istftnet": {
         "upsample_kernel_sizes": [20, 12], "upsample_rates": [10, 6], "gen_istft_hop_size": 5,
