@@ -189,6 +189,6 @@ mod tests {
         assert!((level(0.1) - level(0.13)).abs() < 0.005, "{} and {}", level(0.1), level(0.13));
         assert!(level(5.0) <= CEILING + 1e-6);
         let silence = Speech { samples: vec![0.0; 4_800], durations: None };
-        assert_eq!(finish(silence, &phrase(true), FRAME, 0).samples, []);
+        assert!(finish(silence, &phrase(true), FRAME, 0).samples.is_empty());
     }
 }

@@ -40,6 +40,10 @@ pub fn phrases(spoken: &[Spoken], vocab: &HashMap<char, u32>, longest: usize) ->
         if ids.len() > room && !phrase.ids.is_empty() {
             phrases.push(std::mem::take(&mut phrase));
         }
+        if ids.is_empty() {
+            // A sign that is not spoken: it has been "heard" with the word before.
+            phrase.words.push((word.source.clone(), phrase.ids.len()..phrase.ids.len()));
+        }
         let mut pieces = ids.chunks(longest.max(1));
         if let Some(first) = pieces.next() {
             phrase.push(word, first, vocab);

@@ -52,7 +52,7 @@ fn both_ways_speak_and_time_every_word() {
         assert!(
             audio.iter().any(|sample| sample.abs() > 1e-3) && audio.iter().all(|sample| sample.abs() <= 1.0)
         );
-        assert_eq!(say(&mut kokoro.tts(), " … ").0, [] as [f32; 0]);
+        assert!(say(&mut kokoro.tts(), " ☃ ").0.is_empty());
     }
 }
 

@@ -91,7 +91,8 @@ fn the_decoder_is_the_references() {
 }
 
 /// Where a bin is nearly empty its phase is noise, and at ±π its sign: the two are compared as complex
-/// numbers.
+/// numbers. The reference sums phases of up to 10⁴ radians in f32, whose last bit is 10⁻³ radians: that
+/// much may differ, times an amplitude of 0.1.
 #[test]
 fn the_source_is_the_references() {
     let (golden, network) = (golden(), network());
@@ -103,7 +104,7 @@ fn the_source_is_the_references() {
         magnitudes.iter().zip(phases).flat_map(|(m, p)| [m * p.cos(), m * p.sin()]).collect()
     };
     assert_eq!(spectra.dims(), golden["har"].dims());
-    assert_close("source", &complex(&spectra), &complex(&golden["har"]), 1e-4);
+    assert_close("source", &complex(&spectra), &complex(&golden["har"]), 5e-4);
 }
 
 #[test]
