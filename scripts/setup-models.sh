@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Puts ONNX Runtime and the Silero VAD network into models/vendor/, from the official Python
-# packages. Nothing is built and no Python package is installed. Does nothing if every file is
+# Puts ONNX Runtime, the Silero VAD network and misaki's pronunciation dictionaries into
+# models/vendor/, from the official Python packages. Nothing is built and no Python package is installed. Does nothing if every file is
 # there with the sha256 of models/manifest.yml; a missing or damaged file is fetched again.
 # Needs: python3 with pip, the package index, about 60 MB of temporary disk space.
 set -euo pipefail
@@ -76,3 +76,6 @@ fetch onnxruntime==1.31.1 "$onnxruntime_sha256" vendor/onnxruntime \
     onnxruntime/capi/libonnxruntime.so.1.31.1 onnxruntime/LICENSE onnxruntime/ThirdPartyNotices.txt
 fetch silero-vad==6.2.3 7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8 vendor/silero-vad \
     silero_vad/data/silero_vad_16k_op15.onnx silero_vad-6.2.3.dist-info/licenses/LICENSE
+fetch misaki==0.9.4 90e2eeb169786c014c429e5058d2ea6bcd02d651f2a24450ba6c9ffc0f8da15a vendor/misaki \
+    misaki/data/us_gold.json misaki/data/us_silver.json misaki/data/gb_gold.json misaki/data/gb_silver.json \
+    misaki-0.9.4.dist-info/licenses/LICENSE

@@ -15,6 +15,7 @@
 
 pub mod config;
 pub mod models;
+mod number_words;
 mod outbound;
 
 pub mod audio;

@@ -138,7 +138,25 @@ impl Default for LocalLlm {
 
 impl Default for Tts {
     fn default() -> Self {
-        Tts { engine: "auto".into(), workers: 2, timeout_ms: 10_000, openai: OpenAiTts::default() }
+        Tts {
+            engine: "auto".into(),
+            workers: 2,
+            timeout_ms: 10_000,
+            kokoro: KokoroTts::default(),
+            openai: OpenAiTts::default(),
+        }
+    }
+}
+
+impl Default for KokoroTts {
+    fn default() -> Self {
+        KokoroTts {
+            model: "auto".into(),
+            voice: "af_heart".into(),
+            speed: 1.0,
+            threads: 2,
+            lexicons: PathBuf::new(),
+        }
     }
 }
 

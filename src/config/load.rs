@@ -270,12 +270,13 @@ pub(super) fn describe(value: &Value) -> String {
 
 /// Makes relative paths relative to the folder of the file that they stand in.
 fn resolve(mut config: Config, folder: &Path) -> Config {
-    let Config { models, asr, store, record_dir, .. } = &mut config;
+    let Config { models, asr, tts, store, record_dir, .. } = &mut config;
     let paths = [
         &mut models.dir,
         &mut models.cache,
         &mut models.onnxruntime,
         &mut asr.pocketsphinx_model_dir,
+        &mut tts.kokoro.lexicons,
         record_dir,
     ];
     for path in paths {

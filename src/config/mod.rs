@@ -292,7 +292,7 @@ pub struct LocalLlm {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tts {
-    /// `auto`, `flite`, `openai` or `scripted`.
+    /// `auto`, `kokoro`, `flite`, `openai` or `scripted`.
     pub engine: String,
     /// Worker threads.
     pub workers: usize,
@@ -300,6 +300,24 @@ pub struct Tts {
     pub timeout_ms: u32,
     /// The engine `openai`.
     pub openai: OpenAiTts,
+    /// The engine `kokoro`.
+    pub kokoro: KokoroTts,
+}
+
+/// `tts.kokoro.*`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KokoroTts {
+    /// `auto`, the name of a pulled model, or the path of an `.onnx` or `.pth` file or a folder.
+    pub model: String,
+    /// Voice or blend of voices, where `persona.voice` names none.
+    pub voice: String,
+    /// Above 1 is faster.
+    pub speed: f32,
+    /// Threads that compute.
+    pub threads: usize,
+    /// Folder of misaki's pronunciation dictionaries; empty: those in `models.dir`.
+    pub lexicons: PathBuf,
 }
 
 /// `video.*`

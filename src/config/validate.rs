@@ -21,7 +21,7 @@ pub const LLM_ENGINES: &[&str] = &["auto", "local", "openai", "echo", "scripted"
 /// Valid values of `llm.local.device`.
 pub const LLM_DEVICES: &[&str] = &["auto", "cpu", "cuda"];
 /// Valid values of `tts.engine`.
-pub const TTS_ENGINES: &[&str] = &["auto", "flite", "openai", "scripted"];
+pub const TTS_ENGINES: &[&str] = &["auto", "kokoro", "flite", "openai", "scripted"];
 /// Valid values of `video.engine`.
 pub const VIDEO_ENGINES: &[&str] = &["auto", "scripted"];
 
@@ -181,6 +181,12 @@ impl Check {
         self.range("tts.workers", tts.workers, WORKERS);
         self.range("tts.timeout_ms", tts.timeout_ms, WAIT_MS);
         self.openai_tts(&tts.openai);
+        let kokoro = &tts.kokoro;
+        let model = "auto, the name of a pulled model, or the path of a file or a folder";
+        self.holds(!kokoro.model.trim().is_empty(), "tts.kokoro.model", &kokoro.model, model);
+        self.holds(!kokoro.voice.trim().is_empty(), "tts.kokoro.voice", &kokoro.voice, "the name of a voice");
+        self.range("tts.kokoro.speed", kokoro.speed, 0.5..=2.0);
+        self.range("tts.kokoro.threads", kokoro.threads, 1..=256);
     }
 
     fn video(&mut self, video: &Video) {

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::echo::Echo;
 use super::flite::FliteTts;
+use super::kokoro::Kokoro;
 use super::llm_choice::choose_llm;
 use super::local::LocalModel;
 use super::openai_http::{self, OpenAi, OpenAiAsr, OpenAiTts};
@@ -88,8 +89,7 @@ impl Engines {
         }
         let (asr_name, asrs) = loaded("asr", || load_asrs(config, &scripted))?;
         let (llm_name, (llm_model, llms)) = loaded("llm", || load_llms(config, &scripted, tools))?;
-        let (tts_name, ttss) =
-            loaded("tts", || load_many(config.tts.workers, || tts_for_worker(config, &scripted)))?;
+        let (tts_name, (voices, ttss)) = loaded("tts", || load_ttss(config, &scripted))?;
         let (clip, video_name, video_fault) = match load_clips(config, &scripted, queue_length) {
             Ok(Some((name, pool))) => (Some(pool), Some(name), None),
             Ok(None) => (None, None, None),
@@ -114,7 +114,7 @@ impl Engines {
                 tts: tts_name.to_owned(),
                 video: video_name.map(str::to_owned),
             },
-            voices: voices_of(tts_name),
+            voices,
             video_fault,
         })
     }
@@ -139,7 +139,11 @@ pub fn load_asr(config: &Config) -> Result<Box<dyn Asr>, EngineError> {
 
 /// The synthesiser that `tts.engine` names, warm. It belongs to one thread.
 pub fn load_tts(config: &Config) -> Result<Box<dyn Tts>, EngineError> {
-    Ok(tts_for_worker(config, &Scripted::new(&config.scripted)?)?.1)
+    let mut one = config.clone();
+    one.tts.workers = 1;
+    let (_, (_, mut ttss)) = load_ttss(&one, &Scripted::new(&config.scripted)?)?;
+    let none = || EngineError::Load { engine: "tts", message: "it has no worker".to_owned() };
+    ttss.pop().ok_or_else(none)
 }
 
 /// Something loaded, under its name in `config.yml`.
@@ -220,23 +224,39 @@ fn asr_for_worker(config: &Config, scripted: &Scripted) -> Loaded<Box<dyn Asr>> 
     Ok((name, asr))
 }
 
-fn tts_for_worker(config: &Config, scripted: &Scripted) -> Loaded<Box<dyn Tts>> {
-    let (name, mut tts): (_, Box<dyn Tts>) = match config.tts.engine.as_str() {
-        "scripted" => return Ok(("scripted", scripted.tts())),
-        openai_http::NAME => return Ok((openai_http::NAME, OpenAiTts::new(&config.tts)?.tts())),
-        "auto" | "flite" => ("flite", Box::new(FliteTts::load(config)?)),
+/// The voices there are, and an engine for each worker.
+type TtsWorkers = (Vec<String>, Vec<Box<dyn Tts>>);
+
+fn load_ttss(config: &Config, scripted: &Scripted) -> Loaded<TtsWorkers> {
+    let flite_voices = || super::flite::VOICES.iter().map(|voice| (*voice).to_owned()).collect();
+    let workers = config.tts.workers;
+    let (name, voices, mut ttss): (_, _, Vec<Box<dyn Tts>>) = match config.tts.engine.as_str() {
+        "scripted" => {
+            let ttss = (0..workers).map(|_| scripted.tts()).collect();
+            return Ok(("scripted", (flite_voices(), ttss)));
+        }
+        openai_http::NAME => {
+            // Its voices are the server's business, and nothing is asked of it before somebody speaks.
+            let server = OpenAiTts::new(&config.tts)?;
+            return Ok((openai_http::NAME, (Vec::new(), (0..workers).map(|_| server.tts()).collect())));
+        }
+        "auto" | "flite" => {
+            let load = || -> Loaded<Box<dyn Tts>> { Ok(("flite", Box::new(FliteTts::load(config)?))) };
+            let (name, ttss) = load_many(workers, load)?;
+            (name, flite_voices(), ttss)
+        }
+        super::kokoro::NAME => {
+            let kokoro = Kokoro::load(config)?;
+            let ttss = (0..workers).map(|_| Box::new(kokoro.tts()) as Box<dyn Tts>).collect();
+            (super::kokoro::NAME, kokoro.voices(), ttss)
+        }
         other => return Err(unknown("tts", other, TTS_ENGINES)),
     };
     let voice = config.persona.voice.as_deref();
-    tts.synthesize("Ready.", voice, &CancelToken::new(), &mut |_| ControlFlow::Continue(()))?;
-    Ok((name, tts))
-}
-
-fn voices_of(tts: &str) -> Vec<String> {
-    match tts {
-        openai_http::NAME => Vec::new(),
-        _ => super::flite::VOICES.iter().map(|voice| (*voice).to_owned()).collect(),
+    for tts in &mut ttss {
+        tts.synthesize("Ready.", voice, &CancelToken::new(), &mut |_| ControlFlow::Continue(()))?;
     }
+    Ok((name, (voices, ttss)))
 }
 
 fn unknown(stage: &'static str, name: &str, there_are: &[&str]) -> EngineError {

@@ -8,6 +8,7 @@
 pub mod denoise;
 pub mod echo;
 pub mod flite;
+pub mod kokoro;
 pub mod llm_choice;
 mod load;
 pub mod local;

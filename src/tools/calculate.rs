@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use self::lexer::{Token, tokens};
 use super::Answer;
-use super::numbers::{SAYABLE, cardinal};
+use crate::number_words::{SAYABLE, cardinal};
 
 /// Longest expression, in bytes.
 const MAX_EXPRESSION_BYTES: usize = 500;

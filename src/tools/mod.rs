@@ -16,7 +16,6 @@
 mod calculate;
 mod http;
 mod now;
-mod numbers;
 
 use std::sync::Arc;
 use std::time::Duration;

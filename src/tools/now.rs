@@ -5,8 +5,8 @@ use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::numbers::{cardinal, ordinal};
 use super::{Answer, Clock, ToolError};
+use crate::number_words::{cardinal, ordinal};
 
 const MONTHS: [&str; 12] = [
     "January",

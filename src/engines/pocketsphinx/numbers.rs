@@ -3,30 +3,7 @@
 //! One reading each, the one that a visitor is likeliest to use at a desk. Not here: currencies (a word
 //! of their own before or behind the number), Roman numerals, fractions.
 
-const ONES: [&str; 20] = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-];
-const TENS: [&str; 10] =
-    ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
+use crate::number_words::{cardinal_words, digit_word, ordinal_words};
 
 /// The words of a token that begins with a digit, such as `12`, `9:30`, `4.50`, `1,000`, `2nd` or `12b`;
 /// letters that do not belong to a number come one by one. `None` if there is another sign in it.
@@ -40,7 +17,7 @@ pub fn say(token: &str) -> Option<Vec<String>> {
     let letters = letters.to_ascii_lowercase();
     if let Some(number) = integer(digits) {
         return Some(match letters.as_str() {
-            "st" | "nd" | "rd" | "th" => ordinal(number),
+            "st" | "nd" | "rd" | "th" => ordinal_words(u64::from(number)),
             _ => cardinal(number).into_iter().chain(one_by_one(&letters)).collect(),
         });
     }
@@ -54,27 +31,7 @@ pub fn say(token: &str) -> Option<Vec<String>> {
 
 /// The words of a whole number.
 pub fn cardinal(number: u32) -> Vec<String> {
-    let with = |head: Vec<String>, unit: &str, rest: u32| {
-        let mut words = head;
-        words.push(unit.into());
-        if rest > 0 {
-            words.extend(cardinal(rest));
-        }
-        words
-    };
-    match number {
-        0..20 => vec![ONES[number as usize].into()],
-        20..100 => {
-            let mut words = vec![TENS[number as usize / 10].to_owned()];
-            if !number.is_multiple_of(10) {
-                words.push(ONES[number as usize % 10].into());
-            }
-            words
-        }
-        100..1_000 => with(cardinal(number / 100), "hundred", number % 100),
-        1_000..1_000_000 => with(cardinal(number / 1_000), "thousand", number % 1_000),
-        _ => with(cardinal(number / 1_000_000), "million", number % 1_000_000),
-    }
+    cardinal_words(u64::from(number)).into_iter().map(str::to_owned).collect()
 }
 
 /// A plain whole number: of digits alone, or with commas between thousands.
@@ -102,7 +59,10 @@ fn compound(part: &str) -> Vec<String> {
             let mut words = cardinal(whole);
             match (rest, part.contains(':')) {
                 (0, _) => {}
-                (1..10, true) => words.extend(["oh".to_owned(), ONES[rest as usize].to_owned()]),
+                (1..10, true) => {
+                    words.push("oh".into());
+                    words.extend(cardinal(rest));
+                }
                 _ => words.extend(cardinal(rest)),
             }
             return words;
@@ -119,7 +79,10 @@ fn compound(part: &str) -> Vec<String> {
         let mut words = cardinal(century);
         match year {
             0 => words.push("hundred".into()),
-            1..10 => words.extend(["oh".to_owned(), ONES[year as usize].to_owned()]),
+            1..10 => {
+                words.push("oh".into());
+                words.extend(cardinal(year));
+            }
             _ => words.extend(cardinal(year)),
         }
         return words;
@@ -136,28 +99,8 @@ fn one_by_one_or_number(digits: &str) -> Vec<String> {
 
 /// Digits and letters, one word each.
 fn one_by_one(text: &str) -> Vec<String> {
-    let word = |c: char| c.to_digit(10).map_or(c.to_string(), |digit| ONES[digit as usize].to_owned());
+    let word = |c: char| digit_word(c).map_or(c.to_string(), str::to_owned);
     text.chars().filter(char::is_ascii_alphanumeric).map(word).collect()
-}
-
-fn ordinal(number: u32) -> Vec<String> {
-    let mut words = cardinal(number);
-    if let Some(last) = words.last_mut() {
-        *last = match last.as_str() {
-            "one" => "first".into(),
-            "two" => "second".into(),
-            "three" => "third".into(),
-            "five" => "fifth".into(),
-            "eight" => "eighth".into(),
-            "nine" => "ninth".into(),
-            "twelve" => "twelfth".into(),
-            other => match other.strip_suffix('y') {
-                Some(stem) => format!("{stem}ieth"),
-                None => format!("{other}th"),
-            },
-        };
-    }
-    words
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::iter::Peekable;
 use std::vec::IntoIter;
 
 use super::too_large;
-use crate::tools::numbers::{NumberWord, number_word};
+use crate::number_words::{NumberWord, number_word};
 
 /// Words in front of and behind a sum that mean nothing.
 const POLITE: [&str; 12] =

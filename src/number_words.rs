@@ -1,4 +1,11 @@
-//! Numbers as people say them in English: cardinals and ordinals, as words.
+//! Numbers as people say them in English, and the words as numbers: the one table of them for what
+//! tools say, what recognisers expect to hear and what synthesisers pronounce.
+//!
+//! British with its "and" as running text ([`cardinal`], [`ordinal`]), American without it as single
+//! words ([`cardinal_words`], [`ordinal_words`], [`year_words`]).
+//!
+//! Deliberately absent: what a token such as `9:30` or `$4.50` means. Each user of these words reads
+//! tokens in its own way.
 
 const SMALL: [&str; 20] = [
     "zero",
@@ -77,7 +84,73 @@ pub fn ordinal(number: u64) -> String {
     let words = cardinal(number);
     let at = words.rfind([' ', '-']).map_or(0, |at| at + 1);
     let (before, last) = words.split_at(at);
-    let last = match last {
+    format!("{before}{}", ordinal_word(last))
+}
+
+/// `1205` → one, thousand, two, hundred, five. At [`SAYABLE`] or above: digit by digit.
+pub fn cardinal_words(number: u64) -> Vec<&'static str> {
+    if number >= SAYABLE {
+        return number.to_string().chars().filter_map(digit_word).collect();
+    }
+    let mut words = Vec::new();
+    let mut rest = number;
+    for (name, value) in SCALES {
+        if rest >= value {
+            push_below_thousand(rest / value, &mut words);
+            words.push(name);
+            rest %= value;
+        }
+    }
+    push_below_thousand(rest, &mut words);
+    if words.is_empty() { vec![SMALL[0]] } else { words }
+}
+
+/// Nothing for zero.
+fn push_below_thousand(number: u64, words: &mut Vec<&'static str>) {
+    let (hundreds, rest) = (number as usize / 100 % 10, number as usize % 100);
+    if hundreds > 0 {
+        words.extend([SMALL[hundreds], "hundred"]);
+    }
+    match rest {
+        0 => {}
+        1..20 => words.push(SMALL[rest]),
+        _ => {
+            words.push(TENS[rest / 10]);
+            words.extend((rest % 10 > 0).then(|| SMALL[rest % 10]));
+        }
+    }
+}
+
+/// `31` → thirty, first.
+pub fn ordinal_words(number: u64) -> Vec<String> {
+    let words = cardinal_words(number);
+    let Some((last, before)) = words.split_last() else { return vec![] };
+    before.iter().map(|word| (*word).to_owned()).chain([ordinal_word(last)]).collect()
+}
+
+/// `1987` → nineteen, eighty, seven; `1905` → nineteen, oh, five; `2005` → two, thousand, five.
+pub fn year_words(year: u64) -> Vec<&'static str> {
+    let (century, rest) = (year / 100, year % 100);
+    if century == 0 || century >= 100 || (century.is_multiple_of(10) && rest < 10) {
+        return cardinal_words(year);
+    }
+    let mut words = cardinal_words(century);
+    match rest {
+        0 => words.push("hundred"),
+        1..10 => words.extend(["oh", SMALL[rest as usize]]),
+        _ => words.extend(cardinal_words(rest)),
+    }
+    words
+}
+
+/// `7` → "seven"; `None` for what is no digit.
+pub fn digit_word(digit: char) -> Option<&'static str> {
+    digit.to_digit(10).and_then(|digit| SMALL.get(digit as usize).copied())
+}
+
+/// "three" → "third".
+fn ordinal_word(cardinal: &str) -> String {
+    match cardinal {
         "one" => "first".to_owned(),
         "two" => "second".to_owned(),
         "three" => "third".to_owned(),
@@ -85,12 +158,11 @@ pub fn ordinal(number: u64) -> String {
         "eight" => "eighth".to_owned(),
         "nine" => "ninth".to_owned(),
         "twelve" => "twelfth".to_owned(),
-        last => match last.strip_suffix('y') {
+        other => match other.strip_suffix('y') {
             Some(stem) => format!("{stem}ieth"),
-            None => format!("{last}th"),
+            None => format!("{other}th"),
         },
-    };
-    format!("{before}{last}")
+    }
 }
 
 /// What a word is in a spoken number.
@@ -149,6 +221,39 @@ mod tests {
             (SAYABLE, "1000000000000000"),
         ] {
             assert_eq!(cardinal(number), words);
+        }
+    }
+
+    #[test]
+    fn single_words_have_no_and() {
+        for (number, words) in [
+            (0, "zero"),
+            (14, "fourteen"),
+            (45, "forty five"),
+            (250, "two hundred fifty"),
+            (1_205, "one thousand two hundred five"),
+            (12_000_030, "twelve million thirty"),
+            (SAYABLE, "one zero zero zero zero zero zero zero zero zero zero zero zero zero zero zero"),
+        ] {
+            assert_eq!(cardinal_words(number).join(" "), words);
+        }
+        assert_eq!(ordinal_words(31).join(" "), "thirty first");
+        assert_eq!(ordinal_words(100).join(" "), "one hundredth");
+    }
+
+    #[test]
+    fn years_are_said_in_two_halves() {
+        for (year, words) in [
+            (1987, "nineteen eighty seven"),
+            (1905, "nineteen oh five"),
+            (1800, "eighteen hundred"),
+            (2000, "two thousand"),
+            (2005, "two thousand five"),
+            (2024, "twenty twenty four"),
+            (850, "eight fifty"),
+            (64, "sixty four"),
+        ] {
+            assert_eq!(year_words(year).join(" "), words);
         }
     }
 
