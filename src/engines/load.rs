@@ -12,6 +12,7 @@ use super::llm_choice::choose_llm;
 use super::local::LocalModel;
 use super::openai_http::OpenAi;
 use super::pocketsphinx::PocketSphinx;
+use super::qwen3_asr::{self, Qwen3AsrModel};
 use super::scripted::Scripted;
 use super::silero::SileroVad;
 use super::whisper::{self, WhisperModel};
@@ -172,6 +173,11 @@ fn load_asrs(config: &Config, scripted: &Scripted) -> Loaded<Vec<Box<dyn Asr>>> 
             let model = WhisperModel::load(config)?;
             tracing::info!(model = model.name(), "asr: whisper");
             Ok((whisper::NAME, (0..config.asr.workers.max(1)).map(|_| model.asr()).collect()))
+        }
+        qwen3_asr::NAME => {
+            let model = Qwen3AsrModel::load(config)?;
+            tracing::info!(model = model.name(), "asr: qwen3-asr");
+            Ok((qwen3_asr::NAME, (0..config.asr.workers.max(1)).map(|_| model.asr()).collect()))
         }
         _ => load_many(config.asr.workers, || asr_for_worker(config, scripted)),
     }

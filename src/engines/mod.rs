@@ -7,6 +7,7 @@
 
 pub mod echo;
 pub mod flite;
+mod layers;
 pub mod llm_choice;
 mod load;
 pub mod local;
@@ -14,6 +15,7 @@ pub mod mel;
 pub mod onnx;
 pub mod openai_http;
 pub mod pocketsphinx;
+pub mod qwen3_asr;
 pub mod scripted;
 pub mod silero;
 mod speech_context;
