@@ -31,7 +31,8 @@ impl Answer {
             return Answer { text: raw.trim().to_owned(), language: None };
         };
         let line = head.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-        let name = line.get("language ".len()..).filter(|_| line.to_ascii_lowercase().starts_with("language "));
+        let name =
+            line.get("language ".len()..).filter(|_| line.to_ascii_lowercase().starts_with("language "));
         let name = name.unwrap_or_default().trim();
         if name.eq_ignore_ascii_case("none") {
             return Answer::default();

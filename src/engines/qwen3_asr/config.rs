@@ -158,7 +158,10 @@ impl TowerConfig {
         }
         let (width, heads) = (self.d_model, self.encoder_attention_heads);
         if !width.is_multiple_of(heads) {
-            return Err(("encoder_attention_heads", format!("is {heads}, which d_model ({width}) is no multiple of")));
+            return Err((
+                "encoder_attention_heads",
+                format!("is {heads}, which d_model ({width}) is no multiple of"),
+            ));
         }
         // Sines and cosines, two frequencies at least.
         if width < 4 || !width.is_multiple_of(2) {
@@ -169,7 +172,10 @@ impl TowerConfig {
             return Err(("n_window_infer", format!("is {window}, no multiple of {chunk} frames")));
         }
         if self.activation_function != "gelu" {
-            return Err(("activation_function", format!("is {:?}; \"gelu\" can be", self.activation_function)));
+            return Err((
+                "activation_function",
+                format!("is {:?}; \"gelu\" can be", self.activation_function),
+            ));
         }
         if self.scale_embedding {
             return Err(("scale_embedding", "is true; no published model asks for that".to_owned()));

@@ -31,7 +31,9 @@ impl Layout {
     pub fn projector(self) -> [&'static str; 2] {
         match self {
             Layout::Original => ["thinker.audio_tower.proj1", "thinker.audio_tower.proj2"],
-            Layout::HuggingFace => ["model.multi_modal_projector.linear_1", "model.multi_modal_projector.linear_2"],
+            Layout::HuggingFace => {
+                ["model.multi_modal_projector.linear_1", "model.multi_modal_projector.linear_2"]
+            }
         }
     }
 
@@ -52,7 +54,8 @@ impl Layout {
 
     /// Those of tower and projector.
     pub fn tower_tensors(self, config: &TowerConfig) -> Vec<(String, Vec<usize>)> {
-        let (width, inner, channels) = (config.d_model, config.encoder_ffn_dim, config.downsample_hidden_size);
+        let (width, inner, channels) =
+            (config.d_model, config.encoder_ffn_dim, config.downsample_hidden_size);
         let mut tensors = Tensors { prefix: self.tower(), all: vec![] };
         for (name, inputs) in [("conv2d1", 1), ("conv2d2", channels), ("conv2d3", channels)] {
             tensors.add(&format!("{name}.weight"), &[channels, inputs, 3, 3]);

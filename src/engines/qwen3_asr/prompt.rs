@@ -34,7 +34,9 @@ impl Vocabulary {
     pub fn new(tokenizer: Tokenizer, config: &Qwen3AsrConfig) -> Result<Vocabulary, String> {
         let id = |name: &str| {
             let id = tokenizer.id_of(name);
-            id.ok_or_else(|| format!("its tokenizer has no token {name}; fetch the model's tokenizer files again"))
+            id.ok_or_else(|| {
+                format!("its tokenizer has no token {name}; fetch the model's tokenizer files again")
+            })
         };
         let audio = id("<|audio_pad|>")?;
         if audio != config.audio_token {

@@ -209,7 +209,8 @@ pub fn load_networks(
     };
     let options = LoadOptions { weights, kv_type, max_position: None };
     let checkpoint = Checkpoint::Folder(folder.clone());
-    let text = Decoder::from_checkpoint(&checkpoint, &candle_core::Device::Cpu, &options).map_err(load_error)?;
+    let text =
+        Decoder::from_checkpoint(&checkpoint, &candle_core::Device::Cpu, &options).map_err(load_error)?;
     Ok((tower, text))
 }
 

@@ -137,7 +137,12 @@ fn each_stage_gives_what_the_reference_gives() {
             let encoded = tower.encode(&mel, &CancelToken::new()).unwrap();
             assert_close(&what("tower"), &encoded, &theirs("tower"), TOLERANCE);
             assert_eq!(encoded.len(), tower.config().rows(mel.frames()) * 32);
-            assert_close(&what("projector"), &tower.project(&theirs("tower")), &theirs("features"), TOLERANCE);
+            assert_close(
+                &what("projector"),
+                &tower.project(&theirs("tower")),
+                &theirs("features"),
+                TOLERANCE,
+            );
         }
     }
 }
@@ -242,7 +247,8 @@ fn an_answer_ends_at_an_end_token_wherever_it_comes() {
         let known = Known { tokens: recogniser.vocabulary.len(), ends: &alone[at..=at] };
         let question = Question { before, audio, after, beginning, max_tokens: 14 };
         let mut cache = recogniser.text.new_cache();
-        let ours = decode::answer(&recogniser.text, &question, known, &mut cache, &CancelToken::new()).unwrap();
+        let ours =
+            decode::answer(&recogniser.text, &question, known, &mut cache, &CancelToken::new()).unwrap();
         assert_eq!(ours, alone[..at]);
     }
 }
@@ -284,7 +290,10 @@ fn a_cancelled_recognition_ends_at_the_next_step() {
     let asked = Asked::new(&golden, &recogniser, begin, end);
     let cancel = CancelToken::new();
     cancel.cancel();
-    assert!(matches!(recogniser.tower.forward(&golden.mel(begin, end), &cancel), Err(EngineError::Cancelled)));
+    assert!(matches!(
+        recogniser.tower.forward(&golden.mel(begin, end), &cancel),
+        Err(EngineError::Cancelled)
+    ));
     let Asked { before, audio, after } = &asked;
     let question = Question { before, audio, after, beginning: Beginning::Free, max_tokens: 14 };
     let known = Known { tokens: recogniser.vocabulary.len(), ends: &[] };

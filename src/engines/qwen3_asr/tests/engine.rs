@@ -64,7 +64,8 @@ fn a_recording_that_is_too_long_is_recognised_in_pieces() {
     let samples = golden.samples(0, 160_000).repeat(7);
     let long = recognised(&recogniser, &samples, &Hints { language: english(), ..Hints::default() });
     assert!(long.tokens.is_empty() && !long.text.is_empty());
-    let short = recognised(&recogniser, &samples[..320_000], &Hints { language: english(), ..Hints::default() });
+    let short =
+        recognised(&recogniser, &samples[..320_000], &Hints { language: english(), ..Hints::default() });
     assert!(!short.tokens.is_empty());
     assert!(long.text.len() > short.text.len());
 }
@@ -76,8 +77,11 @@ fn the_engine_recognises_and_goes_on_where_it_was() {
     let context = Arc::new(SpeechContext::of(&config().persona));
     let pcm = golden.pcm(0, 160_000);
     let ask = |asr: &mut Box<dyn Asr>, samples: usize, state: &mut AsrState| {
-        let request =
-            AsrRequest { context: Some(&context), language: Some("de-AT"), ..AsrRequest::new(&pcm[..samples]) };
+        let request = AsrRequest {
+            context: Some(&context),
+            language: Some("de-AT"),
+            ..AsrRequest::new(&pcm[..samples])
+        };
         asr.transcribe_on(&request, state, &CancelToken::new()).unwrap()
     };
     let mut asr = model.asr();

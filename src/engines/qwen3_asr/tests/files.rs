@@ -84,8 +84,13 @@ fn random_models_load_and_their_rows_are_of_ordinary_size() {
         let rows = tower.forward(&LogMel::new(128).extract(&samples), &CancelToken::new()).unwrap();
         let deviation = (rows.iter().map(|row| row * row).sum::<f32>() / rows.len() as f32).sqrt();
         assert!((0.1..3.0).contains(&deviation), "{deviation}");
-        let question =
-            Question { before: &[1, 2], audio: &rows, after: &[3], beginning: Beginning::Free, max_tokens: 5 };
+        let question = Question {
+            before: &[1, 2],
+            audio: &rows,
+            after: &[3],
+            beginning: Beginning::Free,
+            max_tokens: 5,
+        };
         let known = Known { tokens: 64, ends: &[] };
         let written =
             decode::answer(&text, &question, known, &mut text.new_cache(), &CancelToken::new()).unwrap();
@@ -138,7 +143,8 @@ fn a_config_that_makes_no_sense_is_refused_by_key() {
     assert_refused(&folder, &["model_type", "\"whisper\"", "\"qwen3_asr\""]);
     let (_kept, folder) = with_config(|config| config["thinker_config"]["audio_token_id"] = json!(3));
     assert_refused(&folder, &["audio_token_id is 3", "<|audio_pad|>"]);
-    let (_kept, folder) = with_config(|config| config["thinker_config"]["text_config"]["vocab_size"] = json!(300));
+    let (_kept, folder) =
+        with_config(|config| config["thinker_config"]["text_config"]["vocab_size"] = json!(300));
     assert_refused(&folder, &["vocab_size is 300"]);
 }
 
@@ -150,7 +156,8 @@ fn a_tensor_of_another_shape_is_refused_by_name() {
     let change = |config: &mut Value| config["thinker_config"]["audio_config"]["encoder_layers"] = json!(3);
     let (_kept, folder) = with_config(change);
     assert_refused(&folder, &["tensor thinker.audio_tower.layers.2.self_attn.q_proj.weight"]);
-    let change = |config: &mut Value| config["thinker_config"]["text_config"]["intermediate_size"] = json!(64);
+    let change =
+        |config: &mut Value| config["thinker_config"]["text_config"]["intermediate_size"] = json!(64);
     let (_kept, folder) = with_config(change);
     assert_refused(&folder, &["tensor thinker.model.layers.0.mlp", "[96, 64]", "[64, 64]"]);
 }
@@ -174,14 +181,23 @@ fn an_lm_head_of_its_own_is_used_if_the_config_says_so() {
         Layout::Original.tensors(&small()).iter().map(|(name, _)| weights(name)).collect();
     let mut head = weights("thinker.model.embed_tokens.weight");
     head.name = "thinker.lm_head.weight".to_owned();
-    head.data = head.data.iter().rev().copied().collect::<Vec<u8>>().chunks(2).flat_map(|two| [two[1], two[0]]).collect();
+    head.data = head
+        .data
+        .iter()
+        .rev()
+        .copied()
+        .collect::<Vec<u8>>()
+        .chunks(2)
+        .flat_map(|two| [two[1], two[0]])
+        .collect();
     tensors.push(head);
-    let views = tensors.iter().map(|raw| {
-        (raw.name.as_str(), TensorView::new(Dtype::BF16, raw.shape.clone(), &raw.data).unwrap())
-    });
+    let views = tensors
+        .iter()
+        .map(|raw| (raw.name.as_str(), TensorView::new(Dtype::BF16, raw.shape.clone(), &raw.data).unwrap()));
     let untied = tempfile::tempdir().unwrap();
     serialize_to_file(views, None, &untied.path().join("model.safetensors")).unwrap();
-    let mut config: Value = serde_json::from_slice(&fs::read(temporary.path().join("config.json")).unwrap()).unwrap();
+    let mut config: Value =
+        serde_json::from_slice(&fs::read(temporary.path().join("config.json")).unwrap()).unwrap();
     let mut written = vec![];
     for tied in [json!(true), Value::Null, json!(false)] {
         config["thinker_config"]["text_config"]["tie_word_embeddings"] = tied;
@@ -193,7 +209,9 @@ fn an_lm_head_of_its_own_is_used_if_the_config_says_so() {
         let question =
             Question { before: &[1], audio: &audio, after: &[3], beginning: Beginning::Free, max_tokens: 6 };
         let known = Known { tokens: 64, ends: &[] };
-        written.push(decode::answer(&text, &question, known, &mut text.new_cache(), &CancelToken::new()).unwrap());
+        written.push(
+            decode::answer(&text, &question, known, &mut text.new_cache(), &CancelToken::new()).unwrap(),
+        );
     }
     assert_eq!(written[0], written[1], "tied unless it says otherwise");
     assert_ne!(written[0], written[2]);

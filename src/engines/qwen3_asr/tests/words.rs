@@ -91,7 +91,8 @@ fn a_context_never_steers_the_model() {
 #[test]
 fn a_context_is_the_name_and_as_many_facts_as_there_is_room_for() {
     let vocabulary = vocabulary("hf");
-    let facts = vec!["Breakfast is served from seven to ten.".into(), "  ".into(), "The pool is open.".into()];
+    let facts =
+        vec!["Breakfast is served from seven to ten.".into(), "  ".into(), "The pool is open.".into()];
     let context = SpeechContext { name: "Vera".into(), system_prompt: "Be kind.".into(), facts };
     let text = |max_tokens| vocabulary.context(&context, max_tokens).unwrap();
     assert_eq!(text(1_000), "Vera\nBreakfast is served from seven to ten.\nThe pool is open.");

@@ -66,7 +66,8 @@ impl Tower {
 
     /// Memory that the weights take.
     pub fn bytes(&self) -> usize {
-        let convolutions: usize = self.convolutions.iter().map(|convolution| convolution.linear.bytes()).sum();
+        let convolutions: usize =
+            self.convolutions.iter().map(|convolution| convolution.linear.bytes()).sum();
         let layers: usize = self.layers.iter().map(Layer::bytes).sum();
         let projector: usize = self.projector.iter().map(Linear::bytes).sum();
         convolutions + self.to_row.bytes() + layers + projector
@@ -97,7 +98,12 @@ impl Tower {
             if cancel.is_cancelled() {
                 return Err(EngineError::Cancelled);
             }
-            layer.forward(&mut x, self.config.d_model, self.config.encoder_attention_heads, self.config.window_rows());
+            layer.forward(
+                &mut x,
+                self.config.d_model,
+                self.config.encoder_attention_heads,
+                self.config.window_rows(),
+            );
         }
         Ok(self.norm.forward(&x))
     }
