@@ -1,9 +1,9 @@
-//! Qwen3-ASR with random weights of the published shapes: how long an utterance takes, stage by stage, on one thread
-//! and on two.
+//! Qwen3-ASR with random weights of the published shapes: how long an utterance takes, stage by stage, on one
+//! thread and on two.
 //!
-//! A table of its own rather than criterion's: a line is many seconds, and only the best of a few means something on
-//! a machine that does other work as well. The answer has a fixed number of tokens, since that of a random model has
-//! any; 20 are an English sentence of five seconds with its `language English<asr_text>`.
+//! A table of its own rather than criterion's: a line is many seconds, and only the best of a few means
+//! something on a machine that does other work as well. The answer has a fixed number of tokens, since that
+//! of a random model has any: 20 are an English sentence of five seconds and its language.
 //!
 //! ```sh
 //! cargo bench --bench qwen3_asr [-- 1.7b]

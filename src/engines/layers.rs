@@ -1,5 +1,5 @@
-//! What networks for speech are made of on the CPU: products, norms, the feed-forward part. Weights are those of
-//! [`packed`](super::local::packed).
+//! What networks for speech are made of on the CPU: products, norms, the feed-forward part. Weights are those
+//! of [`packed`](super::local::packed).
 
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
@@ -19,8 +19,8 @@ pub(super) struct Linear {
 }
 
 impl Linear {
-    /// Of `[out, in]` numbers, row by row. With `eight_bits` they become blocks of 8 bits; rows that are not whole
-    /// blocks of 32 stay floats.
+    /// Of `[out, in]` numbers, row by row. With `eight_bits` they become blocks of 8 bits; rows that are not
+    /// whole blocks of 32 stay floats.
     ///
     /// # Errors
     /// If there are not as many numbers as `shape` says.

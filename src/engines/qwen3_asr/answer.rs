@@ -1,8 +1,8 @@
-//! What the model's answer says: `language English<asr_text>Good morning.`, or `language None<asr_text>` where
-//! nobody speaks.
+//! What the model's answer says: `language English<asr_text>Good morning.`, or `language None<asr_text>`
+//! where nobody speaks.
 //!
-//! Reference: `parse_asr_output` and `detect_and_fix_repetitions` of qwen-asr 0.0.6. Deliberately different: words
-//! behind `language None` are not believed.
+//! Reference: `parse_asr_output` and `detect_and_fix_repetitions` of qwen-asr 0.0.6. Deliberately different:
+//! words behind `language None` are not believed.
 
 use super::languages::Language;
 
@@ -46,8 +46,8 @@ impl Answer {
     }
 }
 
-/// Whether tokens end in so many repeats of a few that [`without_repetitions`] would take them out anyway: what
-/// follows would be more of it.
+/// Whether tokens end in so many repeats of a few that they are taken out of the text anyway:
+/// what follows would be more of it.
 pub fn is_looping(tokens: &[u32]) -> bool {
     (1..=MAX_PERIOD).any(|period| {
         let Some(begin) = tokens.len().checked_sub(period * (MAX_REPEATS + 1)) else { return false };
@@ -56,7 +56,8 @@ pub fn is_looping(tokens: &[u32]) -> bool {
     })
 }
 
-/// The text without runs of one character, and of a few, that are longer than speech has: one of each is left.
+/// The text without runs of one character, and of a few, that are longer than speech has: one of each is
+/// left.
 fn without_repetitions(text: &str) -> String {
     let mut single: Vec<char> = vec![];
     for run in text.chars().collect::<Vec<_>>().chunk_by(|left, right| left == right) {

@@ -1,5 +1,5 @@
-//! `config.json` of a Qwen3-ASR model, in both layouts: nested under `thinker_config`, as it was published first, and
-//! that of transformers 5 (repositories whose names end in `-hf`).
+//! `config.json` of a Qwen3-ASR model, in both layouts: nested under `thinker_config`, as it was published
+//! first, and that of transformers 5 (repositories whose names end in `-hf`).
 //!
 //! Deliberately absent: the text model's settings; [`Checkpoint::decoder_config`] reads those.
 

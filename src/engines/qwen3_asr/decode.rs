@@ -21,9 +21,9 @@ pub enum Beginning<'a> {
     Free,
     /// It begins so: [`super::streaming`].
     Given(&'a [u32]),
-    /// It probably begins so. These tokens are read in one go with the prompt, which costs little, and each is kept
-    /// that the model would write now; from the first other one on it goes on as always. What comes out is what
-    /// would come out without them.
+    /// It probably begins so. These tokens are read in one go with the prompt, which costs little, and each
+    /// is kept that the model would write now; from the first other one on it goes on as always. What comes
+    /// out is what would come out without them.
     Guessed(&'a [u32]),
 }
 
@@ -95,8 +95,8 @@ pub fn read(
     Ok(())
 }
 
-/// Answers a question, of which the cache has read some of the first tokens. Gives what is written behind the prompt,
-/// without the end. The cancel token is looked at between pieces of the prompt and between tokens.
+/// Answers a question, of which the cache has read some of the first tokens. Gives what is written behind the
+/// prompt, without the end. The cancel token is looked at between pieces of the prompt and between tokens.
 pub fn answer(
     decoder: &Decoder,
     question: &Question<'_>,

@@ -105,8 +105,8 @@ impl Layout {
         tensors.all
     }
 
-    /// Whether tower and projector are there in their shapes; reads nothing but the files' heads. (The text model
-    /// is checked as it is loaded.)
+    /// Whether tower and projector are there in their shapes; reads nothing but the files' heads. (The text
+    /// model is checked as it is loaded.)
     ///
     /// # Errors
     /// The first tensor that is missing or has another shape or a type that is not supported.

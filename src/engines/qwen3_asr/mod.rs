@@ -1,22 +1,24 @@
-//! Speech recognition by Qwen3-ASR, 0.6B or 1.7B, on the CPU: thirty languages, with what the conversation is about
-//! as context.
+//! Speech recognition by Qwen3-ASR, 0.6B or 1.7B, on the CPU: thirty languages, with what the conversation is
+//! about as context.
 //!
 //! ```text
 //! samples → mel → tower ──────────────┐ rows
 //!     facts, names, language → prompt ┴→ text model → decode → answer → words
 //! ```
 //!
-//! - [`tower`] hears; the text model is the [`Decoder`](super::local::decoder) that writes replies, too. [`config`] and
-//!   [`layout`] say what a model's files must hold, in the two layouts that are published.
-//! - [`prompt`] makes tokens of what is asked, [`decode`] writes the answer, [`answer`] takes it apart; [`languages`]
-//!   are those that the model can name.
-//! - [`recogniser`] is all of it for one recording, which [`split`] cuts if it is very long. [`streaming`] is how the
-//!   model's makers recognise while somebody speaks.
+//! - [`tower`] hears; the text model is the [`Decoder`](super::local::decoder) that writes replies, too.
+//!   [`config`] and [`layout`] say what a model's files must hold, in the two layouts that are published.
+//! - [`prompt`] makes tokens of what is asked, [`decode`] writes the answer, [`answer`] takes it apart;
+//!   [`languages`] are those that the model can name.
+//! - [`recogniser`] is all of it for one recording, which [`split`] cuts if it is very long. [`streaming`] is
+//!   how the model's makers recognise while somebody speaks.
 //!
-//! The beginning of a conversation's prompts, up to the audio, is read once and kept. An utterance that was already
-//! recognised while it was shorter is guessed to begin with the same words, which are then only checked.
+//! The beginning of a conversation's prompts, up to the audio, is read once and kept. An utterance that was
+//! already recognised while it was shorter is guessed to begin with the same words, which are then only
+//! checked.
 //!
-//! Deliberately absent: GPUs, word times (they want another model, the forced aligner), and voice activity detection.
+//! Deliberately absent: GPUs, word times (they want another model, the forced aligner), and voice activity
+//! detection.
 
 pub mod answer;
 pub mod config;
@@ -114,8 +116,8 @@ fn is_qwen3_asr(folder: &Path) -> bool {
 }
 
 impl Qwen3AsrModel {
-    /// Loads what `asr.qwen3_asr` names, reads what `persona` says of conversations, and recognises a moment of noise
-    /// to warm up. Seconds, and for a moment a third more memory than it keeps.
+    /// Loads what `asr.qwen3_asr` names, reads what `persona` says of conversations, and recognises a moment
+    /// of noise to warm up. Seconds, and for a moment a third more memory than it keeps.
     ///
     /// # Errors
     /// Names the file, and the tensor or token with what was expected and what was found.

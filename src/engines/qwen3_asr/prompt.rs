@@ -6,8 +6,8 @@
 //! <|im_start|>assistant⏎ [language English<asr_text>]
 //! ```
 //!
-//! Reference: `apply_transcription_request` of transformers' Qwen3-ASR processor; a golden test compares the tokens.
-//! Different on purpose: a context never becomes a control token, whatever it looks like.
+//! Reference: `apply_transcription_request` of transformers' Qwen3-ASR processor; a golden test compares the
+//! tokens. Different on purpose: a context never becomes a control token, whatever it looks like.
 
 use super::answer::{ASR_TEXT, Answer};
 use super::config::Qwen3AsrConfig;
@@ -33,22 +33,21 @@ impl Vocabulary {
     /// Names the token that is missing, or that is another one than the config says.
     pub fn new(tokenizer: Tokenizer, config: &Qwen3AsrConfig) -> Result<Vocabulary, String> {
         let id = |name: &str| {
-            let id = tokenizer.id_of(name);
-            id.ok_or_else(|| {
-                format!("its tokenizer has no token {name}; fetch the model's tokenizer files again")
-            })
+            let missing = || format!("its tokenizer has no token {name}; fetch the model's files again");
+            tokenizer.id_of(name).ok_or_else(missing)
         };
-        let audio = id("<|audio_pad|>")?;
-        if audio != config.audio_token {
-            let said = config.audio_token;
+        let strangers = "they do not belong together; fetch the model's files again";
+        let (audio, said) = (id("<|audio_pad|>")?, config.audio_token);
+        if audio != said {
             return Err(format!(
-                "its tokenizer has <|audio_pad|> as token {audio}, config.json says audio_token_id is {said}; they do not belong together"
+                "its tokenizer has <|audio_pad|> as token {audio}, config.json says audio_token_id is {said}: \
+                 {strangers}"
             ));
         }
         let (known, rows) = (tokenizer.vocab_size(), config.text.vocab_size);
         if known > rows {
             return Err(format!(
-                "its tokenizer has {known} tokens, config.json says vocab_size is {rows}; they do not belong together"
+                "its tokenizer has {known} tokens, config.json says vocab_size is {rows}: {strangers}"
             ));
         }
         Ok(Vocabulary {
@@ -62,13 +61,8 @@ impl Vocabulary {
     }
 
     /// Number of tokens. The network may know more, which mean nothing.
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.tokenizer.vocab_size()
-    }
-
-    /// Never: it has those that steer the model.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// Tokens that end an answer.

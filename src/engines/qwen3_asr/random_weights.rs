@@ -1,8 +1,8 @@
-//! Models of the published shapes with random weights, to measure speed and memory where no trained ones are at
-//! hand.
+//! Models of the published shapes with random weights, to measure speed and memory where no trained ones are
+//! at hand.
 //!
-//! The folder is laid out as Qwen publishes it. It has no tokenizer: feed it token numbers. What it answers is noise,
-//! but its activations are of ordinary size, so nothing overflows or vanishes.
+//! The folder is laid out as Qwen publishes it. It has no tokenizer: feed it token numbers. What it answers
+//! is noise, but its activations are of ordinary size, so nothing overflows or vanishes.
 
 use std::path::Path;
 use std::{fs, io};
@@ -62,8 +62,8 @@ pub fn published(size: &str) -> Option<Qwen3AsrConfig> {
     Some(Qwen3AsrConfig { tower, text, audio_token: 151_676 })
 }
 
-/// Writes `config.json` and `model.safetensors` (16 bits) into a folder that is there. The same `seed` gives the same
-/// files. All weights are in memory at the same time: twice the parameters' number, in bytes.
+/// Writes `config.json` and `model.safetensors` (16 bits) into a folder that is there. The same `seed` gives
+/// the same files. All weights are in memory at the same time: twice the parameters' number, in bytes.
 ///
 /// # Errors
 /// If a file cannot be written.

@@ -1,4 +1,5 @@
-//! A recording to words: pieces of what is long, audio to rows, rows and a prompt to an answer, the answer to words.
+//! A recording to words: pieces of what is long, audio to rows, rows and a prompt to an answer, the answer to
+//! words.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -133,12 +134,6 @@ impl Recogniser {
         Ok(done)
     }
 
-    /// Reads the beginning of a conversation's prompts, so that its first utterance need not wait for that.
-    pub fn expect(&self, context: &str) -> Result<(), EngineError> {
-        let before = self.vocabulary.before_audio(context).map_err(failed)?;
-        self.begin(&before, &CancelToken::new()).map(|_| ())
-    }
-
     /// The tokens of what is said in a piece.
     fn answer(
         &self,
@@ -162,7 +157,7 @@ impl Recogniser {
             // An answer's last token is not read again.
             max_tokens: decode::max_tokens(piece.len()).min(left),
         };
-        let known = Known { tokens: self.vocabulary.len(), ends: self.vocabulary.ends() };
+        let known = Known { tokens: self.vocabulary.size(), ends: self.vocabulary.ends() };
         let mut cache = self.begin(before, cancel)?;
         Ok(decode::answer(&self.text, &question, known, &mut cache, cancel)?)
     }

@@ -2,8 +2,8 @@
 
 use crate::engines::INPUT_RATE_HZ;
 
-/// Seconds that are recognised in one go, at most. The model takes twenty minutes, but memory grows with the length,
-/// and time with its square: two minutes are 1560 rows, and some 200 MB of keys and values.
+/// Seconds that are recognised in one go, at most. The model takes twenty minutes, but memory grows with the
+/// length, and time with its square: two minutes are 1560 rows, and some 200 MB of keys and values.
 const MAX_SECONDS: usize = 120;
 /// The cut is looked for in so many seconds before that.
 const SEARCH_SECONDS: usize = 10;

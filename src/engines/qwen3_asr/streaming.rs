@@ -1,12 +1,14 @@
-//! Recognition while somebody speaks, as the model's makers do it: every two seconds all that was said so far is
-//! heard again, and what was written the last time is given to go on from, but for its last tokens, which the next
-//! words may change.
+//! Recognition while somebody speaks, as the model's makers do it: every two seconds all that was said so far
+//! is heard again, and what was written the last time is given to go on from, but for its last tokens, which
+//! the next words may change.
 //!
-//! Reference: `streaming_transcribe` of qwen-asr 0.0.6, on tokens where that goes back and forth through text.
+//! Reference: `streaming_transcribe` of qwen-asr 0.0.6, on tokens where that goes back and forth through
+//! text.
 //!
 //! This is bookkeeping only; who recognises passes [`Streaming::prefix`] on as
-//! [`Beginning::Given`](super::decode::Beginning). The engine itself would rather have its words checked: it passes
-//! them as [`Beginning::Guessed`](super::decode::Beginning), which costs little and cannot keep a mistake.
+//! [`Beginning::Given`](super::decode::Beginning). The engine itself would rather have its words checked: it
+//! passes them as [`Beginning::Guessed`](super::decode::Beginning), which costs little and cannot keep a
+//! mistake.
 
 use crate::engines::INPUT_RATE_HZ;
 
@@ -33,7 +35,8 @@ impl Streaming {
         samples >= self.samples + STEP_SAMPLES
     }
 
-    /// What the next answer begins with. `bytes` are those of a token: the prefix ends with a whole character.
+    /// What the next answer begins with. `bytes` are those of a token: the prefix ends with a whole
+    /// character.
     pub fn prefix<'b>(&self, bytes: impl Fn(u32) -> &'b [u8]) -> &[u32] {
         if self.steps < FREE_STEPS {
             return &[];

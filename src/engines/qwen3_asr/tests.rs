@@ -1,5 +1,5 @@
-//! Goldens in `tests/golden/qwen3_asr/`, made by `models/parity/qwen3_asr/generate.py`: stage by stage against
-//! transformers in both layouts, and whole recordings through the recogniser.
+//! Goldens in `tests/golden/qwen3_asr/`, made by `models/parity/qwen3_asr/generate.py`: stage by stage
+//! against transformers in both layouts, and whole recordings through the recogniser.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,8 +24,8 @@ mod words;
 
 const TOLERANCE: f32 = 1e-4;
 const LAYOUTS: [&str; 2] = ["original", "hf"];
-/// Of the recordings, and where they begin and end in the samples: beyond a window of 8 s; two chunks and a part of
-/// one; less than half a second.
+/// Of the recordings, and where they begin and end in the samples: beyond a window of 8 s; two chunks and a
+/// part of one; less than half a second.
 const RECORDINGS: [(&str, usize, usize); 3] =
     [("long", 0, 181_920), ("medium", 16_000, 53_520), ("short", 30_000, 34_800)];
 
@@ -114,7 +114,7 @@ impl Asked {
         let Asked { before, audio, after } = self;
         let question = Question { before, audio, after, beginning, max_tokens };
         let vocabulary = &recogniser.vocabulary;
-        let known = Known { tokens: vocabulary.len(), ends: vocabulary.ends() };
+        let known = Known { tokens: vocabulary.size(), ends: vocabulary.ends() };
         let mut cache = recogniser.text.new_cache();
         decode::answer(&recogniser.text, &question, known, &mut cache, &CancelToken::new()).unwrap()
     }
@@ -244,7 +244,7 @@ fn an_answer_ends_at_an_end_token_wherever_it_comes() {
     let alone = asked.answer(&recogniser, Beginning::Free, 14);
     let Asked { before, audio, after } = &asked;
     for (at, beginning) in [(0, Beginning::Free), (4, Beginning::Free), (4, Beginning::Guessed(&alone))] {
-        let known = Known { tokens: recogniser.vocabulary.len(), ends: &alone[at..=at] };
+        let known = Known { tokens: recogniser.vocabulary.size(), ends: &alone[at..=at] };
         let question = Question { before, audio, after, beginning, max_tokens: 14 };
         let mut cache = recogniser.text.new_cache();
         let ours =
@@ -296,7 +296,7 @@ fn a_cancelled_recognition_ends_at_the_next_step() {
     ));
     let Asked { before, audio, after } = &asked;
     let question = Question { before, audio, after, beginning: Beginning::Free, max_tokens: 14 };
-    let known = Known { tokens: recogniser.vocabulary.len(), ends: &[] };
+    let known = Known { tokens: recogniser.vocabulary.size(), ends: &[] };
     let mut cache = recogniser.text.new_cache();
     let answer = decode::answer(&recogniser.text, &question, known, &mut cache, &cancel);
     assert!(matches!(answer, Err(DecodeError::Cancelled)));

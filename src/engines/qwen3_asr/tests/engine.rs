@@ -53,7 +53,6 @@ fn what_a_conversation_begins_with_is_read_once_and_changes_nothing() {
     assert_eq!(in_context("Vera. Grand Hotel."), first);
     assert_eq!(others[..3], others[3..6]);
     assert_ne!(others[0].tokens, others[1].tokens, "a context is heard");
-    recogniser.expect("Vera. Grand Hotel.").unwrap();
 }
 
 #[test]

@@ -1,17 +1,17 @@
 //! The audio tower: mel frames to rows that the text model reads among those of its tokens.
 //!
-//! Reference: `modeling_qwen3_asr.py` of transformers 5.23 (`Qwen3ASREncoder`, `Qwen3ASRMultiModalProjector`); golden
-//! tests by stage in `../tests.rs`.
+//! Reference: `modeling_qwen3_asr.py` of transformers 5.23 (`Qwen3ASREncoder`,
+//! `Qwen3ASRMultiModalProjector`); golden tests by stage in `../tests.rs`.
 //!
 //! ```text
 //! mel → chunks of 100 frames → three convolutions, each halving time and frequency → product → + sinusoids
 //!     → layers ( norm → attention within windows of 104 rows → + ; norm → gelu → + ) → norm → projector
 //! ```
 //!
-//! Chunks are convolved each by itself, and the sinusoids begin anew in each; rows of different chunks meet in the
-//! attention, within windows of 8 s. (The original package attends over everything unless it runs with flash
-//! attention; the model was trained with windows.) All products are those of [`packed`](crate::engines::local::packed)
-//! weights, so rows have the same bits however many there are.
+//! Chunks are convolved each by itself, and the sinusoids begin anew in each; rows of different chunks meet
+//! in the attention, within windows of 8 s. (The original package attends over everything unless it runs with
+//! flash attention; the model was trained with windows.) All products are those of
+//! [`packed`](crate::engines::local::packed) weights, so rows have the same bits however many there are.
 //!
 //! Deliberately absent: GPUs, batches of utterances.
 
@@ -49,8 +49,8 @@ struct Layer {
 }
 
 impl Tower {
-    /// Reads the weights of a folder; with `eight_bits`, products are those of blocks of 8 bits. All names and shapes
-    /// are checked before any is read.
+    /// Reads the weights of a folder; with `eight_bits`, products are those of blocks of 8 bits. All names
+    /// and shapes are checked before any is read.
     pub fn load(
         folder: &SafetensorsFolder,
         config: TowerConfig,
@@ -120,8 +120,8 @@ impl Tower {
     fn convolve(&self, chunk: &[f32]) -> Vec<f32> {
         let bins = self.config.num_mel_bins;
         let rows = self.config.chunk_rows(chunk.len() / bins);
-        // The reference fills a chunk up with zeros, which its convolutions see and make numbers of. Of those, rows
-        // that are kept depend on no more than eight frames each.
+        // The reference fills a chunk up with zeros, which its convolutions see and make numbers of. Of
+        // those, rows that are kept depend on no more than eight frames each.
         let frames = (8 * rows).min(self.config.chunk_frames());
         let mut x = chunk.to_vec();
         x.resize(frames * bins, 0.0);
