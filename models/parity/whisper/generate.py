@@ -61,19 +61,19 @@ TEXT = """The receptionist of the hotel asks what the guest would like to know. 
 the museum opens at nine, and the last train leaves at half past eleven. Please ask again if you did not
 understand. Thank you very much, and have a good evening."""
 
+# By the names of models/manifest.yml.
 SIZES = {
-    "tiny": dict(d_model=384, layers=(4, 4), heads=6),
-    "base": dict(d_model=512, layers=(6, 6), heads=8),
-    "small": dict(d_model=768, layers=(12, 12), heads=12),
-    "medium": dict(d_model=1024, layers=(24, 24), heads=16),
-    "large-v2": dict(d_model=1280, layers=(32, 32), heads=20),
-    "large-v3": dict(d_model=1280, layers=(32, 32), heads=20, bins=128, vocab=51866),
-    "large-v3-turbo": dict(d_model=1280, layers=(32, 4), heads=20, bins=128, vocab=51866),
-    "distil-large-v3": dict(d_model=1280, layers=(32, 2), heads=20, bins=128, vocab=51866),
-    "tiny.en": dict(d_model=384, layers=(4, 4), heads=6, vocab=51864),
-    "base.en": dict(d_model=512, layers=(6, 6), heads=8, vocab=51864),
-    "small.en": dict(d_model=768, layers=(12, 12), heads=12, vocab=51864),
-    "distil-small.en": dict(d_model=768, layers=(12, 4), heads=12, vocab=51864),
+    "whisper-tiny": dict(d_model=384, layers=(4, 4), heads=6),
+    "whisper-base": dict(d_model=512, layers=(6, 6), heads=8),
+    "whisper-small": dict(d_model=768, layers=(12, 12), heads=12),
+    "whisper-medium": dict(d_model=1024, layers=(24, 24), heads=16),
+    "whisper-large-v3": dict(d_model=1280, layers=(32, 32), heads=20, bins=128, vocab=51866),
+    "whisper-large-v3-turbo": dict(d_model=1280, layers=(32, 4), heads=20, bins=128, vocab=51866),
+    "distil-whisper-large-v3": dict(d_model=1280, layers=(32, 2), heads=20, bins=128, vocab=51866),
+    "whisper-tiny.en": dict(d_model=384, layers=(4, 4), heads=6, vocab=51864),
+    "whisper-base.en": dict(d_model=512, layers=(6, 6), heads=8, vocab=51864),
+    "whisper-small.en": dict(d_model=768, layers=(12, 12), heads=12, vocab=51864),
+    "distil-whisper-small.en": dict(d_model=768, layers=(12, 4), heads=12, vocab=51864),
 }
 
 

@@ -15,21 +15,22 @@ use super::config::WhisperConfig;
 use super::layout;
 use crate::engines::local::text::SplitMix64;
 
-/// The published models by the ends of their names (`whisper-tiny`, `distil-small.en`, …). Versions of one
-/// shape are one entry.
+/// The published models by their names in the manifest.
 pub const SIZES: &[(&str, Shape)] = &[
-    ("tiny", Shape::even(384, 4, 6)),
-    ("base", Shape::even(512, 6, 8)),
-    ("small", Shape::even(768, 12, 12)),
-    ("medium", Shape::even(1024, 24, 16)),
-    ("large-v2", Shape::even(1280, 32, 20)),
-    ("large-v3", LARGE_V3),
-    ("large-v3-turbo", Shape { decoder_layers: 4, ..LARGE_V3 }),
-    ("distil-large-v3", Shape { decoder_layers: 2, ..LARGE_V3 }),
-    ("tiny.en", Shape { vocabulary: ENGLISH_ONLY, ..Shape::even(384, 4, 6) }),
-    ("base.en", Shape { vocabulary: ENGLISH_ONLY, ..Shape::even(512, 6, 8) }),
-    ("small.en", Shape { vocabulary: ENGLISH_ONLY, ..Shape::even(768, 12, 12) }),
-    ("distil-small.en", Shape { vocabulary: ENGLISH_ONLY, decoder_layers: 4, ..Shape::even(768, 12, 12) }),
+    ("whisper-tiny", Shape::even(384, 4, 6)),
+    ("whisper-base", Shape::even(512, 6, 8)),
+    ("whisper-small", Shape::even(768, 12, 12)),
+    ("whisper-medium", Shape::even(1024, 24, 16)),
+    ("whisper-large-v3", LARGE_V3),
+    ("whisper-large-v3-turbo", Shape { decoder_layers: 4, ..LARGE_V3 }),
+    ("distil-whisper-large-v3", Shape { decoder_layers: 2, ..LARGE_V3 }),
+    ("whisper-tiny.en", Shape { vocabulary: ENGLISH_ONLY, ..Shape::even(384, 4, 6) }),
+    ("whisper-base.en", Shape { vocabulary: ENGLISH_ONLY, ..Shape::even(512, 6, 8) }),
+    ("whisper-small.en", Shape { vocabulary: ENGLISH_ONLY, ..Shape::even(768, 12, 12) }),
+    (
+        "distil-whisper-small.en",
+        Shape { vocabulary: ENGLISH_ONLY, decoder_layers: 4, ..Shape::even(768, 12, 12) },
+    ),
 ];
 
 const MULTILINGUAL: usize = 51_865;
@@ -66,7 +67,7 @@ impl Shape {
         }
     }
 
-    /// The shape of a published model, by the end of its name.
+    /// The shape of a published model.
     pub fn of(name: &str) -> Option<Shape> {
         SIZES.iter().find(|(size, _)| *size == name).map(|(_, shape)| *shape)
     }

@@ -43,6 +43,16 @@ fn every_published_size_has_the_references_tensors() {
     }
 }
 
+#[test]
+fn every_whisper_of_the_manifest_has_a_shape() {
+    let manifest = crate::models::Manifest::builtin().unwrap();
+    let names = manifest.entries.iter().map(|entry| entry.name.as_str());
+    let listed: Vec<&str> = names.filter(|name| name.contains("whisper")).collect();
+    let mut shaped: Vec<&str> = random_weights::SIZES.iter().map(|(name, _)| *name).collect();
+    shaped.sort_by_key(|name| listed.iter().position(|listed| listed == name));
+    assert_eq!(listed, shaped);
+}
+
 /// Files of the true size whose numbers are holes: their heads are written, the rest takes no space.
 #[test]
 fn a_folder_of_every_published_size_passes_the_check() {

@@ -99,7 +99,7 @@ fn the_published_vocabulary_gives_the_references_prompts() {
     write("tokenizer_config.json", serde_json::json!({ "tokenizer_class": "WhisperTokenizer" }));
 
     let tokenizer = Tokenizer::from_folder(folder.path()).unwrap();
-    let config = random_weights::Shape::of("base").unwrap().config();
+    let config = random_weights::Shape::of("whisper-base").unwrap().config();
     let vocabulary = Vocabulary::new(tokenizer, &config, &GenerationConfig::default()).unwrap();
     assert_eq!((vocabulary.end, vocabulary.start, vocabulary.no_timestamps), (50_257, 50_258, 50_363));
     assert_eq!(vocabulary.no_speech, Some(50_362));

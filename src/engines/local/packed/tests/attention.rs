@@ -3,7 +3,7 @@
 use half::f16;
 use proptest::prelude::*;
 
-use super::super::attention::attend_with;
+use super::super::attention::{attend_all_with, attend_with};
 use super::super::simd::Isa;
 use super::super::{KvBlocks, attend};
 use super::{Random, bits, pool};
@@ -168,4 +168,25 @@ fn sixteen_bits_take_half_the_memory() {
     };
     assert_eq!(filled(false), 2 * 32 * 128 * 4);
     assert_eq!(filled(true), 2 * 32 * 128 * 2);
+}
+
+#[test]
+fn attention_to_all_is_that_of_the_last_position_for_every_query() {
+    let mut random = Random::new(43);
+    for shape in [[4, 4, 64, 130], [2, 1, 8, 5], [6, 2, 24, 33]] {
+        let case = Case::random(shape, &mut random);
+        let mut past = KvBlocks::new(case.kv_heads, case.head_dim, false);
+        past.append(&case.keys, &case.values);
+        // More queries than there are keys.
+        let queries = [&case.queries[..], &case.queries[..]].concat();
+        for isa in Isa::available() {
+            let mut all = vec![f32::NAN; queries.len()];
+            attend_all_with(isa, &queries, case.heads, &past, case.scale(), &mut all);
+            for (query, ours) in queries.chunks(case.width()).zip(all.chunks(case.width())) {
+                let mut last = vec![f32::NAN; query.len()];
+                attend_with(isa, query, case.heads, &past, case.scale(), &mut last);
+                assert_eq!(bits(ours), bits(&last), "{shape:?} {}", isa.name());
+            }
+        }
+    }
 }
