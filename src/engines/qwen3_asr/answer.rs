@@ -80,8 +80,12 @@ fn without_repetitions(text: &str) -> String {
     out
 }
 
-/// The period that the text begins to repeat itself with, and where it stops to.
+/// The period that the text begins to repeat itself with, and where it stops to. The reference looks for none
+/// in the last 39 characters, where only one character could be repeated so often.
 fn repeated(text: &[char]) -> Option<(usize, usize)> {
+    if text.len() < 2 * MAX_REPEATS {
+        return None;
+    }
     let ends = |period: usize| {
         let repeats = text.chunks_exact(period).take_while(|chunk| *chunk == &text[..period]).count();
         (repeats >= MAX_REPEATS).then_some((period, repeats * period))

@@ -144,8 +144,8 @@ fn a_config_that_makes_no_sense_is_refused_by_key() {
     let (_kept, folder) = with_config(|config| config["thinker_config"]["audio_token_id"] = json!(3));
     assert_refused(&folder, &["audio_token_id is 3", "<|audio_pad|>"]);
     let (_kept, folder) =
-        with_config(|config| config["thinker_config"]["text_config"]["vocab_size"] = json!(300));
-    assert_refused(&folder, &["vocab_size is 300"]);
+        with_config(|config| config["thinker_config"]["text_config"]["vocab_size"] = json!(365));
+    assert_refused(&folder, &["vocab_size is 365"]);
 }
 
 #[test]
