@@ -230,7 +230,7 @@ fn a_guess_changes_how_long_it_takes_and_nothing_else() {
             let given = asked.answer(&recogniser, Beginning::Given(&alone[..6]), 14);
             assert_eq!(given, alone, "what is given is what would have been written");
             let other = asked.answer(&recogniser, Beginning::Given(&[0, 1, 2]), 14);
-            assert!(other.starts_with(&[0, 1, 2]) && other.len() == 14);
+            assert!(other.starts_with(&[0, 1, 2]), "what is given stays, right or wrong");
         }
     }
 }
