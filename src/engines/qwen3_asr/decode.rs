@@ -3,11 +3,13 @@
 use candle_core::{Device, Tensor};
 
 use super::answer;
-use crate::engines::local::decoder::{Decoder, DecoderError, KvCache, RowSequence, Sequence};
+use crate::engines::local::decoder::{Decoder, DecoderError, KvCache, RowSequence};
 use crate::engines::{CancelToken, EngineError};
 
 /// Rows of a prompt that are read together: as long as a cancel waits.
 const ROWS_PER_PIECE: usize = 64;
+/// Tokens of a guess that are read together.
+const GUESSED_TOGETHER: usize = 32;
 /// Tokens of the fastest speaker, in a script that has few tokens of its own, …
 const TOKENS_PER_SECOND: usize = 25;
 /// … and of an answer, however short the recording.
@@ -107,55 +109,50 @@ pub fn answer(
     let (given, guess): (&[u32], &[u32]) = match question.beginning {
         Beginning::Free => (&[], &[]),
         Beginning::Given(tokens) => (tokens, &[]),
-        Beginning::Guessed(tokens) => (&[], &tokens[..tokens.len().min(question.max_tokens)]),
+        Beginning::Guessed(tokens) => (&[], tokens),
     };
     let mut written = given.to_vec();
+    let mut unread = prompt(decoder, question, cache.len(), given)?;
     let is_over = |written: &[u32]| written.len() >= question.max_tokens || answer::is_looping(written);
-    if is_over(&written) {
-        return Ok(written);
-    }
-    let rows = rows(decoder, question, cache.len(), given, guess)?;
-    let logits = read_rows(decoder, &rows, 1 + guess.len(), cache, cancel)?;
-    for (at, logits) in logits.iter().enumerate() {
-        let token = likeliest(&logits[..known.tokens.min(logits.len())]);
-        if known.ends.contains(&token) {
-            return Ok(written);
+    while !is_over(&written) {
+        let guess = next_of(guess, &written, question.max_tokens);
+        if !guess.is_empty() {
+            unread = Tensor::cat(&[unread, decoder.embed(guess)?], 0)?;
         }
-        written.push(token);
-        if is_over(&written) {
-            return Ok(written);
-        }
-        if guess.get(at) != Some(&token) {
-            // What was read of the guess behind this token was read for nothing.
-            cache.truncate(cache.len() - (guess.len() - at));
-            break;
-        }
-    }
-    while let Some(last) = written.last().copied() {
-        if cancel.is_cancelled() {
-            return Err(DecodeError::Cancelled);
-        }
-        let sequence = Sequence { tokens: &[last], cache, wants_logits: true };
-        let Some(logits) = decoder.forward(&mut [sequence])?.into_iter().flatten().next() else { break };
-        let token = likeliest(&logits[..known.tokens.min(logits.len())]);
-        if known.ends.contains(&token) {
-            break;
-        }
-        written.push(token);
-        if is_over(&written) {
-            break;
+        for (at, logits) in read_rows(decoder, &unread, 1 + guess.len(), cache, cancel)?.iter().enumerate() {
+            let token = likeliest(&logits[..known.tokens.min(logits.len())]);
+            if known.ends.contains(&token) {
+                return Ok(written);
+            }
+            written.push(token);
+            if is_over(&written) {
+                return Ok(written);
+            }
+            if guess.get(at) != Some(&token) {
+                // What was read of the guess behind this token was read for nothing.
+                cache.truncate(cache.len() - (guess.len() - at));
+                unread = decoder.embed(&[token])?;
+                break;
+            }
         }
     }
     Ok(written)
 }
 
+/// The part of a guess that is read next: nothing once something else was written.
+fn next_of<'a>(guess: &'a [u32], written: &[u32], max_tokens: usize) -> &'a [u32] {
+    let rest = guess.strip_prefix(written).unwrap_or_default();
+    // One token more than is read comes out.
+    let room = max_tokens.saturating_sub(written.len() + 1);
+    &rest[..rest.len().min(GUESSED_TOGETHER).min(room)]
+}
+
 /// All rows of a question behind the first `done`, `[n, hidden_size]`.
-fn rows(
+fn prompt(
     decoder: &Decoder,
     question: &Question<'_>,
     done: usize,
     given: &[u32],
-    guess: &[u32],
 ) -> Result<Tensor, DecodeError> {
     let hidden = decoder.config().hidden_size;
     let audio = (question.audio.len() / hidden, hidden);
@@ -164,7 +161,7 @@ fn rows(
         parts.push(decoder.embed(unread)?);
     }
     parts.push(Tensor::from_slice(question.audio, audio, &Device::Cpu)?.to_device(decoder.device())?);
-    parts.push(decoder.embed(&[question.after, given, guess].concat())?);
+    parts.push(decoder.embed(&[question.after, given].concat())?);
     Ok(Tensor::cat(&parts, 0)?)
 }
 

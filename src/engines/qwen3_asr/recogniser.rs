@@ -20,8 +20,8 @@ use crate::engines::{CancelToken, EngineError, INPUT_RATE_HZ};
 const MIN_SAMPLES: usize = INPUT_RATE_HZ as usize / 2;
 /// The loudest sample of silence: −80 dB of full scale, where a microphone's noise is far above.
 const SILENCE: f32 = 1e-4;
-/// Conversations whose beginnings of prompts are kept.
-const MAX_KEPT: usize = 8;
+/// Conversations whose beginnings of prompts are kept: up to 30 MB each, with the default settings.
+const MAX_KEPT: usize = 4;
 
 /// What weights are in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -227,6 +227,11 @@ fn a_guess_changes_how_long_it_takes_and_nothing_else() {
             for guess in [&alone[..], &alone[..3], &wrong_in_the_middle, &longer, &[0, 1, 2]] {
                 assert_eq!(asked.answer(&recogniser, Beginning::Guessed(guess), 14), alone);
             }
+            // More than is read together.
+            let long = asked.answer(&recogniser, Beginning::Free, 90);
+            for guess in [&long[..], &long[..long.len().min(40)]] {
+                assert_eq!(asked.answer(&recogniser, Beginning::Guessed(guess), 90), long);
+            }
             let given = asked.answer(&recogniser, Beginning::Given(&alone[..6]), 14);
             assert_eq!(given, alone, "what is given is what would have been written");
             let other = asked.answer(&recogniser, Beginning::Given(&[0, 1, 2]), 14);
