@@ -78,7 +78,14 @@ impl Default for Asr {
             pocketsphinx_domain_weight: 0.3,
             whisper: WhisperAsr::default(),
             openai: OpenAiAsr::default(),
+            qwen3_asr: Qwen3Asr::default(),
         }
+    }
+}
+
+impl Default for Qwen3Asr {
+    fn default() -> Self {
+        Qwen3Asr { model: "auto".into(), quantize: true, threads: 0, context_tokens: 256 }
     }
 }
 

@@ -161,7 +161,7 @@ pub struct Vad {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Asr {
-    /// `auto`, `pocketsphinx`, `whisper`, `openai` or `scripted`.
+    /// `auto`, `qwen3-asr`, `whisper`, `pocketsphinx`, `openai` or `scripted`.
     pub engine: String,
     /// Worker threads, each with a decoder of its own.
     pub workers: usize,
@@ -180,6 +180,22 @@ pub struct Asr {
     pub whisper: WhisperAsr,
     /// The engine `openai`.
     pub openai: OpenAiAsr,
+    /// The engine `qwen3-asr`.
+    pub qwen3_asr: Qwen3Asr,
+}
+
+/// Qwen3-ASR.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Qwen3Asr {
+    /// `auto`, the name of a pulled model, or the path of a folder with safetensors.
+    pub model: String,
+    /// Weights in 16 or 32 bits become 8 bits.
+    pub quantize: bool,
+    /// Threads that compute, for all workers together; 0: all cores.
+    pub threads: usize,
+    /// Tokens of `persona.name` and `persona.facts` that the model is told, at most; 0: nothing.
+    pub context_tokens: usize,
 }
 
 /// Whisper.

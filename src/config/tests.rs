@@ -167,9 +167,9 @@ fn an_impossible_value_is_named_with_what_is_allowed() {
             "vad:\n  threshold: 0.3\n",
             "vad:\n  threshold: 0.5\n  negative_threshold: 0.7\n",
             "vad: {engine: webrtc}\n",
-            "asr: {engine: whisper}\n",
+            "asr: {engine: vosk}\n",
             "llm: {engine: gpt}\n",
-            "tts: {engine: kokoro}\n",
+            "tts: {engine: festival}\n",
             "video: {enabled: true, engine: musetalk}\n",
             "turn: {chunk_ms: 5}\n",
             "turn: {chunk_ms: 1001, lead_ms: 2000}\n",
@@ -196,9 +196,9 @@ fn an_impossible_value_is_named_with_what_is_allowed() {
             config.yml:2: vad.negative_threshold: 0.35 is not allowed; must be below vad.threshold (0.3)
             config.yml:3: vad.negative_threshold: 0.7 is not allowed; must be below vad.threshold (0.5)
             config.yml:1: vad.engine: "webrtc" is not allowed; must be one of auto, silero, scripted
-            config.yml:1: asr.engine: "whisper" is not allowed; must be one of auto, pocketsphinx, openai, scripted
+            config.yml:1: asr.engine: "vosk" is not allowed; must be one of auto, qwen3-asr, whisper, pocketsphinx, openai, scripted
             config.yml:1: llm.engine: "gpt" is not allowed; must be one of auto, local, openai, echo, scripted
-            config.yml:1: tts.engine: "kokoro" is not allowed; must be one of auto, flite, openai, scripted
+            config.yml:1: tts.engine: "festival" is not allowed; must be one of auto, kokoro, flite, openai, scripted
             config.yml:1: video.engine: "musetalk" is not allowed; must be one of auto, scripted
             config.yml:1: turn.chunk_ms: 5 is not allowed; must be from 10 to 1000
             config.yml:1: turn.chunk_ms: 1001 is not allowed; must be from 10 to 1000

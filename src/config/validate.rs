@@ -15,7 +15,7 @@ pub const VAD_ENGINES: &[&str] = &["auto", "silero", "scripted"];
 /// Valid values of `vad.turn_detection`.
 pub const TURN_DETECTIONS: &[&str] = &["auto", "vad", "smart"];
 /// Valid values of `asr.engine`.
-pub const ASR_ENGINES: &[&str] = &["auto", "whisper", "pocketsphinx", "openai", "scripted"];
+pub const ASR_ENGINES: &[&str] = &["auto", "qwen3-asr", "whisper", "pocketsphinx", "openai", "scripted"];
 /// Valid values of `llm.engine`.
 pub const LLM_ENGINES: &[&str] = &["auto", "local", "openai", "echo", "scripted"];
 /// Valid values of `llm.local.device`.
@@ -142,6 +142,11 @@ impl Check {
             "at most 1000 characters",
         );
         self.openai_asr(&asr.openai);
+        let qwen3_asr = &asr.qwen3_asr;
+        let model = "auto, the name of a model or a folder";
+        self.holds(!qwen3_asr.model.is_empty(), "asr.qwen3_asr.model", &qwen3_asr.model, model);
+        self.range("asr.qwen3_asr.threads", qwen3_asr.threads, 0..=256);
+        self.range("asr.qwen3_asr.context_tokens", qwen3_asr.context_tokens, 0..=4_096);
     }
 
     fn llm(&mut self, llm: &Llm) {

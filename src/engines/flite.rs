@@ -19,7 +19,8 @@ use crate::config::Config;
 use ffi::{Plan, Progress, VOICE_RATE_HZ, Voice};
 use text::Token;
 
-const ENGINE: &str = "flite";
+/// The name in `config.yml`.
+pub const NAME: &str = "flite";
 /// The voices there are.
 pub const VOICES: [&str; 1] = ["slt"];
 /// What is kept of the pause before the first phone and of the one after the last.
@@ -41,7 +42,7 @@ pub struct FliteTts {
 impl FliteTts {
     /// Registers the voice (once per process) and speaks a word to warm it up.
     pub fn load(config: &Config) -> Result<FliteTts, EngineError> {
-        let load_error = |message: String| EngineError::Load { engine: ENGINE, message };
+        let load_error = |message: String| EngineError::Load { engine: NAME, message };
         if let Some(name) = &config.persona.voice {
             check_voice(name).map_err(|e| load_error(format!("{e}; change `persona.voice`")))?;
         }
@@ -87,7 +88,7 @@ impl FliteTts {
                 Some(Stop::PartDone) | None => {}
             }
             spoke.map_err(|_| EngineError::Failed {
-                engine: ENGINE,
+                engine: NAME,
                 code: "tts_failed",
                 message: "flite could not synthesise a segment".into(),
             })?;
@@ -112,7 +113,7 @@ impl Tts for FliteTts {
         forbid_executor_thread("FliteTts::synthesize");
         if let Some(name) = voice {
             check_voice(name).map_err(|message| EngineError::Failed {
-                engine: ENGINE,
+                engine: NAME,
                 code: "unknown_voice",
                 message,
             })?;

@@ -7,12 +7,13 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::echo::Echo;
-use super::flite::FliteTts;
-use super::kokoro::Kokoro;
+use super::flite::{self, FliteTts};
+use super::kokoro::{self, Kokoro};
 use super::llm_choice::choose_llm;
 use super::local::LocalModel;
 use super::openai_http::{self, OpenAi, OpenAiAsr, OpenAiTts};
-use super::pocketsphinx::PocketSphinx;
+use super::pocketsphinx::{self, PocketSphinx};
+use super::qwen3_asr::{self, Qwen3AsrModel};
 use super::scripted::Scripted;
 use super::silero::SileroVad;
 use super::smart_turn::{self, SmartTurn};
@@ -200,24 +201,39 @@ fn load_judge(config: &Config, scripted: &Scripted) -> Result<Option<Box<dyn Tur
     }
 }
 
+/// The recogniser that `asr.engine` means: `auto` is the best that was pulled, else the one that needs none.
+fn choose_asr(config: &Config) -> Result<&str, EngineError> {
+    Ok(match config.asr.engine.as_str() {
+        "auto" if qwen3_asr::find(config)?.is_some() => qwen3_asr::NAME,
+        "auto" if whisper::find(config)?.is_some() => whisper::NAME,
+        "auto" => pocketsphinx::NAME,
+        named => named,
+    })
+}
+
 /// A recogniser for each worker.
 fn load_asrs(config: &Config, scripted: &Scripted) -> Loaded<Vec<Box<dyn Asr>>> {
-    match config.asr.engine.as_str() {
+    match choose_asr(config)? {
         whisper::NAME => {
             let model = WhisperModel::load(config)?;
             tracing::info!(model = model.name(), "asr: whisper");
             Ok((whisper::NAME, (0..config.asr.workers.max(1)).map(|_| model.asr()).collect()))
         }
-        _ => load_many(config.asr.workers, || asr_for_worker(config, scripted)),
+        qwen3_asr::NAME => {
+            let model = Qwen3AsrModel::load(config)?;
+            tracing::info!(model = model.name(), "asr: qwen3-asr");
+            Ok((qwen3_asr::NAME, (0..config.asr.workers.max(1)).map(|_| model.asr()).collect()))
+        }
+        name => load_many(config.asr.workers, || asr_for_worker(name, config, scripted)),
     }
 }
 
-fn asr_for_worker(config: &Config, scripted: &Scripted) -> Loaded<Box<dyn Asr>> {
-    let (name, mut asr): (_, Box<dyn Asr>) = match config.asr.engine.as_str() {
+fn asr_for_worker(name: &str, config: &Config, scripted: &Scripted) -> Loaded<Box<dyn Asr>> {
+    let (name, mut asr): (_, Box<dyn Asr>) = match name {
         "scripted" => return Ok(("scripted", scripted.asr())),
         // Its server may be started later.
         openai_http::NAME => return Ok((openai_http::NAME, OpenAiAsr::new(&config.asr)?.asr())),
-        "auto" | "pocketsphinx" => ("pocketsphinx", Box::new(PocketSphinx::load(config)?)),
+        pocketsphinx::NAME => (pocketsphinx::NAME, Box::new(PocketSphinx::load(config)?)),
         other => return Err(unknown("asr", other, ASR_ENGINES)),
     };
     asr.transcribe(&AsrRequest::new(&[0; INPUT_RATE_HZ as usize / 2]), &CancelToken::new())?;
@@ -227,10 +243,19 @@ fn asr_for_worker(config: &Config, scripted: &Scripted) -> Loaded<Box<dyn Asr>> 
 /// The voices there are, and an engine for each worker.
 type TtsWorkers = (Vec<String>, Vec<Box<dyn Tts>>);
 
+/// The synthesiser that `tts.engine` means: `auto` is the best that was pulled, else the one that needs none.
+fn choose_tts(config: &Config) -> Result<&str, EngineError> {
+    Ok(match config.tts.engine.as_str() {
+        "auto" if kokoro::find(config)?.is_some() => kokoro::NAME,
+        "auto" => flite::NAME,
+        named => named,
+    })
+}
+
 fn load_ttss(config: &Config, scripted: &Scripted) -> Loaded<TtsWorkers> {
-    let flite_voices = || super::flite::VOICES.iter().map(|voice| (*voice).to_owned()).collect();
+    let flite_voices = || flite::VOICES.iter().map(|voice| (*voice).to_owned()).collect();
     let workers = config.tts.workers;
-    let (name, voices, mut ttss): (_, _, Vec<Box<dyn Tts>>) = match config.tts.engine.as_str() {
+    let (name, voices, mut ttss): (_, _, Vec<Box<dyn Tts>>) = match choose_tts(config)? {
         "scripted" => {
             let ttss = (0..workers).map(|_| scripted.tts()).collect();
             return Ok(("scripted", (flite_voices(), ttss)));
@@ -240,15 +265,15 @@ fn load_ttss(config: &Config, scripted: &Scripted) -> Loaded<TtsWorkers> {
             let server = OpenAiTts::new(&config.tts)?;
             return Ok((openai_http::NAME, (Vec::new(), (0..workers).map(|_| server.tts()).collect())));
         }
-        "auto" | "flite" => {
-            let load = || -> Loaded<Box<dyn Tts>> { Ok(("flite", Box::new(FliteTts::load(config)?))) };
+        flite::NAME => {
+            let load = || -> Loaded<Box<dyn Tts>> { Ok((flite::NAME, Box::new(FliteTts::load(config)?))) };
             let (name, ttss) = load_many(workers, load)?;
             (name, flite_voices(), ttss)
         }
-        super::kokoro::NAME => {
-            let kokoro = Kokoro::load(config)?;
-            let ttss = (0..workers).map(|_| Box::new(kokoro.tts()) as Box<dyn Tts>).collect();
-            (super::kokoro::NAME, kokoro.voices(), ttss)
+        kokoro::NAME => {
+            let model = Kokoro::load(config)?;
+            let ttss = (0..workers).map(|_| Box::new(model.tts()) as Box<dyn Tts>).collect();
+            (kokoro::NAME, model.voices(), ttss)
         }
         other => return Err(unknown("tts", other, TTS_ENGINES)),
     };

@@ -44,7 +44,8 @@ use ffi::{CEPSTRUM_LEN, Cepstrum, FrontEnd, Refused};
 use files::Files;
 use pronounce::base_of;
 
-const ENGINE: &str = "pocketsphinx";
+/// The name in `config.yml`.
+pub const NAME: &str = "pocketsphinx";
 
 /// Frames (10 ms each) between two looks at the cancel token.
 const SLICE_FRAMES: usize = 10;
@@ -129,11 +130,11 @@ impl Asr for PocketSphinx {
 }
 
 fn load_error(message: String) -> EngineError {
-    EngineError::Load { engine: ENGINE, message }
+    EngineError::Load { engine: NAME, message }
 }
 
 fn failed(message: impl Into<String>) -> EngineError {
-    EngineError::Failed { engine: ENGINE, code: "asr_failed", message: message.into() }
+    EngineError::Failed { engine: NAME, code: "asr_failed", message: message.into() }
 }
 
 /// Takes the mean of each coefficient off all frames, as the library does for whole utterances: frames

@@ -38,7 +38,8 @@ fn facts_that_cannot_be_read_are_named() {
 fn lines_of_the_standard_input_are_one_conversation_with_the_model_built_in() {
     let folder = tempfile::tempdir().unwrap();
     let facts = folder.path().join("facts.txt");
-    std::fs::write(&facts, "The toilet is behind the gift shop.\n\nA child ticket costs four pounds.\n").unwrap();
+    std::fs::write(&facts, "The toilet is behind the gift shop.\n\nA child ticket costs four pounds.\n")
+        .unwrap();
     let mut process = Command::new(env!("CARGO_BIN_EXE_vivavoce"))
         .args(["ask", "--system", "You are Ottilie, the receptionist of the Brunswater Museum."])
         .arg("--facts")

@@ -168,9 +168,10 @@ impl Batch {
             self.running[at].served = self.steps;
             self.running[at].next_rows(most).len()
         });
-        let in_step = self.running.iter_mut().enumerate().filter_map(|(at, running)| {
-            (Some(at) == reading || running.is_to_decode()).then_some(running)
-        });
+        let in_step =
+            self.running.iter_mut().enumerate().filter_map(|(at, running)| {
+                (Some(at) == reading || running.is_to_decode()).then_some(running)
+            });
         let mut in_step: Vec<&mut Running> = in_step.collect();
         if in_step.is_empty() {
             return if self.running.is_empty() { Progress::Idle } else { Progress::Blocked };

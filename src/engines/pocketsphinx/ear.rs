@@ -15,7 +15,7 @@ use super::domain::Domain;
 use super::ffi::{Decoder, LanguageModel, Logarithms, MemoryFile, Options, Refused, Utterance};
 use super::files::{Files, LANGUAGE_WEIGHT};
 use super::pronounce::entries;
-use super::{ENGINE, failed, load_error};
+use super::{NAME, failed, load_error};
 use crate::engines::{EngineError, SpeechContext};
 
 /// Conversations whose models are kept.
@@ -114,13 +114,7 @@ impl Ear {
         let new_words = domain.new_words.len();
         self.new_words.extend(domain.new_words.into_iter().map(|(word, _)| word));
         let ms = began.elapsed().as_millis() as u64;
-        tracing::debug!(
-            engine = ENGINE,
-            facts = context.facts.len(),
-            new_words,
-            ms,
-            "knows what it is about"
-        );
+        tracing::debug!(engine = NAME, facts = context.facts.len(), new_words, ms, "knows what it is about");
         Ok(())
     }
 

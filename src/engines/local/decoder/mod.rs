@@ -121,8 +121,8 @@ pub struct RowSequence<'a> {
     pub rows: Tensor,
     /// As in [`Sequence`].
     pub cache: &'a mut KvCache,
-    /// As in [`Sequence`].
-    pub wants_logits: bool,
+    /// Of so many of the last rows the logits are wanted.
+    pub logits: usize,
 }
 
 impl Decoder {
@@ -181,7 +181,7 @@ impl Decoder {
             .map(|sequence| Span {
                 rows: sequence.tokens.len(),
                 cache: &mut *sequence.cache,
-                wants_logits: sequence.wants_logits,
+                logits: usize::from(sequence.wants_logits),
                 mask: CausalMask::none(),
             })
             .collect();
@@ -190,11 +190,12 @@ impl Decoder {
             return Ok(Vec::new());
         }
         let rows = self.embed(&tokens)?;
-        self.step(rows, &mut spans)
+        Ok(self.step(rows, &mut spans)?.into_iter().map(|mut logits| logits.pop()).collect())
     }
 
-    /// [`Decoder::forward`] with rows in place of tokens.
-    pub fn forward_rows(&self, batch: &mut [RowSequence<'_>]) -> Result<Vec<Option<Vec<f32>>>, DecoderError> {
+    /// [`Decoder::forward`] with rows in place of tokens. Gives, in the sequences' order, the logits of each
+    /// one's last rows, as many as are wanted.
+    pub fn forward_rows(&self, batch: &mut [RowSequence<'_>]) -> Result<Vec<Vec<Vec<f32>>>, DecoderError> {
         let mut rows = Vec::with_capacity(batch.len());
         let mut spans = Vec::with_capacity(batch.len());
         for (index, sequence) in batch.iter_mut().enumerate() {
@@ -204,8 +205,8 @@ impl Decoder {
             };
             rows.push(sequence.rows.contiguous()?);
             let cache = &mut *sequence.cache;
-            let wants_logits = sequence.wants_logits;
-            spans.push(Span { rows: n, cache, wants_logits, mask: CausalMask::none() });
+            let logits = sequence.logits.min(n);
+            spans.push(Span { rows: n, cache, logits, mask: CausalMask::none() });
         }
         self.check(&spans)?;
         if spans.is_empty() {
@@ -231,7 +232,7 @@ impl Decoder {
     }
 
     /// `x` [n, hidden]: the rows of all sequences below each other.
-    fn step(&self, mut x: Tensor, spans: &mut [Span<'_>]) -> Result<Vec<Option<Vec<f32>>>, DecoderError> {
+    fn step(&self, mut x: Tensor, spans: &mut [Span<'_>]) -> Result<Vec<Vec<Vec<f32>>>, DecoderError> {
         for span in &mut *spans {
             span.cache.reserve(span.rows)?;
             if self.arithmetic == Arithmetic::Candle {
@@ -263,7 +264,7 @@ impl Decoder {
             .iter_mut()
             .map(|span| {
                 span.cache.advance(span.rows);
-                if span.wants_logits { logits.next() } else { None }
+                logits.by_ref().take(span.logits).collect()
             })
             .collect())
     }
@@ -273,19 +274,18 @@ impl Decoder {
 struct Span<'a> {
     rows: usize,
     cache: &'a mut KvCache,
-    wants_logits: bool,
+    /// Of so many of the last rows the logits are wanted.
+    logits: usize,
     mask: CausalMask,
 }
 
-/// Rows of a step whose logits are wanted: the last of each sequence that wants them.
+/// Rows of a step whose logits are wanted: the last ones of each sequence.
 fn wanted_rows(spans: &[Span<'_>]) -> Vec<usize> {
     let mut end = 0;
     let mut wanted = Vec::new();
     for span in spans {
         end += span.rows;
-        if span.wants_logits {
-            wanted.push(end - 1);
-        }
+        wanted.extend(end - span.logits..end);
     }
     wanted
 }

@@ -13,13 +13,13 @@
 
 mod decoder;
 mod encoder;
-mod layers;
 mod load;
 
 pub use decoder::{Heard, Past};
 
 use super::config::WhisperConfig;
 use crate::config::WhisperWeights;
+use crate::engines::layers;
 use crate::engines::local::checkpoint::{CheckpointError, SafetensorsFolder};
 use crate::engines::{CancelToken, EngineError};
 use decoder::Decoder;

@@ -1,5 +1,6 @@
 //! The decoder's settings in a `config.json`: the old style (`rope_theta` and `rope_scaling` at the
-//! top) and that of transformers 5 (`rope_parameters`), also nested under `text_config`.
+//! top) and that of transformers 5 (`rope_parameters`), also nested under `text_config`, and that under
+//! `thinker_config`, as models have it that hear.
 //!
 //! Defaults are those of transformers 5.23 (`Qwen3Config`, `LlamaConfig`, `MistralConfig`).
 
@@ -31,11 +32,14 @@ pub fn parse(
     generation: Option<&Value>,
 ) -> Result<DecoderConfig, CheckpointError> {
     let path = path.to_owned();
-    let keys = Keys { path: path.clone(), prefix: String::new(), object: config };
-    let keys = match config.get("text_config") {
-        Some(text) if text.is_object() => Keys { path, prefix: "text_config.".into(), object: text },
-        _ => keys,
-    };
+    let mut keys = Keys { path, prefix: String::new(), object: config };
+    let mut tied_embeddings = keys.flag("tie_word_embeddings")?;
+    for part in ["thinker_config", "text_config"] {
+        if let Some(object) = keys.get(part).filter(|part| part.is_object()) {
+            keys = Keys { path: keys.path, prefix: format!("{}{part}.", keys.prefix), object };
+            tied_embeddings = keys.flag("tie_word_embeddings")?.or(tied_embeddings);
+        }
+    }
     let architecture = architecture(&keys, config)?;
     refuse_unsupported(&keys)?;
 
@@ -72,7 +76,8 @@ pub fn parse(
         rms_norm_eps: keys.number("rms_norm_eps")?.unwrap_or(1e-6) as f32,
         rope_theta,
         rope_scaling,
-        tied_embeddings: keys.flag("tie_word_embeddings")?.unwrap_or(false),
+        // Speech models of transformers are tied unless they say otherwise.
+        tied_embeddings: tied_embeddings.unwrap_or(is_asr(config)),
         qkv_bias: attention_bias,
         output_bias: attention_bias,
         mlp_bias: keys.flag("mlp_bias")?.unwrap_or(false),
@@ -80,6 +85,10 @@ pub fn parse(
         bos: bos.first().copied(),
     }
     .checked(&keys.path)
+}
+
+fn is_asr(config: &Value) -> bool {
+    config.get("model_type").and_then(Value::as_str) == Some("qwen3_asr")
 }
 
 fn architecture(keys: &Keys<'_>, whole: &Value) -> Result<Architecture, CheckpointError> {
@@ -100,7 +109,7 @@ fn architecture(keys: &Keys<'_>, whole: &Value) -> Result<Architecture, Checkpoi
         _ => {}
     }
     match keys.get("model_type").and_then(Value::as_str) {
-        Some("qwen3" | "qwen3_text") => Ok(Architecture::Qwen3),
+        Some("qwen3" | "qwen3_text" | "qwen3_asr_text") => Ok(Architecture::Qwen3),
         Some("llama" | "mistral") => Ok(Architecture::Llama),
         other => Err(keys.unsupported(
             "model_type",

@@ -1,5 +1,8 @@
-//! What encoder and decoder are made of: products, norms, the feed-forward part.
+//! What networks for speech are made of on the CPU: products, norms, the feed-forward part. Weights are those
+//! of [`packed`](super::local::packed).
 
+use candle_core::quantized::{GgmlDType, QTensor};
+use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
 use crate::engines::local::packed::{self, Activations, PackedMatrix, multiply_all};
@@ -16,6 +19,29 @@ pub(super) struct Linear {
 }
 
 impl Linear {
+    /// Of `[out, in]` numbers, row by row. With `eight_bits` they become blocks of 8 bits; rows that are not
+    /// whole blocks of 32 stay floats.
+    ///
+    /// # Errors
+    /// If there are not as many numbers as `shape` says.
+    pub(super) fn new(
+        numbers: Vec<f32>,
+        shape: [usize; 2],
+        bias: Option<Vec<f32>>,
+        eight_bits: bool,
+    ) -> Result<Linear, candle_core::Error> {
+        let [rows, columns] = shape;
+        let weight = if eight_bits && columns.is_multiple_of(GgmlDType::Q8_0.block_size()) {
+            let dense = Tensor::from_vec(numbers, (rows, columns), &Device::Cpu)?;
+            let blocks = QTensor::quantize(&dense, GgmlDType::Q8_0)?;
+            PackedMatrix::pack(GgmlDType::Q8_0, rows, columns, &blocks.data()?)
+        } else {
+            let bytes: Vec<u8> = numbers.into_iter().flat_map(f32::to_le_bytes).collect();
+            PackedMatrix::pack(GgmlDType::F32, rows, columns, &bytes)
+        };
+        Ok(Linear { weight: weight.map_err(candle_core::Error::wrap)?, bias })
+    }
+
     /// `[count, in]` to `[count, out]`.
     pub(super) fn forward(&self, x: &[f32], count: usize) -> Vec<f32> {
         let [out] = forward_all([self], x, count);
