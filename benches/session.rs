@@ -13,7 +13,7 @@ use vivavoce::config::Config;
 use vivavoce::conversation::{ConversationLog, NewSession};
 use vivavoce::engines::{CancelToken, Engines};
 use vivavoce::session::messages::{FromClient, Hello, ToClient};
-use vivavoce::session::settings::Settings;
+use vivavoce::session::settings::{Offers, Settings};
 use vivavoce::session::{self, Journal, Start};
 use vivavoce::tools::Registry;
 use vivavoce::turn::io::Event;
@@ -46,7 +46,7 @@ impl Talk {
                 agent: "default".to_owned(),
                 engines: engines.names.clone(),
             },
-            settings: Settings::new(&config, &config.persona, false),
+            settings: Settings::new(&config, &config.persona, &Offers::of(&engines)),
             journal: Journal::new(started.writer),
             tools,
             engines,
