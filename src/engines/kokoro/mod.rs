@@ -80,7 +80,7 @@ pub struct Kokoro {
 
 enum Speaker {
     Exported(Exported),
-    Candle(Network, ThreadPool),
+    Candle(Box<Network>, ThreadPool),
 }
 
 impl Kokoro {
@@ -120,7 +120,7 @@ impl Kokoro {
                 .build()
                 .map_err(|error| KokoroError::Network(error.to_string()))?;
             let width = 2 * settings.style_dim;
-            (Speaker::Candle(network, pool), Some(settings), width)
+            (Speaker::Candle(Box::new(network), pool), Some(settings), width)
         } else {
             let exported = Exported::load(&files.network, &config.models, threads)?;
             let width = exported.width().unwrap_or(STYLE_WIDTH);

@@ -235,6 +235,7 @@ fn without_npy_header(bytes: Vec<u8>, path: &Path, name: &str) -> Result<Vec<u8>
 }
 
 #[cfg(test)]
+#[allow(clippy::print_stderr)]
 mod tests {
     use super::*;
 

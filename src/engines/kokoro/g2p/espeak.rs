@@ -235,6 +235,7 @@ fn without_switches(ipa: &str) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::print_stderr)]
 mod tests {
     use super::*;
 
@@ -257,7 +258,7 @@ mod tests {
         let first = espeak.ipa("hello").expect("an answer");
         assert_eq!(espeak.ipa("One. Two, three.").expect("an answer").split(' ').count(), 3);
         assert_eq!(espeak.ipa("").expect("an answer"), "");
-        assert_eq!(espeak.ipa("a\nb\0c").expect("an answer").is_empty(), false);
+        assert!(!espeak.ipa("a\nb\0c").expect("an answer").is_empty());
         assert_eq!(espeak.ipa("hello").expect("an answer"), first);
     }
 

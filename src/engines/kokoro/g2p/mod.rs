@@ -26,6 +26,7 @@ pub mod tagger;
 pub mod tokens;
 
 #[cfg(test)]
+#[allow(clippy::print_stderr)]
 mod tests;
 
 use std::ops::Range;

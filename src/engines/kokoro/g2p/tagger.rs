@@ -427,7 +427,7 @@ impl Place<'_> {
             return Tag::Past;
         }
         if self.begins_clause() {
-            let after_subject = among(CONJUNCTIONS, before) && self.tags.iter().any(|tag| *tag == Tag::Past);
+            let after_subject = among(CONJUNCTIONS, before) && self.tags.contains(&Tag::Past);
             return if after_subject { Tag::Past } else { Tag::Verb };
         }
         if word == "wound" { Tag::Noun } else { Tag::Verb }
