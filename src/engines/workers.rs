@@ -13,8 +13,8 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::{
-    Asr, AsrRequest, CancelToken, Clip, ClipRenderer, EngineError, Llm, LlmEvent, LlmRequest, LlmState,
-    SpeechContext, Transcript, Tts, TtsEvent, Usage, Vad, VadFrame,
+    Asr, AsrRequest, AsrState, CancelToken, Clip, ClipRenderer, EngineError, Llm, LlmEvent, LlmRequest,
+    LlmState, SpeechContext, Transcript, Tts, TtsEvent, Usage, Vad, VadFrame,
 };
 
 /// Called once with the result of a piece of work.
@@ -38,10 +38,12 @@ pub struct AsrWork {
     pub language: Option<String>,
     /// What the conversation is about.
     pub context: Option<Arc<SpeechContext>>,
+    /// What the engine keeps of this utterance; comes back with the words.
+    pub state: AsrState,
     /// Stops the work.
     pub cancel: CancelToken,
     /// Gets the words.
-    pub done: Done<Result<Transcript, EngineError>>,
+    pub done: Done<(AsrState, Result<Transcript, EngineError>)>,
 }
 
 /// One reply to write.
@@ -179,9 +181,11 @@ pub fn vad_pool(engines: Vec<Box<dyn Vad>>, queue_length: usize) -> Result<Pool<
 /// A pool that recognises utterances.
 pub fn asr_pool(engines: Vec<Box<dyn Asr>>, queue_length: usize) -> Result<Pool<AsrWork>, EngineError> {
     Pool::start("asr", engines, queue_length, |asr, queue| {
-        for AsrWork { pcm, language, context, cancel, done } in queue {
+        for AsrWork { pcm, language, context, mut state, cancel, done } in queue {
             let request = AsrRequest { pcm: &pcm, language: language.as_deref(), context: context.as_ref() };
-            done(unless_cancelled("asr", &cancel, || asr.transcribe(&request, &cancel)));
+            let result =
+                unless_cancelled("asr", &cancel, || asr.transcribe_on(&request, &mut state, &cancel));
+            done((state, result));
         }
     })
 }

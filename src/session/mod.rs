@@ -17,6 +17,7 @@ mod journal;
 pub mod messages;
 mod microphone;
 mod prompt;
+mod recognition;
 pub mod recording;
 mod reply_audio;
 pub mod settings;
@@ -284,11 +285,13 @@ impl Session {
     fn on_arrival(&mut self, arrival: Arrival) {
         match arrival {
             Arrival::Judged(frame, result) => self.on_judged(frame, result),
-            Arrival::Input(input) => {
-                if let Input::Transcribed { job, .. } = &input {
-                    self.work.forget_transcription(*job);
+            Arrival::Input(input) => self.feed(input),
+            Arrival::Transcribed(job, state, result) => {
+                if let Err((next, error)) = self.work.transcription_ended(job, state) {
+                    let result = Err(work::saturated(error));
+                    self.refused.push_back(Input::Transcribed { job: next, result });
                 }
-                self.feed(input);
+                self.feed(Input::Transcribed { job, result });
             }
             Arrival::Generated(reply, state, result) => {
                 self.work.llm_state = state;

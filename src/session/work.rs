@@ -3,16 +3,16 @@
 //! Everything here is called by the actor and never waits. The callbacks run on worker threads; a
 //! full inbox blocks them there. The inbox cannot stay full: the actor waits for nothing but it.
 
-use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use super::recognition::Recognition;
 use crate::engines::workers::{AsrWork, ClipWork, LlmWork, Saturated, TtsWork, VadWork};
 use crate::engines::{
-    CancelToken, Clip, EngineError, Engines, LlmEvent, LlmRequest, LlmState, SpeechContext, Transcript,
-    TtsEvent, Usage, VadFrame,
+    AsrState, CancelToken, Clip, EngineError, Engines, LlmEvent, LlmRequest, LlmState, SpeechContext,
+    Transcript, TtsEvent, Usage, VadFrame,
 };
 use crate::tools::Registry;
 use crate::turn::io::{
@@ -26,6 +26,8 @@ pub enum Arrival {
     Judged(Box<VadFrame>, Result<(), EngineError>),
     /// Something that the turn machine takes as it is.
     Input(Input),
+    /// Recognition has ended.
+    Transcribed(AsrJob, AsrState, Result<Heard, Fault>),
     /// The LLM has ended.
     Generated(ReplyId, LlmState, Result<Usage, EngineError>),
     /// The TTS made speech.
@@ -39,7 +41,7 @@ pub struct Work {
     engines: Arc<Engines>,
     tools: Arc<Registry>,
     inbox: mpsc::Sender<Arrival>,
-    recognition: HashMap<AsrJob, CancelToken>,
+    recognition: Recognition,
     /// The reply at work: its id, its stop signal, and that of its LLM alone.
     reply: Option<(ReplyId, CancelToken, CancelToken)>,
     /// Travels with the LLM's work and comes back.
@@ -53,7 +55,7 @@ impl Work {
             engines,
             tools,
             inbox,
-            recognition: HashMap::new(),
+            recognition: Recognition::default(),
             reply: None,
             llm_state: LlmState::default(),
         }
@@ -102,20 +104,24 @@ impl Work {
         context: Arc<SpeechContext>,
     ) -> Result<(), Saturated> {
         let cancel = CancelToken::new();
-        self.recognition.insert(job, cancel.clone());
         let deliver = self.deliver_last();
-        let done = Box::new(move |result: Result<Transcript, EngineError>| {
+        let done = Box::new(move |(state, result): (AsrState, Result<Transcript, EngineError>)| {
             let result = result.map(|t| Heard { text: t.text, language: t.language }).map_err(fault);
-            deliver(Arrival::Input(Input::Transcribed { job, result }));
+            deliver(Arrival::Transcribed(job, state, result));
         });
-        self.engines.asr.submit(AsrWork { pcm, language, context: Some(context), cancel, done })
+        let state = AsrState::default();
+        let work = AsrWork { pcm, language, context: Some(context), state, cancel, done };
+        self.recognition.start(job, work, &self.engines.asr)
     }
 
-    /// A recognition job is no longer wanted, or has ended.
+    /// A recognition job is no longer wanted.
     pub fn forget_transcription(&mut self, job: AsrJob) {
-        if let Some(cancel) = self.recognition.remove(&job) {
-            cancel.cancel();
-        }
+        self.recognition.cancel(job);
+    }
+
+    /// A recognition job has ended. The one that waited for it may find no room: then it has failed.
+    pub fn transcription_ended(&mut self, job: AsrJob, state: AsrState) -> Result<(), (AsrJob, Saturated)> {
+        self.recognition.ended(job, state, &self.engines.asr)
     }
 
     /// Writes a reply, or a part of it.
@@ -198,9 +204,7 @@ impl Work {
 
     /// Stops everything.
     pub fn cancel_all(&mut self) {
-        for (_, cancel) in self.recognition.drain() {
-            cancel.cancel();
-        }
+        self.recognition.cancel_all();
         if let Some((_, all, _)) = self.reply.take() {
             all.cancel();
         }

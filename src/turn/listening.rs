@@ -17,6 +17,9 @@ use super::{Turn, replying::Reply};
 /// Input samples per millisecond (16 kHz).
 pub(super) const SAMPLES_PER_MS: u64 = crate::engines::INPUT_RATE_HZ as u64 / 1_000;
 
+/// An interim recognition is worth its while when so great a part of the speech is new: a quarter.
+const INTERIM_PART: u64 = 4;
+
 /// The user's contribution.
 #[derive(Debug, Clone)]
 pub(super) struct UserTurn {
@@ -292,7 +295,9 @@ impl Turn {
         let interim = u64::from(self.config.interim_ms) * SAMPLES_PER_MS;
         let Some(user) = &mut self.user else { return };
         let since = range.end - user.interim_at.max(range.start);
-        if interim > 0 && since >= interim {
+        // The longer the speech, the longer its recognition takes and the less of it is new.
+        let length = range.end - range.start;
+        if interim > 0 && since >= interim.max(length / INTERIM_PART) {
             user.interim_at = range.end;
             if !self.has_job_for(Purpose::Interim) {
                 self.start_job(Purpose::Interim, range);

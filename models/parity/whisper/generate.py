@@ -21,7 +21,8 @@ Each checkpoint is a folder NAME/ as `save_pretrained` writes it; beside it is N
     rules.N.plain        [vocab] u8  and without
 
 `multilingual` has 80 bins, 32-bit weights and lists of suppressed tokens; `distilled` has 128 bins, one
-decoder layer, 16-bit weights under names without `model.`, and null where those lists may be.
+decoder layer, 16-bit weights under names without `model.`, null where those lists may be, and says
+`scale_embedding`, which the reference's network does not look at.
 
 `tokens.json` holds prompts as WhisperTokenizer assembles them, for `multilingual` and, if its folder is
 given, for the published vocabulary (which is not part of the repository). `sizes.json` holds names and
@@ -306,7 +307,7 @@ def sizes():
 
 KEYS = ["vocab_size", "num_mel_bins", "d_model", "encoder_layers", "encoder_attention_heads", "encoder_ffn_dim",
         "decoder_layers", "decoder_attention_heads", "decoder_ffn_dim", "max_source_positions",
-        "max_target_positions", "scale_embedding", "tie_word_embeddings", "activation_function"]
+        "max_target_positions", "tie_word_embeddings", "activation_function"]
 
 
 def main():

@@ -35,9 +35,6 @@ pub struct WhisperConfig {
     /// Positions of tokens.
     #[serde(default = "default_target_positions")]
     pub max_target_positions: usize,
-    /// Token embeddings are multiplied with √d_model.
-    #[serde(default)]
-    pub scale_embedding: bool,
     /// The way from the decoder to tokens is the embeddings.
     #[serde(default = "yes")]
     pub tie_word_embeddings: bool,

@@ -130,13 +130,16 @@ mod tests {
         assert!(!is_silent(&noise));
     }
 
-    /// Ratios of Python's zlib; flate2's own deflate packs a little differently.
+    /// Ratios of Python's zlib, which the thresholds are made for.
     #[test]
     fn repetitive_text_is_compressible() {
         let text = "and so my fellow americans ask not what your country can do for you";
-        for (text, expected) in [(text.to_owned(), 1.0), ("thank you. ".repeat(20), 10.0)] {
+        let thanks = |times: usize| "thank you. ".repeat(times);
+        for (text, expected) in
+            [(text.to_owned(), 67.0 / 64.0), (thanks(20), 10.0), (thanks(200), 2_200.0 / 37.0)]
+        {
             let ratio = compression_ratio(&text);
-            assert!((ratio / expected - 1.0).abs() < 0.1, "{ratio} for {expected}: {text}");
+            assert!((ratio / expected - 1.0).abs() < 0.05, "{ratio} for {expected}: {text}");
         }
         assert_eq!(compression_ratio(""), 0.0);
     }

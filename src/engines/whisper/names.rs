@@ -33,11 +33,13 @@ fn names_of(sentence: &str) -> Vec<String> {
     let mut names = vec![];
     let mut at = 0;
     while at < words.len() {
-        // A comma or a bracket ends a name.
+        // Commas and brackets part names.
         let mut end = at;
         while end < words.len() && is_capitalised(words[end]) {
             end += 1;
-            if words[end - 1].ends_with(|mark: char| !mark.is_alphanumeric()) {
+            let is_parted = words[end - 1].ends_with(is_mark)
+                || words.get(end).is_some_and(|next| next.starts_with(is_mark));
+            if is_parted {
                 break;
             }
         }
@@ -46,17 +48,21 @@ fn names_of(sentence: &str) -> Vec<String> {
         let from = at + usize::from(is_beginning && end > 0 && ARTICLES.contains(&words[0]));
         let least = if is_beginning && from == 0 { 2 } else { 1 };
         if end >= from + least {
-            let bare = |word: &&str| word.trim_matches(|mark: char| !mark.is_alphanumeric()).to_owned();
-            names.push(words[from..end].iter().map(bare).collect::<Vec<_>>().join(" "));
+            let bare: Vec<&str> = words[from..end].iter().map(|word| word.trim_matches(is_mark)).collect();
+            names.push(bare.join(" "));
         }
         at = end.max(at + 1);
     }
     names
 }
 
+fn is_mark(character: char) -> bool {
+    !character.is_alphanumeric()
+}
+
 /// A capital and something behind it ("I" and "A" are no names).
 fn is_capitalised(word: &str) -> bool {
-    let mut letters = word.chars().skip_while(|mark| !mark.is_alphanumeric());
+    let mut letters = word.chars().skip_while(|character| is_mark(*character));
     letters.next().is_some_and(char::is_uppercase) && letters.next().is_some_and(char::is_alphanumeric)
 }
 

@@ -86,7 +86,6 @@ impl Shape {
             decoder_ffn_dim: 4 * self.width,
             max_source_positions: 1500,
             max_target_positions: 448,
-            scale_embedding: false,
             tie_word_embeddings: true,
             activation_function: "gelu".to_owned(),
         }

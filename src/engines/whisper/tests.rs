@@ -195,8 +195,6 @@ fn a_kept_past_gives_the_same_bits_as_reading_all_at_once() {
 #[test]
 fn eight_bits_are_near_to_thirty_two() {
     let golden = Golden::load("multilingual", WhisperWeights::Int8);
-    let exact = Golden::load("multilingual", WhisperWeights::F32);
-    assert!(golden.network.bytes() * 2 < exact.network.bytes());
     let tokens = golden.tokens("tokens");
     let logits = |golden: &Golden| {
         let heard = golden.heard("full");
@@ -292,7 +290,8 @@ fn a_long_recording_is_read_window_after_window() {
     assert!(recognised.language.is_some());
     let last = recognised.segments.last().unwrap();
     // 10.5 s of windows of 4 s.
-    assert!(recognised.segments.len() >= 3 && (6_000..11_000).contains(&last.start_ms), "{recognised:?}");
+    assert!(recognised.segments.len() >= 3, "{recognised:?}");
+    assert!((6_000..=10_500).contains(&last.start_ms) && last.end_ms <= 10_500, "{recognised:?}");
     assert!(recognised.segments.iter().all(|segment| segment.start_ms <= segment.end_ms));
     assert!(recognised.segments.is_sorted_by_key(|segment| segment.start_ms));
 }

@@ -205,13 +205,16 @@ impl Recogniser {
     /// Cuts a window at its pairs of time stamps and gives the samples that have been read: up to the last
     /// time stamp if words follow it, which are then read again in the next window.
     fn cut(&self, tokens: &[u32], start_ms: u64, samples: usize, segments: &mut Vec<Segment>) -> usize {
-        let time = |token: Option<&u32>| token.and_then(|token| self.vocabulary.time_ms(*token));
+        let time = |token: Option<&u32>| {
+            let time = token.and_then(|token| self.vocabulary.time_ms(*token));
+            time.map(|time| time.min(ms(samples)))
+        };
         let is_time = |at: usize| time(tokens.get(at)).is_some();
         let pairs: Vec<usize> = (1..tokens.len()).filter(|at| is_time(at - 1) && is_time(*at)).collect();
         let ends_at_once = tokens.len() >= 2 && is_time(tokens.len() - 1) && !is_time(tokens.len() - 2);
         let mut ends = pairs;
         if ends.is_empty() {
-            let until = tokens.iter().rev().find_map(|token| self.vocabulary.time_ms(*token));
+            let until = tokens.iter().rev().find_map(|token| time(Some(token)));
             let until = until.filter(|until| *until > 0).unwrap_or(ms(samples));
             self.push(tokens, start_ms..start_ms + until, segments);
             return samples;

@@ -223,8 +223,8 @@ fn words_while_the_user_speaks() {
         1056 ms   → transcribe 2: 20–1056 ms
         1568 ms   → transcribe 3: 20–1568 ms
         1588 ms   partial #1 "one two"
-        2080 ms   → transcribe 4: 20–2080 ms
-        2100 ms   partial #1 "one two three"
+        2112 ms   → transcribe 4: 20–2112 ms
+        2132 ms   partial #1 "one two three"
         2784 ms   speech to 2240 ms
         2784 ms   → transcribe 5: 20–2784 ms
         2784 ms   status transcribing #1
@@ -259,8 +259,8 @@ fn slow_recognition_shows_words_less_often() {
         448 ms    status user_speaking #1
         448 ms    → transcribe 1: 20–448 ms
         1348 ms   partial #1 "one"
-        1408 ms   → transcribe 2: 20–1408 ms
-        2308 ms   partial #1 "one two"
+        1440 ms   → transcribe 2: 20–1440 ms
+        2340 ms   partial #1 "one two"
         2784 ms   speech to 2240 ms
         2784 ms   → transcribe 3: 20–2784 ms
         2784 ms   status transcribing #1

@@ -10,8 +10,6 @@ pub(super) struct Decoder {
     pub(super) head_dim: usize,
     /// Whether keys and values of the audio are kept in 16 bits.
     pub(super) half_precision: bool,
-    /// Token embeddings are multiplied with this.
-    pub(super) embedding_scale: f32,
     /// `[max_target_positions, d_model]`
     pub(super) positions: Vec<f32>,
     pub(super) layers: Vec<DecoderLayer>,
@@ -86,7 +84,6 @@ impl Decoder {
         let mut x = vec![0.0; count * width];
         for (token, row) in tokens.iter().zip(x.chunks_exact_mut(width)) {
             self.embedding.weight.row(*token as usize, row);
-            row.iter_mut().for_each(|number| *number *= self.embedding_scale);
         }
         add(&mut x, &self.positions[first * width..]);
         for ((layer, past), heard) in self.layers.iter().zip(&mut past.0).zip(&heard.0) {

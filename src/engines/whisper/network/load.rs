@@ -60,7 +60,6 @@ impl Tensors<'_> {
             heads: config.decoder_attention_heads,
             head_dim: config.d_model / config.decoder_attention_heads,
             half_precision: self.precision == WhisperWeights::Int8,
-            embedding_scale: if config.scale_embedding { (config.d_model as f32).sqrt() } else { 1.0 },
             positions: self.numbers("decoder.embed_positions.weight")?,
             layers: (0..config.decoder_layers)
                 .map(|index| self.decoder_layer(&format!("decoder.layers.{index}")))

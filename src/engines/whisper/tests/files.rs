@@ -95,8 +95,10 @@ fn random_weights_load_and_compute_ordinary_numbers() {
     let folder = SafetensorsFolder::open(folder.path()).unwrap();
     let config = WhisperConfig::read(&folder).unwrap();
     assert_eq!(config, small.config());
-    for weights in [WhisperWeights::Int8, WhisperWeights::F32] {
-        let network = Network::load(&folder, config.clone(), weights).unwrap();
+    let load = |weights| Network::load(&folder, config.clone(), weights).unwrap();
+    let (small, exact) = (load(WhisperWeights::Int8), load(WhisperWeights::F32));
+    assert!(small.bytes() * 3 < exact.bytes(), "{} and {} bytes", small.bytes(), exact.bytes());
+    for network in [small, exact] {
         let mel = vec![0.5; 100 * 80];
         let encoded = network.encode(&mel, &CancelToken::new()).unwrap();
         let logits = network.decode(&[1, 2, 3], &mut network.past(), &network.hear(&encoded), 1);
