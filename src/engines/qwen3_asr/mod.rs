@@ -190,9 +190,10 @@ impl Asr for Qwen3Asr {
     ) -> Result<Transcript, EngineError> {
         forbid_executor_thread("Qwen3Asr::transcribe");
         let shared = self.shared.clone();
-        let spoken = state.0.take().and_then(|kept| kept.downcast::<Spoken>().ok());
+        // What is kept stays where it is until there is more: a recognition that is cancelled takes nothing.
+        let spoken = state.0.as_ref().and_then(|kept| kept.downcast_ref::<Spoken>());
         let spoken = spoken.filter(|spoken| request.pcm.starts_with(&spoken.beginning));
-        let mut streaming = spoken.map(|spoken| spoken.streaming).unwrap_or_default();
+        let mut streaming = spoken.map(|spoken| spoken.streaming.clone()).unwrap_or_default();
         let hints = Hints {
             language: request.language.and_then(Language::of),
             context: self.told(request.context)?,

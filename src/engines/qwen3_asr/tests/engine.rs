@@ -92,15 +92,16 @@ fn the_engine_recognises_and_goes_on_where_it_was() {
     }
     let mut other_worker = model.asr();
     assert_eq!(ask(&mut other_worker, pcm.len(), &mut state), alone);
-    assert!(state.0.is_some());
+    let cancel = CancelToken::new();
+    cancel.cancel();
+    assert!(asr.transcribe_on(&AsrRequest::new(&pcm), &mut state, &cancel).is_err());
+    assert!(state.0.is_some(), "a recognition that is cancelled takes nothing");
 
     // Another utterance knows nothing of this one.
     let request = AsrRequest::new(&pcm[20_000..60_000]);
     let fresh = asr.transcribe(&request, &CancelToken::new()).unwrap();
     assert_eq!(asr.transcribe_on(&request, &mut state, &CancelToken::new()).unwrap(), fresh);
 
-    let cancel = CancelToken::new();
-    cancel.cancel();
     assert!(matches!(asr.transcribe(&request, &cancel), Err(EngineError::Cancelled)));
 }
 
