@@ -356,18 +356,22 @@ fn the_mode_can_change_in_a_pause() {
             128 ms    speech from 0 ms
             128 ms    status user_speaking #1
             864 ms    → judge 1: 0–864 ms
-            900 ms    → commit #1: Empty, heard ""
             900 ms    → forget judge 1
-            905 ms    end #1 Empty
-            905 ms    status listening
-            1824 ms   speech from 1600 ms
+            1184 ms   speech to 640 ms
+            1184 ms   → transcribe 1: 0–1184 ms
+            1184 ms   status transcribing #1
+            1194 ms   transcript #1 "" (1184 ms)
+            1194 ms   → commit #1: Empty, heard ""
+            1199 ms   end #1 Empty
+            1199 ms   status listening
+            1824 ms   speech from 1396 ms
             1824 ms   status user_speaking #2
-            2304 ms   → judge 2: 1600–2304 ms
+            2304 ms   → judge 2: 1396–2304 ms
             2624 ms   speech to 2080 ms
             2624 ms   → forget judge 2
-            2624 ms   → transcribe 1: 1600–2624 ms
+            2624 ms   → transcribe 2: 1396–2624 ms
             2624 ms   status transcribing #2
-            2634 ms   transcript #2 "" (1024 ms)
+            2634 ms   transcript #2 "" (1228 ms)
             2634 ms   → commit #2: Empty, heard ""
             2639 ms   end #2 Empty
             2639 ms   status listening

@@ -254,22 +254,22 @@ fn slow_recognition_shows_words_less_often() {
         &script,
         "320 ms speech; 2240 ms silence; 2800 ms interrupt",
         expect![[r#"
-        0 ms      status listening
-        448 ms    speech from 20 ms
-        448 ms    status user_speaking #1
-        448 ms    → transcribe 1: 20–448 ms
-        1348 ms   partial #1 "one"
-        1440 ms   → transcribe 2: 20–1440 ms
-        2340 ms   partial #1 "one two"
-        2784 ms   speech to 2240 ms
-        2784 ms   → transcribe 3: 20–2784 ms
-        2784 ms   status transcribing #1
-        2800 ms   interrupt #1 by Client, heard ""
-        2800 ms   → forget transcribe 3
-        2800 ms   → commit #1: Interrupted, heard ""
-        2805 ms   end #1 Interrupted
-        2805 ms   status listening
-    "#]],
+            0 ms      status listening
+            448 ms    speech from 20 ms
+            448 ms    status user_speaking #1
+            448 ms    → transcribe 1: 20–448 ms
+            1348 ms   partial #1 "one"
+            1472 ms   → transcribe 2: 20–1472 ms
+            2372 ms   partial #1 "one two"
+            2784 ms   speech to 2240 ms
+            2784 ms   → transcribe 3: 20–2784 ms
+            2784 ms   status transcribing #1
+            2800 ms   interrupt #1 by Client, heard ""
+            2800 ms   → forget transcribe 3
+            2800 ms   → commit #1: Interrupted, heard ""
+            2805 ms   end #1 Interrupted
+            2805 ms   status listening
+        "#]],
     );
 }
 
