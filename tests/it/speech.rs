@@ -7,7 +7,7 @@ use std::sync::Arc;
 use vivavoce::audio::wav;
 use vivavoce::cli::{say::Say, transcribe::Transcribe};
 use vivavoce::config::Config;
-use vivavoce::engines::{Asr, AsrRequest, CancelToken, INPUT_RATE_HZ, SpeechContext};
+use vivavoce::engines::{Asr, AsrRequest, CancelToken, Engines, INPUT_RATE_HZ, SpeechContext};
 use vivavoce::engines::{load_asr, load_tts};
 
 const SENTENCES: [&str; 10] = [
@@ -146,13 +146,30 @@ fn transcribe_prints_the_words_of_a_file_of_any_rate() {
 #[test]
 fn an_engine_that_is_not_there_is_named_with_those_that_are() {
     let mut config = Config::default();
-    config.tts.engine = "kokoro".into();
-    config.asr.engine = "whisper".into();
+    config.tts.engine = "festival".into();
+    config.asr.engine = "vosk".into();
     let error = load_tts(&config).err().unwrap().to_string();
-    assert_eq!(error, "tts: there is no engine \"kokoro\"; set tts.engine to one of auto, flite, scripted");
+    let engines = "auto, kokoro, flite, openai, scripted";
+    assert_eq!(error, format!("tts: there is no engine \"festival\"; set tts.engine to one of {engines}"));
     let error = load_asr(&config).err().unwrap().to_string();
-    assert_eq!(
-        error,
-        "asr: there is no engine \"whisper\"; set asr.engine to one of auto, pocketsphinx, scripted"
-    );
+    let engines = "auto, qwen3-asr, whisper, pocketsphinx, openai, scripted";
+    assert_eq!(error, format!("asr: there is no engine \"vosk\"; set asr.engine to one of {engines}"));
+}
+
+#[test]
+fn auto_takes_the_recogniser_that_has_a_model() {
+    let mut config = Config::default();
+    for engine in [&mut config.vad.engine, &mut config.llm.engine, &mut config.tts.engine] {
+        *engine = "scripted".into();
+    }
+    config.models.cache = "/no/such/folder".into();
+    let name = |config: &Config| Engines::load(config, &[]).unwrap().names.asr;
+    assert_eq!(name(&config), "pocketsphinx");
+    let golden = |name: &str| format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"));
+    config.asr.whisper.model = golden("whisper/multilingual");
+    assert_eq!(name(&config), "whisper");
+    config.asr.qwen3_asr.model = golden("qwen3_asr/original");
+    assert_eq!(name(&config), "qwen3-asr");
+    config.asr.engine = "whisper".into();
+    assert_eq!(name(&config), "whisper");
 }
