@@ -15,6 +15,7 @@ use realfft::num_complex::Complex;
 use realfft::{RealFftPlanner, RealToComplex};
 
 #[cfg(test)]
+#[allow(clippy::print_stderr)] // Tests tell why they skip.
 mod tests;
 
 /// Samples from one frame to the next: 10 ms at 16 kHz.

@@ -31,6 +31,7 @@ pub mod tokens;
 pub mod transcribe;
 
 #[cfg(test)]
+#[allow(clippy::print_stderr)] // Tests tell why they skip.
 mod tests;
 
 use std::path::{Path, PathBuf};
