@@ -1,5 +1,5 @@
 //! What networks for speech are made of on the CPU: products, norms, the feed-forward part. Weights are those
-//! of [`packed`](super::local::packed).
+//! of [`packed`].
 
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};

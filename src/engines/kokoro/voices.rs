@@ -21,7 +21,7 @@ pub struct Voice {
 }
 
 impl Voice {
-    /// The style for a text of so many phonemes: [width].
+    /// The style for a text of so many phonemes: `[width]`.
     pub fn style(&self, phonemes: usize) -> &[f32] {
         let rows = self.values.len() / self.width;
         let row = phonemes.saturating_sub(1).min(rows.saturating_sub(1));

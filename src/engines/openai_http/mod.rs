@@ -8,7 +8,7 @@
 //! `remote` asks, repeats and explains refusals for all of them. The calling worker waits for every piece
 //! of an answer together with the cancel token, so that a stalled server holds nobody up, and a cancel
 //! closes the request. Sockets and timers belong to the one thread of
-//! [`Connections`](crate::outbound::Connections), the sinks are always called outside of it.
+//! `Connections`, the sinks are always called outside of it.
 
 mod asr;
 mod llm;

@@ -9,7 +9,7 @@
 //!
 //! - [`network`] computes; [`layout`] and [`config`] say what a model's files must hold.
 //! - [`tokens`] makes prompts, [`rules`] says what may follow, [`decode`] writes one text, [`transcribe`] makes
-//!   windows and tries again where [`guards`] distrust the text. [`names`] finds words to expect.
+//!   windows and tries again where [`guards`] distrust the text. `names` finds words to expect.
 //!
 //! The encoder reads only as much as was said, and a second of silence (`asr.whisper.window: short`), where
 //! the model was trained with 30 s filled up with silence: five seconds then cost a fifth of the time. What

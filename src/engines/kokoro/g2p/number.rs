@@ -1,7 +1,7 @@
 //! A word of digits → its phonemes: cardinals, ordinals, years, decimals, money, and numbers with endings
 //! (`1990s`).
 //!
-//! Reference: `Lexicon.get_number` of misaki 0.9.4, with the number words of [`crate::number_words`].
+//! Reference: `Lexicon.get_number` of misaki 0.9.4, with the number words of `crate::number_words`.
 //! One difference: `$4.5` is four dollars and fifty cents, not five.
 
 use super::pronounce::{Ahead, Pronouncer};

@@ -62,7 +62,7 @@ impl Albert {
         })
     }
 
-    /// ids [n] → [n, hidden]
+    /// ids `[n]` → `[n, hidden]`
     pub fn forward(&self, ids: &Tensor) -> Result<Tensor, KokoroError> {
         let count = ids.dim(0)?;
         let embedded = (self.words.index_select(ids, 0)? + self.positions.narrow(0, 0, count)?)?;

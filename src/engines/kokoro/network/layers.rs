@@ -20,7 +20,7 @@ impl Linear {
         self.weight.device()
     }
 
-    /// Of `weight` [out, in] and `bias` [out].
+    /// Of `weight` `[out, in]` and `bias` `[out]`.
     pub fn load(weights: &Weights<'_>, inputs: usize, outputs: usize) -> Result<Linear> {
         let weight = weights.get("weight", &[outputs, inputs])?.t()?.contiguous()?;
         Ok(Linear { weight, bias: weights.bias(outputs)? })

@@ -35,7 +35,7 @@ impl Source {
         Ok(Source { merge: Linear::load(&weights.pp("l_linear"), HARMONICS, 1)?, scale })
     }
 
-    /// Pitch in Hz [values] → samples [values · scale]. `noise`: standard normal numbers.
+    /// Pitch in Hz `[values]` → samples `[values · scale]`. `noise`: standard normal numbers.
     pub fn excite(&self, pitch_hz: &[f32], mut noise: impl FnMut() -> f32) -> Result<Vec<f32>, KokoroError> {
         let (values, scale) = (pitch_hz.len(), self.scale);
         let mut waves = vec![0.0; values * scale * HARMONICS];

@@ -35,7 +35,7 @@ impl TextEncoder {
         })
     }
 
-    /// ids [n] → [n, width]
+    /// ids `[n]` → `[n, width]`
     pub fn forward(&self, ids: &Tensor) -> Result<Tensor, KokoroError> {
         let mut x = self.embedding.index_select(ids, 0)?;
         for (convolution, norm) in &self.convolutions {

@@ -116,7 +116,7 @@ impl Weights<'_> {
         Ok(v.broadcast_mul(&g.div(&length)?)?)
     }
 
-    /// A bias [size], or none.
+    /// A bias `[size]`, or none.
     pub fn bias(&self, size: usize) -> Result<Tensor, KokoroError> {
         self.get("bias", &[size])
     }
