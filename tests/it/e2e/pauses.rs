@@ -10,7 +10,7 @@ use vivavoce::turn::io::Outcome;
 use super::person::{Person, spoken, word_error_rate};
 use crate::harness::TestServer;
 
-/// Silence without a judgement ends a turn after 3 s, with one after 2 s.
+/// Silence without a judgement ends a turn only after 3 s.
 fn judged(config: &mut Config) {
     config.vad.turn_detection = "smart".into();
     config.vad.smart_turn_model = "scripted".into();
