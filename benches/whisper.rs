@@ -64,7 +64,8 @@ struct Ours {
 impl Ours {
     fn round(&self, frames: usize) -> (Times, f64) {
         self.threads.install(|| {
-            let samples: Vec<f32> = (0..frames * 160).map(|at| ((at * 7_919) % 997) as f32 / 3_000.0).collect();
+            let samples: Vec<f32> =
+                (0..frames * 160).map(|at| ((at * 7_919) % 997) as f32 / 3_000.0).collect();
             let began = Instant::now();
             let mel = self.mel.extract(&samples);
             let encoded = self.network.encode(mel.by_frame(), &CancelToken::new()).unwrap();
@@ -87,7 +88,8 @@ impl Ours {
             let mut past = self.network.past();
             let prompt = [&PROMPT[..], &written].concat();
             let mut logits = self.network.decode(&prompt, &mut past, &heard, TOKENS);
-            let again: Vec<u32> = logits.chunks_exact_mut(self.network.config().vocab_size).map(likeliest).collect();
+            let again: Vec<u32> =
+                logits.chunks_exact_mut(self.network.config().vocab_size).map(likeliest).collect();
             assert_eq!(again[..TOKENS - 1], written[1..]);
             (Times { encode, write, step, tokens: TOKENS }, began.elapsed().as_secs_f64())
         })

@@ -323,9 +323,10 @@ mod tests {
 
     fn ask(pool: &Pool<AsrWork>, language: &str, cancel: &CancelToken) -> mpsc::Receiver<Answer> {
         let (tell, told) = mpsc::channel();
-        let done: Done<Answer> = Box::new(move |answer| tell.send(answer).unwrap());
+        let done: Done<(AsrState, Answer)> = Box::new(move |(_, answer)| tell.send(answer).unwrap());
         let (language, cancel) = (Some(language.to_owned()), cancel.clone());
-        pool.submit(AsrWork { pcm: vec![0; 7], language, context: None, cancel, done }).unwrap();
+        let (pcm, state) = (vec![0; 7], AsrState::default());
+        pool.submit(AsrWork { pcm, language, context: None, state, cancel, done }).unwrap();
         told
     }
 
