@@ -169,7 +169,7 @@ fn an_impossible_value_is_named_with_what_is_allowed() {
             "vad: {engine: webrtc}\n",
             "asr: {engine: whisper}\n",
             "llm: {engine: gpt}\n",
-            "tts: {engine: kokoro}\n",
+            "tts: {engine: piper}\n",
             "video: {enabled: true, engine: musetalk}\n",
             "turn: {chunk_ms: 5}\n",
             "turn: {chunk_ms: 1001, lead_ms: 2000}\n",
@@ -198,7 +198,7 @@ fn an_impossible_value_is_named_with_what_is_allowed() {
             config.yml:1: vad.engine: "webrtc" is not allowed; must be one of auto, silero, scripted
             config.yml:1: asr.engine: "whisper" is not allowed; must be one of auto, pocketsphinx, scripted
             config.yml:1: llm.engine: "gpt" is not allowed; must be one of auto, local, openai, echo, scripted
-            config.yml:1: tts.engine: "kokoro" is not allowed; must be one of auto, flite, scripted
+            config.yml:1: tts.engine: "piper" is not allowed; must be one of auto, flite, kokoro, scripted
             config.yml:1: video.engine: "musetalk" is not allowed; must be one of auto, scripted
             config.yml:1: turn.chunk_ms: 5 is not allowed; must be from 10 to 1000
             config.yml:1: turn.chunk_ms: 1001 is not allowed; must be from 10 to 1000

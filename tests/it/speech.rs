@@ -146,10 +146,13 @@ fn transcribe_prints_the_words_of_a_file_of_any_rate() {
 #[test]
 fn an_engine_that_is_not_there_is_named_with_those_that_are() {
     let mut config = Config::default();
-    config.tts.engine = "kokoro".into();
+    config.tts.engine = "piper".into();
     config.asr.engine = "whisper".into();
     let error = load_tts(&config).err().unwrap().to_string();
-    assert_eq!(error, "tts: there is no engine \"kokoro\"; set tts.engine to one of auto, flite, scripted");
+    assert_eq!(
+        error,
+        "tts: there is no engine \"piper\"; set tts.engine to one of auto, flite, kokoro, scripted"
+    );
     let error = load_asr(&config).err().unwrap().to_string();
     assert_eq!(
         error,
