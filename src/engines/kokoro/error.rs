@@ -32,7 +32,7 @@ pub enum KokoroError {
     #[error("{0}")]
     Voice(String),
     /// The pronunciation dictionaries.
-    #[error("{0}; run `vivavoce models pull kokoro-g2p`")]
+    #[error("{0}; run scripts/setup-models.sh, or set tts.kokoro.lexicons in config.yml")]
     Lexicon(#[from] LexiconError),
     /// espeak-ng, where it is needed.
     #[error(transparent)]
