@@ -50,6 +50,7 @@ fn a_made_up_signal_has_the_references_spectrogram() {
 }
 
 #[test]
+#[allow(clippy::print_stderr, reason = "it says that it skips")]
 fn human_speech_has_the_references_spectrogram() {
     let golden = golden();
     for identity in golden.names().into_iter().filter(|name| name.ends_with(".identity")) {

@@ -73,6 +73,7 @@ fn prompts_and_words_are_the_references() {
 }
 
 #[test]
+#[allow(clippy::print_stderr, reason = "it says that it skips")]
 fn the_published_vocabulary_gives_the_references_prompts() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/tokenizers/whisper");
     if !source.is_dir() {
