@@ -27,7 +27,7 @@ pub(super) fn load(
             tensors.convolution("conv2d2")?,
             tensors.convolution("conv2d3")?,
         ],
-        to_row: tensors.to_row(&config)?,
+        to_row: tensors.row_product(&config)?,
         positions: positions(config.chunk_rows(config.chunk_frames()), config.d_model),
         layers: (0..config.encoder_layers)
             .map(|index| tensors.layer(&format!("layers.{index}")))
@@ -95,7 +95,7 @@ impl Tensors<'_> {
     }
 
     /// Columns of `[channel, frequency]` to those of `[frequency, channel]`.
-    fn to_row(&self, config: &TowerConfig) -> Result<Linear, CheckpointError> {
+    fn row_product(&self, config: &TowerConfig) -> Result<Linear, CheckpointError> {
         let raw = self.tensor("conv_out.weight")?;
         let weights = self.widened(&raw)?;
         let columns = config.convolved();
