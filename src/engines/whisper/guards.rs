@@ -134,10 +134,7 @@ mod tests {
     #[test]
     fn repetitive_text_is_compressible() {
         let text = "and so my fellow americans ask not what your country can do for you";
-        let thanks = |times: usize| "thank you. ".repeat(times);
-        for (text, expected) in
-            [(text.to_owned(), 67.0 / 64.0), (thanks(20), 10.0), (thanks(200), 2_200.0 / 37.0)]
-        {
+        for (text, expected) in [(text.to_owned(), 67.0 / 64.0), ("thank you. ".repeat(20), 10.0)] {
             let ratio = compression_ratio(&text);
             assert!((ratio / expected - 1.0).abs() < 0.05, "{ratio} for {expected}: {text}");
         }

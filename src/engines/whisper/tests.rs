@@ -20,6 +20,7 @@ use crate::engines::local::text::Tokenizer;
 use crate::engines::mel::LogMel;
 use crate::engines::{CancelToken, EngineError};
 
+mod engine;
 mod files;
 mod texts;
 

@@ -259,8 +259,8 @@ fn slow_recognition_shows_words_less_often() {
         448 ms    status user_speaking #1
         448 ms    → transcribe 1: 20–448 ms
         1348 ms   partial #1 "one"
-        1440 ms   → transcribe 2: 20–1440 ms
-        2340 ms   partial #1 "one two"
+        1472 ms   → transcribe 2: 20–1472 ms
+        2372 ms   partial #1 "one two"
         2784 ms   speech to 2240 ms
         2784 ms   → transcribe 3: 20–2784 ms
         2784 ms   status transcribing #1
