@@ -220,7 +220,7 @@ fn a_guess_changes_how_long_it_takes_and_nothing_else() {
         for (_, begin, end) in RECORDINGS {
             let asked = Asked::new(&golden, &recogniser, begin, end);
             let alone = asked.answer(&recogniser, Beginning::Free, 14);
-            assert!(alone.len() > 10, "too short to guess wrong in the middle: {alone:?}");
+            assert!(alone.len() > 6, "{alone:?}");
             let mut wrong_in_the_middle = alone.clone();
             wrong_in_the_middle[5] = (alone[5] + 1) % 300;
             let longer = [&alone[..], &[40; 50]].concat();
