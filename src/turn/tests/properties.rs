@@ -59,7 +59,7 @@ fn answer() -> impl Strategy<Value = Answer> {
 fn client() -> impl Strategy<Value = Input> {
     let chunk = (0_u64..60).prop_map(ChunkId);
     prop_oneof![
-        3 => proptest::option::of(chunk.clone()).prop_map(|last_chunk| Input::Interrupt { last_chunk }),
+        3 => proptest::option::of(chunk.clone()).prop_map(|last_chunk| Input::Interrupt { last_chunk, turn: None }),
         2 => chunk.prop_map(|chunk| Input::Played { chunk }),
         2 => "(hi|  |go on then)".prop_map(|text| Input::Text { text }),
         2 => Just(Input::Commit),
@@ -92,6 +92,7 @@ fn garbage() -> impl Strategy<Value = Input> {
         id.clone().prop_map(|id| Input::ToolCall {
             reply: ReplyId(id),
             call: ToolCall { id: String::new(), name: "look".to_owned(), arguments: "{".to_owned() },
+            by_client: false,
         }),
         (id.clone(), id).prop_map(|(reply, call)| Input::ToolDone {
             reply: ReplyId(reply),
@@ -362,7 +363,7 @@ fn the_random_conversations_are_eventful() {
         "render_timeout",
         "unknown_chunk",
         "stale_chunk",
-        "not_manual",
+        "nothing_to_commit",
         "nothing_to_commit",
         "nothing_to_interrupt",
         "filler",

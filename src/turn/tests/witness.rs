@@ -35,6 +35,8 @@ pub(super) struct Witness {
     announced: Option<(TurnId, SegmentId)>,
     /// Generations and syntheses that were asked for and may still be answered.
     pub live_replies: BTreeSet<ReplyId>,
+    /// The newest reply breaks a silence: it answers nothing.
+    idled: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -157,7 +159,7 @@ impl Witness {
     fn see_input(&mut self, input: &Input) {
         match input {
             Input::Frame { .. } => self.frames += 1,
-            Input::Played { chunk } | Input::Interrupt { last_chunk: Some(chunk) } => {
+            Input::Played { chunk } | Input::Interrupt { last_chunk: Some(chunk), .. } => {
                 if self.live_replies.contains(&self.client.reply)
                     && let Some(end) = self.client.chunk_ends.get(&chunk.0)
                 {
@@ -209,8 +211,9 @@ impl Witness {
             Output::CancelJudgement { judgement } => {
                 assert_eq!(self.judging.take(), Some(*judgement), "it is not at work");
             }
-            Output::Generate { reply, user_text, so_far, .. } => {
-                assert!(!user_text.trim().is_empty(), "nothing to answer");
+            Output::Generate { reply, user_text, request, so_far, .. } => {
+                let asked = request.is_some() || std::mem::take(&mut self.idled) || so_far.is_some();
+                assert!(asked || !user_text.trim().is_empty(), "nothing to answer");
                 match so_far {
                     None => self.begin(*reply),
                     Some(so_far) => {
@@ -221,7 +224,7 @@ impl Witness {
                 }
                 self.speech.writing = true;
             }
-            Output::RunTool { .. } | Output::EndSession => {} // see the tools' witness
+            Output::RunTool { .. } | Output::EndSession | Output::Insert { .. } | Output::Amend { .. } => {} // see the tools' witness
             Output::Synthesize { reply, segment, text } => {
                 if self.speech.reply != *reply {
                     self.begin(*reply); // a fixed reply
@@ -337,6 +340,8 @@ impl Witness {
                 };
                 assert!(behind.iter().any(minded), "what the user said is lost: {behind:?}");
             }
+            Event::ReplyStarted { .. } => {}
+            Event::Idled { .. } => self.idled = true,
             Event::Metrics { turn, .. } => {
                 let end = behind.first();
                 assert!(
@@ -457,7 +462,14 @@ impl Speech {
 pub(super) fn turn_of(event: &Event) -> Option<TurnId> {
     match event {
         Event::Status { turn, .. } | Event::Error { turn, .. } => *turn,
-        Event::SpeechStarted { .. } | Event::SpeechStopped { .. } => None,
+        Event::SpeechStarted { .. } | Event::SpeechStopped { .. } | Event::NoReply { .. } => None,
+        Event::Contributed { turn }
+        | Event::Idled { turn, .. }
+        | Event::ReplyStarted { turn, .. }
+        | Event::ReplyText { turn, .. }
+        | Event::Delivered { turn }
+        | Event::Amended { turn, .. } => Some(*turn),
+
         Event::PartialTranscript { turn, .. }
         | Event::Transcript { turn, .. }
         | Event::ResponseText { turn, .. }
