@@ -86,10 +86,13 @@ mod tests {
     /// Values of the standard's tables 1a, 2a (its 14- and 13-bit numbers, times 4 and 8).
     #[test]
     fn the_tables_values() {
-        for (sample, code) in [(0, 0xFF), (-32_124, 0x00), (32_124, 0x80), (8, 0xFE), (-8, 0x7E), (132, 0xEF)] {
+        for (sample, code) in [(0, 0xFF), (-32_124, 0x00), (32_124, 0x80), (8, 0xFE), (-8, 0x7E), (132, 0xEF)]
+        {
             assert_eq!((Law::Mu.encode(sample), Law::Mu.decode(code)), (code, sample), "µ-law {sample}");
         }
-        for (sample, code) in [(8, 0xD5), (-8, 0x55), (32_256, 0xAA), (-32_256, 0x2A), (264, 0xC5), (528, 0xF5)] {
+        for (sample, code) in
+            [(8, 0xD5), (-8, 0x55), (32_256, 0xAA), (-32_256, 0x2A), (264, 0xC5), (528, 0xF5)]
+        {
             assert_eq!((Law::A.encode(sample), Law::A.decode(code)), (code, sample), "A-law {sample}");
         }
     }
@@ -110,7 +113,8 @@ mod tests {
             for sample in i16::MIN..=i16::MAX {
                 let error = (i32::from(law.decode(law.encode(sample))) - i32::from(sample)).abs();
                 // Half a step of the segment: 1/33 of the magnitude, and 8 where that is small.
-                let most = (i32::from(sample).abs() / 31).max(8) + if sample.abs_diff(0) > 32_600 { 700 } else { 0 };
+                let most =
+                    (i32::from(sample).abs() / 31).max(8) + if sample.abs_diff(0) > 32_600 { 700 } else { 0 };
                 assert!(error <= most, "{law:?} {sample}: off by {error}");
             }
         }

@@ -93,7 +93,9 @@ impl Session {
         let instructions = wish.instructions.clone().unwrap_or_else(|| self.settings.persona.prompt());
         let most = self.config.llm.history_messages;
         let messages = match beside {
-            Beside::Conversation => prompt::of_turn(&instructions, self.journal.history(), most, String::new()),
+            Beside::Conversation => {
+                prompt::of_turn(&instructions, self.journal.history(), most, String::new())
+            }
             Beside::These(given) => {
                 let mut messages: Vec<HistoryMessage> = Vec::new();
                 for (number, given) in (OWN_TURNS..).zip(given) {
@@ -106,7 +108,8 @@ impl Session {
                         Given::Known(anchor) => {
                             let spot = self.by_client.spot(&anchor);
                             let found = self.journal.history().iter();
-                            let found = found.filter(|message| spot.as_ref().is_some_and(|s| message.is_at(s)));
+                            let found =
+                                found.filter(|message| spot.as_ref().is_some_and(|s| message.is_at(s)));
                             messages.extend(found.cloned());
                         }
                     }
@@ -190,7 +193,8 @@ impl Session {
                 let id = call.call_id.clone().unwrap_or_default();
                 let spot = self.by_client.spot(&call);
                 let of_call = spot.as_ref().map(|spot| spot.turn).or_else(|| own_call(&id)).unwrap_or(turn);
-                let called = self.journal.history().iter().find(|m| spot.as_ref().is_some_and(|s| m.is_at(s)));
+                let called =
+                    self.journal.history().iter().find(|m| spot.as_ref().is_some_and(|s| m.is_at(s)));
                 let name = match called.and_then(|message| message.tool.as_ref()) {
                     Some(ToolNote::Call { name, .. }) => name.clone(),
                     _ => String::new(),
@@ -204,5 +208,8 @@ impl Session {
 
 fn own_call(messages: &[HistoryMessage], call_id: &str) -> Option<u64> {
     let calls = messages.iter().filter(|message| message.role == history::Role::ToolCall);
-    calls.rev().find(|message| matches!(&message.tool, Some(ToolNote::Call { id, .. }) if id == call_id)).map(|m| m.turn)
+    calls
+        .rev()
+        .find(|message| matches!(&message.tool, Some(ToolNote::Call { id, .. }) if id == call_id))
+        .map(|m| m.turn)
 }

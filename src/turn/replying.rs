@@ -4,8 +4,8 @@
 use std::collections::VecDeque;
 
 use super::Turn;
-use super::config::TurnConfig;
 use super::by_client::PastReply;
+use super::config::TurnConfig;
 use super::delivery::{ClipStage, Delivery, Voice, chunk_samples};
 use super::io::{
     Commit, Event, Fault, InterruptReason, Metrics, Outcome, Output, ReplyId, RequestId, SegmentId, State,

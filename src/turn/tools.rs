@@ -161,7 +161,13 @@ impl Turn {
         let turn = reply.turn;
         self.last_call = own;
         let (told_name, told_arguments) = (name.clone(), arguments.clone());
-        self.tell(Event::ToolCall { turn, id: call_id, name: told_name, arguments: told_arguments, by_client });
+        self.tell(Event::ToolCall {
+            turn,
+            id: call_id,
+            name: told_name,
+            arguments: told_arguments,
+            by_client,
+        });
         if by_client {
             return;
         }

@@ -14,6 +14,7 @@ mod models;
 mod openai;
 mod openai_speech;
 mod packaging;
+mod realtime;
 mod silero;
 mod smart_turn;
 mod speech;

@@ -25,12 +25,25 @@ pub enum ClientEvent {
     UpdateSession(Value),
     Commit,
     Clear,
-    CreateItem { item: NewItem, previous: Option<Id> },
-    Retrieve { item_id: Id },
-    Delete { item_id: Id },
-    Truncate { item_id: Id, content_index: u32, audio_end_ms: u64 },
+    CreateItem {
+        item: NewItem,
+        previous: Option<Id>,
+    },
+    Retrieve {
+        item_id: Id,
+    },
+    Delete {
+        item_id: Id,
+    },
+    Truncate {
+        item_id: Id,
+        content_index: u32,
+        audio_end_ms: u64,
+    },
     Respond(Box<ResponseWish>),
-    Cancel { response_id: Option<Id> },
+    Cancel {
+        response_id: Option<Id>,
+    },
     ClearOutput,
 }
 
@@ -59,8 +72,15 @@ pub enum NewContent {
     /// Audio whose words the client knows.
     UserAudio(String),
     Assistant(String),
-    Call { call_id: String, name: String, arguments: String },
-    Output { call_id: String, output: String },
+    Call {
+        call_id: String,
+        name: String,
+        arguments: String,
+    },
+    Output {
+        call_id: String,
+        output: String,
+    },
     /// One that is in the conversation already.
     Reference,
 }
@@ -100,7 +120,9 @@ struct Append<'a> {
 pub fn parse(text: &str) -> (Option<Id>, Result<Message<'_>, Problem>) {
     let head: Head<'_> = match serde_json::from_str(text) {
         Ok(head) => head,
-        Err(error) => return (None, Err(Problem::new("invalid_json", format!("This is no event: {error}.")))),
+        Err(error) => {
+            return (None, Err(Problem::new("invalid_json", format!("This is no event: {error}."))));
+        }
     };
     let event_id = head.event_id.filter(|id| id.len() <= MAX_ID_BYTES).map(|id| Id::from(&*id));
     let Some(kind) = head.r#type else {
@@ -140,7 +162,9 @@ fn parse_event(kind: &str, text: &str) -> Result<ClientEvent, Problem> {
             let item = fields.object("item")?.ok_or_else(|| fields.missing("item"))?;
             ClientEvent::CreateItem { item: parse_item(item)?, previous }
         }
-        "conversation.item.retrieve" => ClientEvent::Retrieve { item_id: required_id(&mut fields, "item_id")? },
+        "conversation.item.retrieve" => {
+            ClientEvent::Retrieve { item_id: required_id(&mut fields, "item_id")? }
+        }
         "conversation.item.delete" => ClientEvent::Delete { item_id: required_id(&mut fields, "item_id")? },
         "conversation.item.truncate" => ClientEvent::Truncate {
             item_id: required_id(&mut fields, "item_id")?,
@@ -178,7 +202,10 @@ fn required_id(fields: &mut Fields<'_>, name: &'static str) -> Result<Id, Proble
 pub(super) fn text(fields: &mut Fields<'_>, name: &'static str) -> Result<Option<String>, Problem> {
     let text = fields.optional::<String>(name)?;
     if text.as_ref().is_some_and(|text| text.chars().count() > MAX_TEXT_CHARS) {
-        return Err(Problem::value(fields.path(name), format!("it has more than {MAX_TEXT_CHARS} characters")));
+        return Err(Problem::value(
+            fields.path(name),
+            format!("it has more than {MAX_TEXT_CHARS} characters"),
+        ));
     }
     Ok(text)
 }
@@ -371,8 +398,13 @@ mod tests {
             {"id":"i","object":"realtime.item","type":"message","status":"completed","role":"assistant",
              "content":[{"type":"output_audio","transcript":"Hello."}]}}"#;
         let (id, parsed) = parse(text);
-        let Ok(Message::Event(ClientEvent::CreateItem { item, previous })) = parsed else { panic!("{parsed:?}") };
-        assert_eq!((id.as_deref(), previous.as_deref(), item.id.as_deref()), (Some("e"), Some("p"), Some("i")));
+        let Ok(Message::Event(ClientEvent::CreateItem { item, previous })) = parsed else {
+            panic!("{parsed:?}")
+        };
+        assert_eq!(
+            (id.as_deref(), previous.as_deref(), item.id.as_deref()),
+            (Some("e"), Some("p"), Some("i"))
+        );
         assert_eq!(item.content, NewContent::Assistant("Hello.".to_owned()));
     }
 }

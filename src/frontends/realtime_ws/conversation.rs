@@ -119,7 +119,12 @@ impl Conversation {
 
     /// Adds an item behind `previous`, which must be there; `None`: at the beginning. Gives its place in
     /// the history; `None` at its end.
-    pub fn insert_after(&mut self, previous: Option<&str>, item: Item, anchor: Option<Anchor>) -> Option<Place> {
+    pub fn insert_after(
+        &mut self,
+        previous: Option<&str>,
+        item: Item,
+        anchor: Option<Anchor>,
+    ) -> Option<Place> {
         let at = previous.and_then(|id| self.position(id)).map_or(0, |at| at + 1);
         let at_end = at == self.entries.len();
         let before = self.entries[..at].iter().rev().find_map(|entry| entry.anchor.clone());
@@ -155,10 +160,30 @@ impl Conversation {
         let Some(entry) = self.entries.iter_mut().rev().find(of_turn) else { return };
         if let Kind::Message { content, .. } = &mut entry.item.kind {
             for part in content {
-                if let Content::OutputAudio { transcript: words } | Content::OutputText { text: words } = part {
+                if let Content::OutputAudio { transcript: words } | Content::OutputText { text: words } = part
+                {
                     heard.clone_into(words);
                 }
             }
+        }
+    }
+
+    /// What is shown of a turn's reply.
+    #[cfg(test)]
+    pub fn heard(&self, turn: TurnId) -> Option<String> {
+        let of_turn = |entry: &&Entry| {
+            entry.anchor.as_ref().is_some_and(|anchor| {
+                anchor.of == Of::Turn(turn) && anchor.role == crate::conversation::history::Role::Assistant
+            })
+        };
+        match &self.entries.iter().find(of_turn)?.item.kind {
+            Kind::Message { content, .. } => content.iter().find_map(|part| match part {
+                Content::OutputAudio { transcript: words } | Content::OutputText { text: words } => {
+                    Some(words.clone())
+                }
+                Content::InputText { .. } | Content::InputAudio { .. } => None,
+            }),
+            Kind::FunctionCall { .. } | Kind::FunctionCallOutput { .. } => None,
         }
     }
 
@@ -195,7 +220,10 @@ mod tests {
         while let Some(before) = conversation.before(order.last().unwrap()) {
             order.push(before);
         }
-        assert_eq!(order.iter().map(|id| &**id).collect::<Vec<_>>(), ["end", "b", "between", "silence", "a", "root"]);
+        assert_eq!(
+            order.iter().map(|id| &**id).collect::<Vec<_>>(),
+            ["end", "b", "between", "silence", "a", "root"]
+        );
         conversation.remove("silence");
         assert_eq!(conversation.before("between").as_deref(), Some("a"));
     }

@@ -250,8 +250,11 @@ impl Dialogue {
             }),
             Event::ToolCall { turn, id, name, arguments, by_client: true } => {
                 self.show(turn, out, |response, ids, stage| {
-                    let anchor =
-                        Anchor { of: Of::Turn(turn), role: history::Role::ToolCall, call_id: Some(id.clone()) };
+                    let anchor = Anchor {
+                        of: Of::Turn(turn),
+                        role: history::Role::ToolCall,
+                        call_id: Some(id.clone()),
+                    };
                     let call = ToolCall { id, name, arguments };
                     response.call(call, ids.next("item"), Some(anchor), stage);
                 });
@@ -336,7 +339,12 @@ impl Dialogue {
     }
 
     /// Lets the response of `turn`, if it is live, do something.
-    fn show(&mut self, turn: TurnId, out: &mut Out, act: impl FnOnce(&mut Response, &mut Ids, &mut Stage<'_>)) {
+    fn show(
+        &mut self,
+        turn: TurnId,
+        out: &mut Out,
+        act: impl FnOnce(&mut Response, &mut Ids, &mut Stage<'_>),
+    ) {
         let Some(live) = self.live.as_mut().filter(|live| live.turn == turn) else { return };
         let mut stage = Stage { conversation: Some(&mut self.conversation), events: &mut out.client };
         act(&mut live.response, &mut self.ids, &mut stage);

@@ -26,7 +26,11 @@ impl Problem {
     /// A field has a value that cannot be.
     pub fn value(param: impl Into<String>, message: impl std::fmt::Display) -> Problem {
         let param = param.into();
-        Problem { code: "invalid_value", message: format!("Invalid '{param}': {message}."), param: Some(param) }
+        Problem {
+            code: "invalid_value",
+            message: format!("Invalid '{param}': {message}."),
+            param: Some(param),
+        }
     }
 }
 

@@ -94,8 +94,10 @@ pub async fn upgrade(
             // The client says who it wants to talk with; which engines that are is the operator's choice.
             let model = query.model.unwrap_or_else(|| server.engines.names.llm.clone());
             let (settings, config) = begin(&server, session_id, model);
-            let tag: String = session_id.chars().filter(char::is_ascii_alphanumeric).take(TAG_CHARS).collect();
-            let wire = RealtimeWire { dialogue: Dialogue::new(config, &tag), tag, events: 0, out: Out::default() };
+            let tag: String =
+                session_id.chars().filter(char::is_ascii_alphanumeric).take(TAG_CHARS).collect();
+            let wire =
+                RealtimeWire { dialogue: Dialogue::new(config, &tag), tag, events: 0, out: Out::default() };
             // Whoever wants to be greeted asks for a response.
             let serving = socket::serve(server, opened, settings, None, wire, socket);
             sessions.track_future(serving.instrument(span))
@@ -164,7 +166,7 @@ impl RealtimeWire {
 }
 
 impl Wire for RealtimeWire {
-    fn from_client(&mut self, frame: Frame<'_>, out: &mut Translated) {
+    fn on_client(&mut self, frame: Frame<'_>, out: &mut Translated) {
         match frame {
             Frame::Text(text) => {
                 if self.dialogue.on_client(text, &mut self.out).is_err() {
@@ -181,7 +183,7 @@ impl Wire for RealtimeWire {
         self.flush(out);
     }
 
-    fn from_session(&mut self, message: ToClient, out: &mut Translated) {
+    fn on_session(&mut self, message: ToClient, out: &mut Translated) {
         self.dialogue.on_session(message, &mut self.out);
         self.flush(out);
     }

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use super::audio::{Format, Mouth};
 use super::conversation::{Content, Conversation, Item, Kind, Role, Status};
 use super::server_events::{
-    At, AudioBody, Base64, Id, MaxTokens, Part, ResponseBody, ServerEvent, StatusDetails, StatusError, UsageBody,
+    At, AudioBody, Base64, Id, MaxTokens, Part, ResponseBody, ServerEvent, StatusDetails, StatusError,
+    UsageBody,
 };
 use crate::engines::{ToolCall, Usage};
 use crate::session::messages::Anchor;
@@ -148,7 +149,8 @@ impl Response {
     pub fn call(&mut self, call: ToolCall, item_id: Id, anchor: Option<Anchor>, stage: &mut Stage<'_>) {
         let ToolCall { id: call_id, name, arguments } = call;
         let (response_id, output_index) = (Id::clone(&self.head.id), self.output.len() as u32);
-        let kind = Kind::FunctionCall { name: name.clone(), call_id: call_id.clone(), arguments: String::new() };
+        let kind =
+            Kind::FunctionCall { name: name.clone(), call_id: call_id.clone(), arguments: String::new() };
         let mut item = Item::completed(Id::clone(&item_id), kind);
         item.status = Status::InProgress;
         add_item(&response_id, output_index, &item, anchor, stage);
@@ -184,9 +186,7 @@ impl Response {
                 let (code, message) = (fault.code.clone(), fault.message.clone());
                 ("failed", ("failed", None, Some(StatusError { r#type: "server_error", code, message })))
             }
-            (End::Said, None) if self.cut => {
-                ("incomplete", ("incomplete", Some("max_output_tokens"), None))
-            }
+            (End::Said, None) if self.cut => ("incomplete", ("incomplete", Some("max_output_tokens"), None)),
             (End::Said, None) => ("completed", ("completed", None, None)),
         };
         let (kind, reason, error) = details;

@@ -76,13 +76,7 @@ pub enum ServerEvent {
         part: Part,
     },
     #[serde(rename = "response.output_audio.delta")]
-    AudioDelta {
-        response_id: Id,
-        item_id: Id,
-        output_index: u32,
-        content_index: u32,
-        delta: Base64,
-    },
+    AudioDelta { response_id: Id, item_id: Id, output_index: u32, content_index: u32, delta: Base64 },
     #[serde(rename = "response.output_audio.done")]
     AudioDone {
         #[serde(flatten)]

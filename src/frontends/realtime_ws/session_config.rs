@@ -85,7 +85,11 @@ pub enum Detection {
         interrupt_response: bool,
         idle_timeout_ms: Option<u32>,
     },
-    SemanticVad { eagerness: Eagerness, create_response: bool, interrupt_response: bool },
+    SemanticVad {
+        eagerness: Eagerness,
+        create_response: bool,
+        interrupt_response: bool,
+    },
 }
 
 /// How long a pause in the middle of a thought may be.

@@ -108,7 +108,8 @@ impl Dialogue {
                 None => return,
             },
         };
-        if let Some(delta) = text.strip_prefix(told.as_str()).filter(|delta| !delta.is_empty() && transcribes) {
+        if let Some(delta) = text.strip_prefix(told.as_str()).filter(|delta| !delta.is_empty() && transcribes)
+        {
             let delta = delta.to_owned();
             told.push_str(&delta);
             out.client.push(ServerEvent::TranscriptionDelta { item_id, content_index: 0, delta });

@@ -145,7 +145,9 @@ impl Dialogue {
         };
         let turn = match self.conversation.anchor(item_id) {
             Some(Anchor { of: Of::Turn(turn), role: history::Role::Assistant, .. }) if spoken => *turn,
-            _ => return Err(Problem::value("item_id", "only what the assistant said aloud can be truncated")),
+            _ => {
+                return Err(Problem::value("item_id", "only what the assistant said aloud can be truncated"));
+            }
         };
         if truncation.content_index != 0 {
             return Err(Problem::value("content_index", "the item has but the content 0"));
@@ -249,7 +251,8 @@ impl Dialogue {
         if let Some(request) = aside.map(|(request, _)| *request) {
             out.session.push(FromClient::CancelAside(request));
             if let Some(response) = self.asides.remove(&request) {
-                response.end(End::ClientCancelled, &mut Stage { conversation: None, events: &mut out.client });
+                response
+                    .end(End::ClientCancelled, &mut Stage { conversation: None, events: &mut out.client });
             }
             return Ok(());
         }

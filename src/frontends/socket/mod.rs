@@ -57,9 +57,9 @@ mod close {
 /// What messages mean.
 pub trait Wire: Send + 'static {
     /// A message of the client.
-    fn from_client(&mut self, frame: Frame<'_>, out: &mut Translated);
+    fn on_client(&mut self, frame: Frame<'_>, out: &mut Translated);
     /// A message of the session.
-    fn from_session(&mut self, message: ToClient, out: &mut Translated);
+    fn on_session(&mut self, message: ToClient, out: &mut Translated);
     /// An error that the client is told before it is cut off.
     fn last_error(&mut self, fault: &Fault) -> Message;
 }
@@ -249,7 +249,7 @@ impl<W: Wire> Exchange<W> {
             Message::Ping(_) | Message::Pong(_) => return Ok(true),
             Message::Close(_) => return Ok(false),
         };
-        self.wire.from_client(frame, out);
+        self.wire.on_client(frame, out);
         for message in &out.session {
             if let FromClient::Audio(samples) = message {
                 metrics::audio(Direction::In, samples.len());
@@ -268,7 +268,7 @@ impl<W: Wire> Exchange<W> {
             ToClient::Close(reason) => Some(close_code(*reason)),
             _ => None,
         };
-        self.wire.from_session(message, out);
+        self.wire.on_session(message, out);
         let end = self.deliver(out).await;
         end.or(closing.map(|(code, reason)| End::CutOff(code, reason)))
     }

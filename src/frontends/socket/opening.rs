@@ -121,4 +121,3 @@ pub async fn open_history(
     let Ok(Ok(writer)) = writer else { return Err(not_found()) };
     Ok(Opened { writer, hello: hello(id, token, true), live, admitted })
 }
-

@@ -86,7 +86,7 @@ pub async fn upgrade(
 struct VoiceWire;
 
 impl Wire for VoiceWire {
-    fn from_client(&mut self, frame: Frame<'_>, out: &mut Translated) {
+    fn on_client(&mut self, frame: Frame<'_>, out: &mut Translated) {
         let parsed = match frame {
             Frame::Binary(bytes) => pcm::samples_from_bytes(bytes)
                 .map(|samples| wire::ClientMessage::ToSession(FromClient::Audio(samples)))
@@ -103,7 +103,7 @@ impl Wire for VoiceWire {
         }
     }
 
-    fn from_session(&mut self, message: ToClient, out: &mut Translated) {
+    fn on_session(&mut self, message: ToClient, out: &mut Translated) {
         if let Some(wire) = wire::encode(&message) {
             out.client.push(Message::Text(wire.text.into()));
             out.client.extend(wire.binary.map(Message::Binary));

@@ -172,7 +172,10 @@ pub fn encode(message: &ToClient) -> Option<Wire> {
         ),
         ToClient::Configured(settings) => (json(&configured(settings)), None),
         // For wires that keep a copy of the conversation, or ask for replies beside it.
-        ToClient::Committed { .. } | ToClient::Written { .. } | ToClient::Aside { .. } | ToClient::Echo(_) => {
+        ToClient::Committed { .. }
+        | ToClient::Written { .. }
+        | ToClient::Aside { .. }
+        | ToClient::Echo(_) => {
             return None;
         }
         ToClient::Close(reason) => {

@@ -365,7 +365,9 @@ impl World {
                 format!("reply {}{asked}", number(Some(turn)))
             }
             Event::Delivered { turn } => format!("delivered {}", number(Some(turn))),
-            Event::NoReply { request, fault } => format!("no reply for request {}: {}", request.0, fault.code),
+            Event::NoReply { request, fault } => {
+                format!("no reply for request {}: {}", request.0, fault.code)
+            }
             Event::ReplyText { turn, text } => format!("written {} {text:?}", number(Some(turn))),
             Event::Amended { turn, heard_text } => format!("amended {} {heard_text:?}", number(Some(turn))),
             Event::Idled { turn, from, to } => {
@@ -484,9 +486,17 @@ fn client_input(what: &str, config: &TurnConfig) -> Input {
     match word {
         "interrupt" if argument.is_empty() => Input::Interrupt { last_chunk: None, turn: None },
         "interrupt" => Input::Interrupt { last_chunk: Some(chunk()), turn: None },
+        "interrupt_turn" => {
+            let turn = TurnId(argument.parse().expect("a turn"));
+            Input::Interrupt { last_chunk: None, turn: Some(turn) }
+        }
         "played" => Input::Played { chunk: chunk() },
-        "respond" => Input::Respond { request: RequestId(argument.parse().expect("a number")), text_only: false },
-        "write" => Input::Respond { request: RequestId(argument.parse().expect("a number")), text_only: true },
+        "respond" => {
+            Input::Respond { request: RequestId(argument.parse().expect("a number")), text_only: false }
+        }
+        "write" => {
+            Input::Respond { request: RequestId(argument.parse().expect("a number")), text_only: true }
+        }
         "insert" => Input::Insert { message: MessageId(argument.parse().expect("a number")) },
         "truncate" => {
             let (turn, ms) = argument.split_once(' ').expect("a turn and ms");

@@ -47,6 +47,9 @@ struct SeenTurn {
     pcm: bool,
     clip: bool,
     whole_text: Option<String>,
+    /// Of a reply that is read: all that was told.
+    read: Option<String>,
+    delivered: bool,
     paused: bool,
 }
 
@@ -257,9 +260,11 @@ impl Witness {
             // Its metrics came just before: checked there.
         } else if let Some(turn) = turn_of(event) {
             let seen = self.turns.entry(turn).or_default();
-            assert!(!seen.ended, "{event:?} after the turn's end");
+            let late = matches!(event, Event::Amended { .. });
+            assert!(!late || seen.committed.is_some(), "{event:?} before there is anything to amend");
+            assert!(!seen.ended || late, "{event:?} after the turn's end");
             let closing = matches!(event, Event::Metrics { .. } | Event::Error { .. });
-            assert!(seen.committed.is_none() || closing, "{event:?} after the turn was committed");
+            assert!(seen.committed.is_none() || closing || late, "{event:?} after the turn was committed");
             let of_reply = matches!(
                 event,
                 Event::Audio { .. }
@@ -269,6 +274,8 @@ impl Witness {
                     | Event::Pause { .. }
                     | Event::ToolCall { .. }
                     | Event::ToolResult { .. }
+                    | Event::ReplyText { .. }
+                    | Event::Delivered { .. }
             );
             assert!(!of_reply || seen.interrupted_with.is_none(), "{event:?} after interrupt");
         }
@@ -340,7 +347,15 @@ impl Witness {
                 };
                 assert!(behind.iter().any(minded), "what the user said is lost: {behind:?}");
             }
-            Event::ReplyStarted { .. } => {}
+            Event::ReplyText { turn, text } => {
+                let seen = self.turns.entry(*turn).or_default();
+                assert!(!seen.pcm && !seen.clip && !text.is_empty(), "it is read or heard, not both");
+                *seen.read.get_or_insert_default() += text;
+            }
+            Event::Delivered { turn } => {
+                let seen = self.turns.entry(*turn).or_default();
+                assert!(!std::mem::replace(&mut seen.delivered, true), "delivered twice");
+            }
             Event::Idled { .. } => self.idled = true,
             Event::Metrics { turn, .. } => {
                 let end = behind.first();
@@ -375,7 +390,10 @@ impl Witness {
             assert_eq!((&commit.user, commit.assistant.as_str()), (&None, ""));
         }
         let audible = seen.pcm || seen.clip;
-        if commit.outcome == Outcome::Completed {
+        if let Some(read) = &seen.read {
+            assert!(!audible && commit.whole_reply.is_none(), "{commit:?}");
+            assert_eq!(read.trim(), commit.assistant, "what was told has been read");
+        } else if commit.outcome == Outcome::Completed {
             assert_eq!(commit.whole_reply, None);
             assert!(
                 !seen.pcm || seen.whole_text.as_deref().unwrap_or_default() == commit.assistant,

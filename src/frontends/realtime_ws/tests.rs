@@ -1,1 +1,0 @@
-//! The translator on timelines.
