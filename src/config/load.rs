@@ -239,10 +239,9 @@ fn wrong_type(key: &str, value: &Value, default: &Value) -> Option<String> {
         "a string" if default.is_sequence() => "a list of texts".to_owned(),
         "a sequence" => "a list of texts".to_owned(),
         "a string" | "path string" => "text".to_owned(),
-        other => match other.strip_prefix("one of ") {
-            Some(names) => format!("one of {}", names.replace('`', "")),
-            None => format!("a value like {}", describe(default)),
-        },
+        // The names of variants: "`a` or `b`", or "one of `a`, `b`, `c`".
+        names if names.contains('`') => names.replace('`', ""),
+        _ => format!("a value like {}", describe(default)),
     };
     Some(format!("expected {wanted}, found {}", describe(value)))
 }

@@ -7,6 +7,8 @@ use serde_yaml::Value;
 
 use super::*;
 
+mod speech_engines;
+
 type Environment<'a> = &'a [(&'a str, &'a str)];
 
 fn parse_with(text: &str, environment: Environment) -> Result<Config, ConfigError> {
@@ -168,8 +170,6 @@ fn an_impossible_value_is_named_with_what_is_allowed() {
             "vad:\n  threshold: 0.5\n  negative_threshold: 0.7\n",
             "vad: {engine: webrtc}\n",
             "asr: {engine: vosk}\n",
-            "asr: {whisper: {fallbacks: 9}}\n",
-            "asr: {qwen3_asr: {context_tokens: 9999}}\n",
             "llm: {engine: gpt}\n",
             "tts: {engine: festival}\n",
             "video: {enabled: true, engine: musetalk}\n",
@@ -199,8 +199,6 @@ fn an_impossible_value_is_named_with_what_is_allowed() {
             config.yml:3: vad.negative_threshold: 0.7 is not allowed; must be below vad.threshold (0.5)
             config.yml:1: vad.engine: "webrtc" is not allowed; must be one of auto, silero, scripted
             config.yml:1: asr.engine: "vosk" is not allowed; must be one of auto, qwen3-asr, whisper, pocketsphinx, openai, scripted
-            config.yml:1: asr.whisper.fallbacks: 9 is not allowed; must be from 0 to 5
-            config.yml:1: asr.qwen3_asr.context_tokens: 9999 is not allowed; must be from 0 to 4096
             config.yml:1: llm.engine: "gpt" is not allowed; must be one of auto, local, openai, echo, scripted
             config.yml:1: tts.engine: "festival" is not allowed; must be one of auto, kokoro, flite, openai, scripted
             config.yml:1: video.engine: "musetalk" is not allowed; must be one of auto, scripted

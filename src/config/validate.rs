@@ -128,7 +128,7 @@ impl Check {
         self.folder("asr.pocketsphinx_model_dir", &asr.pocketsphinx_model_dir);
         self.range("asr.pocketsphinx_domain_weight", asr.pocketsphinx_domain_weight, 0.0..=1.0);
         self.holds(
-            !asr.whisper.model.is_empty(),
+            !asr.whisper.model.trim().is_empty(),
             "asr.whisper.model",
             &asr.whisper.model,
             "auto, the name of a model or a folder",
@@ -144,7 +144,7 @@ impl Check {
         self.openai_asr(&asr.openai);
         let qwen3_asr = &asr.qwen3_asr;
         let model = "auto, the name of a model or a folder";
-        self.holds(!qwen3_asr.model.is_empty(), "asr.qwen3_asr.model", &qwen3_asr.model, model);
+        self.holds(!qwen3_asr.model.trim().is_empty(), "asr.qwen3_asr.model", &qwen3_asr.model, model);
         self.range("asr.qwen3_asr.threads", qwen3_asr.threads, 0..=256);
         self.range("asr.qwen3_asr.context_tokens", qwen3_asr.context_tokens, 0..=4_096);
     }
