@@ -14,6 +14,7 @@ mod models;
 mod openai;
 mod openai_speech;
 mod packaging;
+mod real_models;
 mod silero;
 mod smart_turn;
 mod speech;
@@ -22,6 +23,7 @@ mod stories;
 mod stub_hub;
 mod stub_llm;
 mod talk;
+mod word_errors;
 
 /// HTTP clients of tests need a TLS provider even where they use none.
 fn tls() {
