@@ -215,7 +215,7 @@ impl Turn {
         let id = reply.id;
         for call in late {
             let result = ToolResult {
-                content: r#"{"error":"the tool did not answer in time"}"#.to_owned(),
+                content: r#"{"error": "the tool did not answer in time"}"#.to_owned(),
                 summary: "error: no answer in time".to_owned(),
                 failed: true,
                 ends_session: false,
