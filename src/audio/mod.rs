@@ -2,6 +2,7 @@
 
 pub mod device;
 pub mod framer;
+pub mod g711;
 pub mod pcm;
 pub mod pcm_stream;
 pub mod playback;

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::history::Role;
 use super::ids::{Hash, SessionId};
 
 /// One event of a session.
@@ -28,6 +29,12 @@ pub enum Event {
     TurnEnd(TurnEnd),
     /// The user turned out to have heard something else of a turn's reply.
     Amend(Amend),
+    /// A client put instructions into the conversation.
+    SystemMessage(SystemMessage),
+    /// What a client put in stands elsewhere than at the end.
+    Placed(Placed),
+    /// A message no longer belongs to the conversation. (It stays in the log.)
+    Withdrawn(Spot),
     /// The session is over.
     SessionEnd(SessionEnd),
     /// Written by a newer version.
@@ -173,6 +180,36 @@ pub struct Amend {
     pub estimated: bool,
 }
 
+/// `system_message`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SystemMessage {
+    /// Turn of the session, from 1.
+    pub turn: u64,
+    /// The instructions.
+    pub text: String,
+}
+
+/// A message of a session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spot {
+    /// Turn of the session, from 1.
+    pub turn: u64,
+    /// Which of the turn's messages.
+    pub role: Role,
+    /// Of a message to or from a tool: the call's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call_id: Option<String>,
+}
+
+/// `placed`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Placed {
+    /// The messages of this turn, which are in the log already, …
+    pub turn: u64,
+    /// … stand behind this one; `None`: at the beginning.
+    pub after: Option<Spot>,
+}
+
 /// `session_end`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SessionEnd {
@@ -200,6 +237,9 @@ impl Event {
             Event::AssistantMessage(_) => "assistant_message",
             Event::TurnEnd(_) => "turn_end",
             Event::Amend(_) => "amend",
+            Event::SystemMessage(_) => "system_message",
+            Event::Placed(_) => "placed",
+            Event::Withdrawn(_) => "withdrawn",
             Event::SessionEnd(_) => "session_end",
             Event::Unknown(unknown) => &unknown.kind,
         }
@@ -215,6 +255,9 @@ impl Event {
             Event::AssistantMessage(payload) => json(payload),
             Event::TurnEnd(payload) => json(payload),
             Event::Amend(payload) => json(payload),
+            Event::SystemMessage(payload) => json(payload),
+            Event::Placed(payload) => json(payload),
+            Event::Withdrawn(payload) => json(payload),
             Event::SessionEnd(payload) => json(payload),
             Event::Unknown(unknown) => unknown.payload.clone(),
         }
@@ -230,6 +273,9 @@ impl Event {
             "assistant_message" => serde_json::from_slice(payload).map(Event::AssistantMessage),
             "turn_end" => serde_json::from_slice(payload).map(Event::TurnEnd),
             "amend" => serde_json::from_slice(payload).map(Event::Amend),
+            "system_message" => serde_json::from_slice(payload).map(Event::SystemMessage),
+            "placed" => serde_json::from_slice(payload).map(Event::Placed),
+            "withdrawn" => serde_json::from_slice(payload).map(Event::Withdrawn),
             "session_end" => serde_json::from_slice(payload).map(Event::SessionEnd),
             _ => return Event::unknown(kind, payload),
         };

@@ -3,12 +3,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::events::{Event, TurnOutcome};
+use super::events::{Event, Placed, Spot, TurnOutcome};
 
 /// Who said a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
+    /// Instructions that a client put in.
+    System,
     /// The person.
     User,
     /// Us, to a tool.
@@ -74,6 +76,7 @@ impl HistoryMessage {
                 typed: message.typed,
                 ..plain(message.turn, Role::User, &message.text)
             }),
+            Event::SystemMessage(message) => Some(plain(message.turn, Role::System, &message.text)),
             Event::ToolCall(call) => {
                 let (id, name) = (call.id.clone(), call.name.clone());
                 let note = ToolNote::Call { id, name, request: call.request, after_chars: call.after_chars };
@@ -97,6 +100,12 @@ impl HistoryMessage {
         }
     }
 
+    /// Whether it is at `spot`.
+    pub fn is_at(&self, spot: &Spot) -> bool {
+        let call_id = self.tool.as_ref().map(|(ToolNote::Call { id, .. } | ToolNote::Result { id, .. })| id);
+        self.turn == spot.turn && self.role == spot.role && call_id == spot.call_id.as_ref()
+    }
+
     /// The user turned out to have heard this of the reply.
     pub fn amend(&mut self, heard_text: &str, estimated: bool) {
         let heard_before = std::mem::replace(&mut self.text, heard_text.into());
@@ -111,14 +120,38 @@ impl HistoryMessage {
 
 /// Lets one more event happen to a history.
 pub fn apply(history: &mut Vec<HistoryMessage>, event: &Event, at_unix_us: i64) {
-    if let Event::Amend(amend) = event {
-        let reply = history.iter_mut().rev().find(|m| m.role == Role::Assistant && m.turn == amend.turn);
-        if let Some(reply) = reply {
-            reply.amend(&amend.heard_text, amend.estimated);
+    match event {
+        Event::Amend(amend) => {
+            let reply = history.iter_mut().rev().find(|m| m.role == Role::Assistant && m.turn == amend.turn);
+            if let Some(reply) = reply {
+                reply.amend(&amend.heard_text, amend.estimated);
+            }
         }
-    } else if let Some(message) = HistoryMessage::of(event, at_unix_us) {
-        history.push(message);
+        Event::Placed(placed) => place(history, placed),
+        Event::Withdrawn(spot) => history.retain(|message| !message.is_at(spot)),
+        event => {
+            let Some(message) = HistoryMessage::of(event, at_unix_us) else { return };
+            let at = if message.role == Role::ToolResult { place_of_result(history, &message) } else { None };
+            history.insert(at.unwrap_or(history.len()), message);
+        }
     }
+}
+
+/// A client's tools answer when the reply that called them is over: the result still belongs before what
+/// was said behind the call. `None`: at the end.
+fn place_of_result(history: &[HistoryMessage], result: &HistoryMessage) -> Option<usize> {
+    let last = history.iter().rposition(|message| message.turn == result.turn)?;
+    Some(if history[last].role == Role::Assistant { last } else { last + 1 })
+}
+
+fn place(history: &mut Vec<HistoryMessage>, placed: &Placed) {
+    let known = |history: &[HistoryMessage], spot: &Spot| history.iter().rposition(|m| m.is_at(spot));
+    if placed.after.as_ref().is_some_and(|spot| spot.turn == placed.turn || known(history, spot).is_none()) {
+        return; // Nowhere: it stays where it is.
+    }
+    let moved: Vec<HistoryMessage> = history.extract_if(.., |message| message.turn == placed.turn).collect();
+    let at = placed.after.as_ref().and_then(|spot| known(history, spot)).map_or(0, |at| at + 1);
+    history.splice(at..at, moved);
 }
 
 #[cfg(test)]

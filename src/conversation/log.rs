@@ -240,6 +240,8 @@ impl SessionWriter {
         history::apply(&mut self.history, event, at_unix_us);
         if let Event::UserMessage(super::events::UserMessage { turn, .. })
         | Event::AssistantMessage(super::events::AssistantMessage { turn, .. })
+        | Event::SystemMessage(super::events::SystemMessage { turn, .. })
+        | Event::ToolCall(super::events::ToolCall { turn, .. })
         | Event::TurnEnd(super::events::TurnEnd { turn, .. }) = event
         {
             self.turns = self.turns.max(*turn);

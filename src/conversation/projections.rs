@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::chain::StoredEvent;
-use super::events::{Event, Origin};
+use super::events::{Event, Origin, Spot};
 use super::history::{HistoryMessage, Role};
 use super::ids::{Hash, SeqNo, SessionId};
 
@@ -81,6 +81,8 @@ pub enum Change {
         /// Cut by estimate.
         estimated: bool,
     },
+    /// A message is taken out.
+    Withdraw(Spot),
     /// The conversation has ended.
     End(Ended),
 }
@@ -110,9 +112,12 @@ pub fn change(stored: &StoredEvent) -> Option<Change> {
         event @ (Event::UserMessage(_)
         | Event::ToolCall(_)
         | Event::ToolResult(_)
+        | Event::SystemMessage(_)
         | Event::AssistantMessage(_)) => HistoryMessage::of(&event, at_unix_us)
             .map(|message| Change::Say(Box::new(MessageRow { session, seq, message }))),
-        Event::Unknown(_) => None,
+        Event::Withdrawn(spot) => Some(Change::Withdraw(spot)),
+        // The tables list messages as they came.
+        Event::Placed(_) | Event::Unknown(_) => None,
     }
 }
 
@@ -149,6 +154,14 @@ impl Tables {
                 if let Some(reply) = newest_first.find(|m| m.role == Role::Assistant && m.turn == turn) {
                     reply.amend(&heard_text, estimated);
                 }
+            }
+            Change::Withdraw(spot) => {
+                let of_session = (stored.session, SeqNo(0))..=(stored.session, SeqNo(u64::MAX));
+                let at = |(_, row): &(_, &MessageRow)| row.message.is_at(&spot);
+                let gone: Vec<_> =
+                    self.messages.range(of_session).filter(at).map(|(place, _)| *place).collect();
+                conversation.messages -= gone.len() as u64;
+                gone.iter().for_each(|place| drop(self.messages.remove(place)));
             }
             Change::End(ended) => conversation.ended = Some(ended),
         }

@@ -18,6 +18,10 @@ use crate::conversation::tokens::TokenStore;
 pub const SUBPROTOCOL: &str = "vivavoce.v1";
 /// A sub-protocol that carries a token: browsers can send no Authorization header with a socket.
 const BEARER_SUBPROTOCOL: &str = "bearer.";
+/// The sub-protocol of `/v1/realtime`, as OpenAI's clients ask for it.
+pub const REALTIME_SUBPROTOCOL: &str = "realtime";
+/// The same as [`BEARER_SUBPROTOCOL`], as OpenAI's clients say it.
+const OPENAI_KEY_SUBPROTOCOL: &str = "openai-insecure-api-key.";
 /// A sub-protocol that carries the resume token of a session, for the same reason.
 const RESUME_SUBPROTOCOL: &str = "resume.";
 
@@ -142,7 +146,8 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
     });
-    of_header.or_else(|| in_subprotocol(headers, BEARER_SUBPROTOCOL))
+    let of_subprotocol = || in_subprotocol(headers, BEARER_SUBPROTOCOL);
+    of_header.or_else(of_subprotocol).or_else(|| in_subprotocol(headers, OPENAI_KEY_SUBPROTOCOL))
 }
 
 /// The resume token among the sub-protocols of a request.

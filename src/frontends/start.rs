@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use super::auth::Door;
 use super::listener::{LimitedListener, Peer};
 use super::server::Server;
-use super::{ops, pages, sessions_api, voice_ws};
+use super::{ops, pages, realtime_ws, sessions_api, voice_ws};
 use crate::config::Config;
 use crate::conversation::error::StoreError;
 use crate::conversation::log::ConversationLog;
@@ -110,6 +110,7 @@ fn router(server: &Arc<Server>) -> Router {
         .route("/", get(pages::index))
         .route("/{name}", get(pages::asset))
         .route("/ws/chat", get(voice_ws::upgrade))
+        .route("/v1/realtime", get(realtime_ws::upgrade))
         .route("/api/sessions/{id}", get(sessions_api::get))
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::conversation::events::{
-    AssistantMessage, Event, ToolCall, ToolResult, TurnEnd, TurnOutcome, UserMessage,
+    Amend, AssistantMessage, Event, Placed, Spot, ToolCall, ToolResult, TurnEnd, TurnOutcome, UserMessage,
 };
 use crate::conversation::history::HistoryMessage;
 use crate::conversation::log::SessionWriter;
@@ -12,12 +12,14 @@ use crate::turn::io::{Commit, Fault, Metrics, Outcome, ToolUse, TurnId};
 /// One conversation's place in the log.
 pub struct Journal {
     writer: SessionWriter,
+    /// Messages that were withdrawn before they were there.
+    unwanted: Vec<Spot>,
 }
 
 impl Journal {
     /// Writes with this pen.
     pub fn new(writer: SessionWriter) -> Journal {
-        Journal { writer }
+        Journal { writer, unwanted: Vec::new() }
     }
 
     /// The last turn of the history.
@@ -38,6 +40,38 @@ impl Journal {
             );
         };
         self.writer.append_turn(&events, Box::new(on_durable));
+        for spot in std::mem::take(&mut self.unwanted) {
+            self.withdraw(spot);
+        }
+    }
+
+    /// Writes what a client put into the conversation.
+    pub fn insert(&mut self, event: Event, placed: Option<Placed>) {
+        let events: Vec<Event> = [event].into_iter().chain(placed.map(Event::Placed)).collect();
+        self.append(&events);
+    }
+
+    /// Writes that the user heard this of a reply.
+    pub fn amend(&mut self, TurnId(turn): TurnId, heard_text: String, estimated: bool) {
+        self.append(&[Event::Amend(Amend { turn, heard_text, estimated })]);
+    }
+
+    /// Writes that a message no longer belongs to the conversation: now, or as soon as it is there.
+    pub fn withdraw(&mut self, spot: Spot) {
+        if self.history().iter().any(|message| message.is_at(&spot)) {
+            self.append(&[Event::Withdrawn(spot)]);
+        } else {
+            self.unwanted.push(spot);
+        }
+    }
+
+    fn append(&mut self, events: &[Event]) {
+        let on_durable = |result: Result<_, crate::conversation::error::StoreError>| {
+            if let Err(error) = result {
+                tracing::error!("what a client changed in the conversation is not in the log: {error}");
+            }
+        };
+        self.writer.append_turn(events, Box::new(on_durable));
     }
 
     /// Writes that the session is over. Done when that is durable, so that whoever goes on with it

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 
-use crate::engines::Clip;
-use crate::turn::io::{ChunkId, Event, SegmentId, TurnId};
+use crate::conversation::history::Role;
+use crate::engines::{Clip, ToolCall, ToolSpec, Usage};
+use crate::turn::io::{ChunkId, Event, Fault, MessageId, ReplyId, RequestId, SegmentId, TurnId};
 
 use super::settings::{Settings, SettingsPatch};
 
@@ -18,15 +19,122 @@ pub enum FromClient {
     Interrupt {
         /// The last chunk that the user heard.
         last_chunk: Option<ChunkId>,
+        /// The reply of this turn, and no later one.
+        turn: Option<TurnId>,
     },
     /// A chunk has been played.
     Played(ChunkId),
     /// Change the settings of this conversation.
     Configure(SettingsPatch),
-    /// Manual mode: the turn is complete.
+    /// What was said is complete.
     Commit,
-    /// Manual mode: forget the audio.
+    /// Forget it.
     Clear,
+    /// Reply to what is there.
+    Respond(RequestId, Wish),
+    /// Write something beside the conversation, which neither knows of it nor waits for it.
+    RespondAside(RequestId, Wish, Beside),
+    /// Stop that.
+    CancelAside(RequestId),
+    /// Put a message into the conversation.
+    Insert {
+        /// Its name from now on.
+        id: MessageId,
+        /// What it says.
+        message: NewMessage,
+        /// Where it stands; `None`: behind everything.
+        place: Option<Place>,
+    },
+    /// Take a message out of the conversation.
+    Withdraw(Anchor),
+    /// So much of a turn's reply was heard, in samples (24 kHz).
+    Truncate(TurnId, u64),
+    /// Comes back as it is, behind the answers to everything before it.
+    Echo(u64),
+}
+
+/// What a client wants of a reply. What is `None` is as in the settings.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Wish {
+    /// It is to be read, not heard.
+    pub text_only: bool,
+    /// Instead of the instructions in force.
+    pub instructions: Option<String>,
+    /// Instead of the client's tools.
+    pub tools: Option<Vec<ToolSpec>>,
+    /// No tools at all, the server's neither.
+    pub without_tools: bool,
+    /// Stop after so many tokens.
+    pub max_new_tokens: Option<u32>,
+    /// One of the TTS engine's.
+    pub voice: Option<String>,
+}
+
+/// What a reply beside the conversation knows.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Beside {
+    /// The conversation so far.
+    Conversation,
+    /// These messages, and nothing else.
+    These(Vec<Given>),
+}
+
+/// A message that a reply beside the conversation is given.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Given {
+    /// One that is only for this.
+    New(NewMessage),
+    /// One of the conversation.
+    Known(Anchor),
+}
+
+/// A message that a client puts into the conversation.
+#[derive(Debug, Clone, PartialEq)]
+pub enum NewMessage {
+    /// Instructions.
+    System(String),
+    /// What the user wrote.
+    User(String),
+    /// What we are to have said.
+    Assistant(String),
+    /// What we are to have called.
+    Call(ToolCall),
+    /// What a tool of the client gave.
+    Result {
+        /// The call that it answers.
+        call: Anchor,
+        /// JSON or text.
+        content: String,
+    },
+}
+
+/// Where a message of a client stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Before everything.
+    First,
+    /// Behind this one.
+    After(Anchor),
+}
+
+/// A message of the conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Anchor {
+    /// Where it came from.
+    pub of: Of,
+    /// Which of the turn's messages.
+    pub role: Role,
+    /// Of a message to or from a tool: the call's id.
+    pub call_id: Option<String>,
+}
+
+/// Where a message came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    /// From a turn.
+    Turn(TurnId),
+    /// From the client.
+    Message(MessageId),
 }
 
 /// To the client, in order.
@@ -64,10 +172,41 @@ pub enum ToClient {
         /// The clip.
         clip: Clip,
     },
+    /// What the history holds of a reply, now that its turn is over.
+    Committed {
+        /// Which turn.
+        turn: TurnId,
+        /// What was heard of the reply.
+        assistant: String,
+    },
+    /// The language model has ended a request for a reply.
+    Written {
+        /// Which reply.
+        reply: ReplyId,
+        /// What it counted; of this request.
+        usage: Usage,
+        /// It stopped because it had written as much as it was allowed to.
+        cut: bool,
+    },
+    /// Of a reply beside the conversation.
+    Aside(RequestId, Aside),
+    /// See [`FromClient::Echo`].
+    Echo(u64),
     /// The settings in force after [`FromClient::Configure`].
     Configured(Box<Settings>),
     /// The session is over.
     Close(CloseReason),
+}
+
+/// What happens to a reply beside the conversation.
+#[derive(Debug)]
+pub enum Aside {
+    /// A piece of it.
+    Text(String),
+    /// It calls a tool of the client.
+    Call(ToolCall),
+    /// It is over: what was counted, and whether it was cut.
+    Ended(Result<(Usage, bool), Fault>),
 }
 
 /// The first message of a session.

@@ -37,6 +37,14 @@ impl Microphone {
         true
     }
 
+    /// Fills the part of a frame at the end with silence.
+    pub fn fill_frame(&mut self) {
+        let part = self.backlog() % VAD_FRAME_SAMPLES;
+        if part > 0 {
+            self.samples.extend(std::iter::repeat_n(0, VAD_FRAME_SAMPLES - part));
+        }
+    }
+
     /// Samples that wait for the VAD.
     pub fn backlog(&self) -> usize {
         self.samples.len() - (self.judged - self.start) as usize

@@ -7,12 +7,14 @@
 //!
 //! - [`messages`]: what a session and its frontend say to each other.
 //! - [`settings`]: what a client may change.
+//! - `by_client`: what a client puts into the conversation, and wants of the replies it asks for.
 //! - `work`: gives work to the engines and brings results back.
 //! - `microphone`, `reply_audio`: the samples behind the machine's positions.
 //! - `journal`: turns → events of the conversation log.
 //! - `prompt`: what the LLM is asked, from the history and what a reply has brought so far.
 //! - [`recording`]: what a machine was told and what it answered, to be replayed.
 
+mod by_client;
 mod journal;
 pub mod messages;
 mod microphone;
@@ -34,13 +36,16 @@ use crate::config::Config;
 use crate::engines::denoise::Denoiser;
 use crate::engines::workers::Judged;
 use crate::engines::{
-    CancelToken, ChatMessage, Clip, EngineError, Engines, INPUT_RATE_HZ, LlmRequest, SpeechContext, VadFrame,
+    CancelToken, ChatMessage, Clip, EngineError, Engines, INPUT_RATE_HZ, LlmRequest, SpeechContext,
+    VAD_FRAME_SAMPLES, VadFrame,
 };
 use crate::metrics::{self, Direction};
 use crate::tools::Registry;
 use crate::turn::Turn;
+use crate::turn::config::TurnDetection;
 use crate::turn::io::{Event, Fault, Input, Output, ReplyId, SoFar, Time};
 
+use by_client::ByClient;
 pub use journal::Journal;
 use messages::{CloseReason, FromClient, Hello, ToClient};
 use microphone::Microphone;
@@ -100,6 +105,9 @@ struct Session {
     /// Audio of the reply at work.
     audio: Option<(ReplyId, ReplyAudio)>,
     clip: Option<(ReplyId, Clip)>,
+    by_client: ByClient,
+    /// A commit waits until all audio before it has been judged.
+    commit_waits: bool,
     journal: Journal,
     recorder: Option<Recorder>,
     to_client: mpsc::Sender<ToClient>,
@@ -142,7 +150,7 @@ pub async fn run(
         tokio::select! {
             biased;
             Some(arrival) = arrivals.recv() => session.on_arrival(arrival),
-            message = from_client.recv() => match message {
+            message = from_client.recv(), if !session.commit_waits => match message {
                 Some(message) => session.on_client(message),
                 None => session.over = Some(Over::ClientGone),
             },
@@ -190,6 +198,8 @@ impl Session {
             prompt: None,
             audio: None,
             clip: None,
+            by_client: ByClient::default(),
+            commit_waits: false,
             journal: start.journal,
             recorder: start.recorder,
             to_client,
@@ -253,11 +263,39 @@ impl Session {
                 self.last_activity = Instant::now();
                 self.feed(Input::Text { text });
             }
-            FromClient::Interrupt { last_chunk } => self.feed(Input::Interrupt { last_chunk }),
+            FromClient::Interrupt { last_chunk, turn } => self.feed(Input::Interrupt { last_chunk, turn }),
             FromClient::Played(chunk) => self.feed(Input::Played { chunk }),
             FromClient::Configure(patch) => self.configure(patch),
-            FromClient::Commit => self.feed(Input::Commit),
+            FromClient::Commit => self.commit(),
             FromClient::Clear => self.feed(Input::Clear),
+            FromClient::Respond(request, wish) => {
+                self.last_activity = Instant::now();
+                self.respond(request, wish);
+            }
+            FromClient::RespondAside(request, wish, beside) => self.respond_aside(request, wish, beside),
+            FromClient::CancelAside(request) => self.work.cancel_aside(request),
+            FromClient::Insert { id, message, place } => self.insert(id, message, place),
+            FromClient::Withdraw(anchor) => self.withdraw(&anchor),
+            FromClient::Truncate(turn, samples) => self.feed(Input::Truncate { turn, samples }),
+            FromClient::Echo(number) => self.send(ToClient::Echo(number)),
+        }
+    }
+
+    /// A commit is for all audio that came before it: what has not been judged is waited for, and the part
+    /// of a frame at its end becomes a whole one.
+    fn commit(&mut self) {
+        if self.settings.turn.detection == TurnDetection::Manual {
+            self.microphone.fill_frame();
+        }
+        self.commit_waits = true;
+        self.commit_if_judged();
+        self.judge_next_frame();
+    }
+
+    fn commit_if_judged(&mut self) {
+        if self.commit_waits && self.vad.is_some() && self.microphone.backlog() < VAD_FRAME_SAMPLES {
+            self.commit_waits = false;
+            self.feed(Input::Commit);
         }
     }
 
@@ -286,6 +324,11 @@ impl Session {
     fn on_arrival(&mut self, arrival: Arrival) {
         match arrival {
             Arrival::Judged(frame, result) => self.on_judged(frame, result),
+            Arrival::Input(Input::ToolCall { reply, call, .. }) => {
+                let by_client = self.is_clients_tool(reply, &call.name);
+                self.feed(Input::ToolCall { reply, call, by_client });
+            }
+            Arrival::Aside(request, aside) => self.on_aside(request, aside),
             Arrival::Input(input) => self.feed(input),
             Arrival::Transcribed(job, state, result) => {
                 if let Err((next, error)) = self.work.transcription_ended(job, state) {
@@ -296,6 +339,10 @@ impl Session {
             }
             Arrival::Generated(reply, state, result) => {
                 self.work.llm_state = state;
+                if let Ok(usage) = result {
+                    let cut = usage.output_tokens >= self.max_new_tokens(self.by_client.wish(reply));
+                    self.send(ToClient::Written { reply, usage, cut });
+                }
                 let result = result.map(drop).map_err(work::fault);
                 self.feed(Input::Generated { reply, result });
             }
@@ -329,6 +376,7 @@ impl Session {
                 return;
             }
         }
+        self.commit_if_judged();
         self.microphone.forget_before(self.turn.audio_needed_from());
         self.judge_next_frame();
     }
@@ -351,16 +399,20 @@ impl Session {
                 }
             }
             Output::CancelJudgement { .. } => self.work.forget_judgement(),
-            Output::Generate { reply, user_text, so_far, without_tools } => {
+            Output::Generate { reply, user_text, request, so_far, without_tools } => {
+                self.by_client.begin(reply, request);
                 self.generate(reply, user_text, so_far, without_tools);
             }
+            Output::Insert { turn, message } => self.write_message(turn, message),
+            Output::Amend { turn, heard_text, estimated } => self.journal.amend(turn, heard_text, estimated),
             Output::RunTool { reply, call, name, arguments } => {
                 self.work.run_tool(reply, call, name, arguments);
             }
             Output::StopGenerating { reply } => self.work.stop_generating(reply),
             Output::Synthesize { reply, segment, text } => {
                 self.open_audio(reply);
-                let voice = self.settings.persona.voice.clone();
+                let wished = self.by_client.wish(reply).and_then(|wish| wish.voice.clone());
+                let voice = wished.or_else(|| self.settings.persona.voice.clone());
                 if let Err(error) = self.work.synthesize(reply, segment, text, voice) {
                     let result = Err(work::saturated(error));
                     self.refused.push_back(Input::Spoken { reply, segment, result });
@@ -385,7 +437,9 @@ impl Session {
                 let first_audio_ms = commit.metrics.first_audio;
                 tracing::info!(turn_id = commit.turn.0, outcome = ?commit.outcome, first_audio_ms, "turn ends");
                 let done = self.work.committed(commit.turn);
+                let (turn, assistant) = (commit.turn, commit.assistant.clone());
                 self.journal.commit(commit, done);
+                self.send(ToClient::Committed { turn, assistant });
             }
             Output::EndSession => {
                 self.over.get_or_insert(Over::Closed(CloseReason::HungUp));
@@ -396,10 +450,12 @@ impl Session {
 
     fn generate(&mut self, reply: ReplyId, user_text: String, so_far: Option<SoFar>, without_tools: bool) {
         let llm = &self.config.llm;
+        let wish = self.by_client.wish(reply);
         let mut messages = match &self.prompt {
             Some((id, prompt)) if *id == reply => prompt.clone(),
             _ => {
-                let instructions = self.settings.persona.prompt();
+                let wished = wish.and_then(|wish| wish.instructions.clone());
+                let instructions = wished.unwrap_or_else(|| self.settings.persona.prompt());
                 prompt::of_turn(&instructions, self.journal.history(), llm.history_messages, user_text)
             }
         };
@@ -407,8 +463,9 @@ impl Session {
             Some(so_far) => prompt::go_on(&mut messages, so_far),
             None => self.prompt = Some((reply, messages.clone())),
         }
-        let tools = if without_tools { Vec::new() } else { self.work.tools().specs().to_vec() };
-        let request = LlmRequest { messages, tools, max_new_tokens: llm.max_new_tokens };
+        let none = without_tools || !self.settings.may_call || wish.is_some_and(|wish| wish.without_tools);
+        let tools = if none { Vec::new() } else { self.tools_for(wish) };
+        let request = LlmRequest { messages, tools, max_new_tokens: self.max_new_tokens(wish) };
         if let Err(error) = self.work.generate(reply, request) {
             self.refused.push_back(Input::Generated { reply, result: Err(work::saturated(error)) });
         }
@@ -449,6 +506,10 @@ impl Session {
             Event::Error { ref fault, turn } => {
                 metrics::error(fault.code.clone());
                 tracing::warn!(code = fault.code, turn_id = turn.map(|t| t.0), "{}", fault.message);
+                self.send(ToClient::Event(event));
+            }
+            Event::NoReply { request, .. } => {
+                self.by_client.refuse(request);
                 self.send(ToClient::Event(event));
             }
             Event::Transcript { ref text, turn, .. } if self.config.log.transcripts => {

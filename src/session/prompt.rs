@@ -22,7 +22,7 @@ struct Used<'a> {
 }
 
 /// The prompt of a turn: instructions, the last messages of the history as it was heard (`max_messages`
-/// or up to a quarter less), and the user's new words.
+/// or up to a quarter less), and the user's new words, if there are any.
 pub fn of_turn(
     system_prompt: &str,
     history: &[HistoryMessage],
@@ -56,11 +56,16 @@ pub fn of_turn(
                 push_reply(&mut messages, &message.text, std::mem::take(&mut used));
             }
             (None, _) if message.text.is_empty() => {}
+            (None, history::Role::System) => {
+                messages.push(ChatMessage::new(Role::System, message.text.clone()));
+            }
             (None, _) => messages.push(ChatMessage::new(Role::User, message.text.clone())),
         }
     }
     push_reply(&mut messages, "", used);
-    messages.push(ChatMessage::new(Role::User, user_text));
+    if !user_text.is_empty() {
+        messages.push(ChatMessage::new(Role::User, user_text));
+    }
     messages
 }
 

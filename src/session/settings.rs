@@ -1,7 +1,7 @@
 //! The settings of one conversation: what the operator configured, and what its client changed.
 
 use crate::config::{Config, Persona};
-use crate::engines::Engines;
+use crate::engines::{Engines, ToolSpec};
 use crate::turn::config::{TurnConfig, TurnDetection};
 use crate::turn::io::Fault;
 
@@ -33,6 +33,12 @@ pub struct Settings {
     pub language: Option<String>,
     /// What the turn machine reads.
     pub turn: TurnConfig,
+    /// Tools that the client runs.
+    pub tools: Vec<ToolSpec>,
+    /// The language model may call tools.
+    pub may_call: bool,
+    /// A reply's length; `None`: `llm.max_new_tokens`.
+    pub max_new_tokens: Option<u32>,
 }
 
 /// A change, as a client asks for it: what is `None` stays.
@@ -48,6 +54,16 @@ pub struct SettingsPatch {
     pub hangover_ms: Option<u32>,
     pub prefix_padding_ms: Option<u32>,
     pub min_interrupt_ms: Option<u32>,
+    pub smart_limit_ms: Option<u32>,
+    pub auto_reply: Option<bool>,
+    pub interrupts: Option<bool>,
+    pub text_only: Option<bool>,
+    /// 0: no such replies.
+    pub idle_reply_ms: Option<u32>,
+    pub tools: Option<Vec<ToolSpec>>,
+    pub may_call: Option<bool>,
+    /// `Some(None)`: the operator's.
+    pub max_new_tokens: Option<Option<u32>>,
 }
 
 /// Longest text of a system prompt or a fact that a client may set, in characters.
@@ -63,7 +79,8 @@ impl Settings {
         if offers.judges_turns && config.vad.turn_detection != "vad" {
             turn.detection = TurnDetection::Smart;
         }
-        Settings { persona: persona.clone(), language: None, turn }
+        let persona = persona.clone();
+        Settings { persona, language: None, turn, tools: Vec::new(), may_call: true, max_new_tokens: None }
     }
 
     /// The settings with `patch` applied; refused as a whole if any part of it is impossible.
@@ -122,6 +139,14 @@ impl Settings {
             2_000,
         )?;
         set_within(&mut turn.min_interrupt_ms, patch.min_interrupt_ms, "min_interrupt_ms", 0, 5_000)?;
+        set_within(&mut turn.smart_limit_ms, patch.smart_limit_ms, "smart_limit_ms", 100, 30_000)?;
+        set_within(&mut turn.idle_reply_ms, patch.idle_reply_ms, "idle_reply_ms", 0, 3_600_000)?;
+        turn.auto_reply = patch.auto_reply.unwrap_or(turn.auto_reply);
+        turn.interrupts = patch.interrupts.unwrap_or(turn.interrupts);
+        turn.text_only = patch.text_only.unwrap_or(turn.text_only);
+        new.tools = patch.tools.unwrap_or(new.tools);
+        new.may_call = patch.may_call.unwrap_or(new.may_call);
+        new.max_new_tokens = patch.max_new_tokens.unwrap_or(new.max_new_tokens);
         Ok(new)
     }
 }

@@ -3,11 +3,13 @@
 //! Everything here is called by the actor and never waits. The callbacks run on worker threads; a
 //! full inbox blocks them there. The inbox cannot stay full: the actor waits for nothing but it.
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use super::messages::Aside;
 use super::recognition::Recognition;
 use crate::engines::workers::{AsrWork, ClipWork, JudgeWork, Judged, LlmWork, Saturated, TtsWork, VadWork};
 use crate::engines::{
@@ -16,8 +18,12 @@ use crate::engines::{
 };
 use crate::tools::Registry;
 use crate::turn::io::{
-    AsrJob, CallId, Fault, Heard, Input, JudgementId, ReplyId, SegmentId, ToolResult, TurnId, WordTime,
+    AsrJob, CallId, Fault, Heard, Input, JudgementId, ReplyId, RequestId, SegmentId, ToolResult, TurnId,
+    WordTime,
 };
+
+/// Replies beside the conversation at a time, for one session.
+const MAX_ASIDES: usize = 4;
 
 /// What comes back from worker threads.
 #[derive(Debug)]
@@ -32,6 +38,8 @@ pub enum Arrival {
     Generated(ReplyId, LlmState, Result<Usage, EngineError>),
     /// The TTS made speech.
     Speech(ReplyId, SegmentId, Vec<f32>, Vec<WordTime>),
+    /// Of a reply beside the conversation.
+    Aside(RequestId, Aside),
     /// The renderer has ended.
     Rendered(ReplyId, Result<Clip, EngineError>),
 }
@@ -44,6 +52,8 @@ pub struct Work {
     recognition: Recognition,
     /// The pause that is being judged.
     judgement: Option<(JudgementId, CancelToken)>,
+    /// Replies beside the conversation.
+    asides: HashMap<RequestId, CancelToken>,
     /// The reply at work: its id, its stop signal, and that of its LLM alone.
     reply: Option<(ReplyId, CancelToken, CancelToken)>,
     /// Travels with the LLM's work and comes back.
@@ -59,6 +69,7 @@ impl Work {
             inbox,
             recognition: Recognition::default(),
             judgement: None,
+            asides: HashMap::new(),
             reply: None,
             llm_state: LlmState::default(),
         }
@@ -157,12 +168,53 @@ impl Work {
         let sink = Box::new(move |event| {
             deliver(Arrival::Input(match event {
                 LlmEvent::Text(text) => Input::Token { reply, text },
-                LlmEvent::ToolCall(call) => Input::ToolCall { reply, call },
+                LlmEvent::ToolCall(call) => Input::ToolCall { reply, call, by_client: false },
             }))
         });
         let done = Box::new(move |(state, result)| deliver_last(Arrival::Generated(reply, state, result)));
         let state = std::mem::take(&mut self.llm_state);
         self.engines.llm.submit(LlmWork { request, state, cancel, sink, done })
+    }
+
+    /// Writes something beside the conversation.
+    pub fn write_aside(&mut self, id: RequestId, request: LlmRequest) -> Result<(), Fault> {
+        if self.asides.len() >= MAX_ASIDES {
+            let message = format!("{MAX_ASIDES} replies beside the conversation are being made already");
+            return Err(Fault { code: "too_many_replies".to_owned(), message });
+        }
+        let cancel = CancelToken::new();
+        let (deliver, deliver_last) = (self.deliver(), self.deliver_last());
+        let sink = Box::new(move |event| {
+            deliver(Arrival::Aside(
+                id,
+                match event {
+                    LlmEvent::Text(text) => Aside::Text(text),
+                    LlmEvent::ToolCall(call) => Aside::Call(call),
+                },
+            ))
+        });
+        let most = request.max_new_tokens;
+        let done = Box::new(move |(_, result): (LlmState, Result<Usage, EngineError>)| {
+            let result = result.map(|usage| (usage, usage.output_tokens >= most)).map_err(fault);
+            deliver_last(Arrival::Aside(id, Aside::Ended(result)));
+        });
+        let state = LlmState::default();
+        let work = LlmWork { request, state, cancel: cancel.clone(), sink, done };
+        self.engines.llm.submit(work).map_err(saturated)?;
+        self.asides.insert(id, cancel);
+        Ok(())
+    }
+
+    /// Whether a reply beside the conversation is still wanted; one that has ended is not any more.
+    pub fn aside_goes_on(&mut self, id: RequestId, ended: bool) -> bool {
+        if ended { self.asides.remove(&id).is_some() } else { self.asides.contains_key(&id) }
+    }
+
+    /// A reply beside the conversation is no longer wanted.
+    pub fn cancel_aside(&mut self, id: RequestId) {
+        if let Some(cancel) = self.asides.remove(&id) {
+            cancel.cancel();
+        }
     }
 
     /// The LLM may stop; the reply goes on.
@@ -232,6 +284,7 @@ impl Work {
     pub fn cancel_all(&mut self) {
         self.recognition.cancel_all();
         self.forget_judgement();
+        self.asides.drain().for_each(|(_, cancel)| cancel.cancel());
         if let Some((_, all, _)) = self.reply.take() {
             all.cancel();
         }

@@ -60,6 +60,24 @@ pub struct TurnConfig {
     /// The slowest tool's.
     #[serde(default)]
     pub tool_timeout_ms: u32,
+    /// What the user says is answered without being asked to.
+    #[serde(default = "yes")]
+    pub auto_reply: bool,
+    /// The user's voice stops a reply; else the reply goes on, and what was said is answered behind it.
+    #[serde(default = "yes")]
+    pub interrupts: bool,
+    /// What the user said before a reply that was dropped unheard is part of the next contribution.
+    #[serde(default = "yes")]
+    pub joins: bool,
+    /// Replies are read, not heard.
+    #[serde(default)]
+    pub text_only: bool,
+    /// A reply is made when nobody has said anything for so long since the last one; 0: never.
+    #[serde(default)]
+    pub idle_reply_ms: u32,
+    /// For so many replies back the client may say how much of them was heard.
+    #[serde(default)]
+    pub amendable_replies: usize,
     /// LLM requests of one reply, at most; the last one is without tools.
     #[serde(default = "default_max_rounds")]
     pub max_rounds: u32,
@@ -77,6 +95,11 @@ fn default_smart_limit_ms() -> u32 {
 /// For recordings from before there were tools.
 fn default_max_rounds() -> u32 {
     config::Tools::default().max_rounds
+}
+
+/// For recordings from before clients could choose.
+fn yes() -> bool {
+    true
 }
 
 impl TurnConfig {
@@ -116,6 +139,12 @@ impl TurnConfig {
             filler: tools.filler.clone(),
             filler_after_ms: tools.filler_after_ms,
             tool_timeout_ms: tools.longest_timeout_ms(),
+            auto_reply: true,
+            interrupts: true,
+            joins: true,
+            text_only: false,
+            idle_reply_ms: 0,
+            amendable_replies: 0,
             max_rounds: tools.max_rounds,
         }
     }

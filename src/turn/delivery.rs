@@ -1,6 +1,6 @@
-//! How a reply reaches the client: as chunks of audio, or as one clip.
+//! How a reply reaches the client: as chunks of audio, as one clip, or as text to be read.
 //!
-//! [`Delivery`] is one or the other, chunks are cut only from [`Voice`] and a clip is sent only from
+//! [`Delivery`] is one of them, chunks are cut only from [`Voice`] and a clip is sent only from
 //! [`ClipStage`], so a turn cannot mix them.
 
 use super::Turn;
@@ -14,6 +14,10 @@ use super::replying::{Reply, Writing};
 pub(super) enum Delivery {
     Voice(Voice),
     Clip(ClipStage),
+    /// So many bytes of it have been told.
+    Text {
+        told: usize,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -130,6 +134,22 @@ impl Turn {
             self.tell(Event::Audio { turn, reply: id, segment, chunk: next_chunk, range });
         }
         self.tell_whole_text();
+    }
+
+    /// A reply that is read goes out as it is written.
+    pub(super) fn send_text(&mut self) {
+        let Some(reply) = &mut self.reply else { return };
+        let Delivery::Text { told } = &mut reply.delivery else { return };
+        let whole = reply.segmenter.text();
+        let mut text = &whole[*told..];
+        if whole[..*told].trim().is_empty() {
+            text = text.trim_start();
+        }
+        *told = whole.len();
+        if !text.is_empty() {
+            let (turn, text) = (reply.turn, text.to_owned());
+            self.tell(Event::ReplyText { turn, text });
+        }
     }
 
     /// With the first chunk of its last segment, the whole reply is known to be heard. Without a

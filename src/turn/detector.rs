@@ -137,6 +137,15 @@ impl SpeechDetector {
         Some(Edge::End { utterance: sound.start..position, voice_end })
     }
 
+    /// Ends the utterance here and now, whether it pauses or not. `None`: there is none, or the part of it
+    /// that runs is still empty.
+    pub fn end_now(&mut self) -> Option<Edge> {
+        let position = self.position;
+        let sound = self.sound.take_if(|sound| sound.announced && sound.start < position)?;
+        self.floor = position;
+        Some(Edge::End { utterance: sound.start..position, voice_end: sound.pause.unwrap_or(position) })
+    }
+
     /// Judges the next frame of 512 samples by its probability of speech. What is no probability
     /// (NaN, outside 0…1) counts as silence.
     pub fn push(&mut self, probability: f32) -> Edges {

@@ -109,7 +109,10 @@ impl Turn {
 
     /// The earliest sample that a later judgement may want.
     pub(super) fn judgement_needs_from(&self) -> Option<u64> {
-        let user = self.user.as_ref().filter(|_| self.config.detection == TurnDetection::Smart)?;
+        // What is being answered may still be joined by what the user says now.
+        let answered = self.reply.as_ref().and_then(|reply| reply.user.as_ref());
+        let user = self.user.as_ref().or(answered);
+        let user = user.filter(|_| self.config.detection == TurnDetection::Smart)?;
         Some(self.audible_to_judge(user.starts_at()?))
     }
 

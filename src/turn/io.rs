@@ -67,6 +67,14 @@ id!(
     JudgementId
 );
 id!(
+    /// A reply that the client has asked for by itself. The wire counts them.
+    RequestId
+);
+id!(
+    /// A message that the client puts into the conversation without a turn. The wire counts them.
+    MessageId
+);
+id!(
     /// One call of a tool; counts up from 1 in a session. (The LLM's own id of it need not be unique.)
     CallId
 );
@@ -146,10 +154,29 @@ pub enum Input {
         /// Probability of speech, 0…1.
         probability: f32,
     },
-    /// Manual mode: what was said since the last commit is a turn.
+    /// What was said is complete: in manual mode since the last commit, else what is being said.
     Commit,
-    /// Manual mode: forget what was said since the last commit.
+    /// Forget what was said: in manual mode since the last commit, else what is being said.
     Clear,
+    /// The client asks for a reply to what is there, without new words of the user.
+    Respond {
+        /// Comes back with [`Event::ReplyStarted`] or [`Event::NoReply`].
+        request: RequestId,
+        /// It is to be read, not heard.
+        text_only: bool,
+    },
+    /// The client puts a message into the conversation, behind what was said so far.
+    Insert {
+        /// Comes back with [`Output::Insert`].
+        message: MessageId,
+    },
+    /// The client says how much of a turn's reply was heard, after the fact or to stop it.
+    Truncate {
+        /// Which turn.
+        turn: TurnId,
+        /// Samples (24 kHz) of the reply's audio.
+        samples: u64,
+    },
     /// A typed turn.
     Text {
         /// What the user typed; never empty.
@@ -159,6 +186,9 @@ pub enum Input {
     Interrupt {
         /// The last chunk that the user heard.
         last_chunk: Option<ChunkId>,
+        /// The reply of this turn, and no later one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        turn: Option<TurnId>,
     },
     /// The client has played a chunk to its end.
     Played {
@@ -197,6 +227,9 @@ pub enum Input {
         reply: ReplyId,
         /// What it called.
         call: ToolCall,
+        /// The client runs it and brings the result as a message of its own: the reply ends here.
+        #[serde(default, skip_serializing_if = "is_false")]
+        by_client: bool,
     },
     /// The tool of [`Output::RunTool`] has ended, well or not.
     ToolDone {
@@ -295,8 +328,11 @@ pub enum Output {
     Generate {
         /// Answer with [`Input::Token`]…, [`Input::ToolCall`]… and [`Input::Generated`].
         reply: ReplyId,
-        /// What the user said, to be put behind the history.
+        /// What the user said, to be put behind the history; empty: nothing is.
         user_text: String,
+        /// The client asked for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        request: Option<RequestId>,
         /// To be put behind that: what the run's earlier requests brought.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         so_far: Option<SoFar>,
@@ -348,6 +384,22 @@ pub enum Output {
     },
     /// Write what was said and heard into the log; answer with [`Input::Committed`].
     Commit(Commit),
+    /// Write a message of the client into the log.
+    Insert {
+        /// Its place in the log.
+        turn: TurnId,
+        /// Which.
+        message: MessageId,
+    },
+    /// The log is to say that the user heard this of a turn's reply, whose commit went before.
+    Amend {
+        /// Which turn.
+        turn: TurnId,
+        /// What the user heard of it.
+        heard_text: String,
+        /// Cut by estimate, not by the times of words.
+        estimated: bool,
+    },
     /// A tool was asked to end the conversation, and the goodbye has been heard.
     EndSession,
     /// Tell the client.
@@ -460,6 +512,56 @@ pub enum Event {
         /// Input sample position.
         sample: u64,
     },
+    /// The user's contribution is complete; its words come with [`Event::Transcript`].
+    Contributed {
+        /// Which turn.
+        turn: TurnId,
+    },
+    /// Nobody has said anything for `idle_reply_ms` since the last reply was heard: one is made now.
+    Idled {
+        /// Its turn.
+        turn: TurnId,
+        /// Where in the input the silence began, in samples.
+        from: u64,
+        /// Where it ends.
+        to: u64,
+    },
+    /// A reply is being made.
+    ReplyStarted {
+        /// Which turn.
+        turn: TurnId,
+        /// Which reply.
+        reply: ReplyId,
+        /// The client asked for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        request: Option<RequestId>,
+    },
+    /// The reply that the client asked for is not made.
+    NoReply {
+        /// Which.
+        request: RequestId,
+        /// Why.
+        fault: Fault,
+    },
+    /// The next piece of a reply that is read, not heard.
+    ReplyText {
+        /// Which turn.
+        turn: TurnId,
+        /// All pieces together are the reply.
+        text: String,
+    },
+    /// All of the reply has been sent; some of it may still have to be heard.
+    Delivered {
+        /// Which turn.
+        turn: TurnId,
+    },
+    /// How much of a reply was heard has been corrected.
+    Amended {
+        /// Which turn.
+        turn: TurnId,
+        /// What the user heard of it.
+        heard_text: String,
+    },
     /// Words while the user speaks.
     PartialTranscript {
         /// Which turn.
@@ -541,10 +643,15 @@ pub enum Event {
     ToolCall {
         /// Which turn.
         turn: TurnId,
+        /// Unique in the session if it is the client's.
+        id: String,
         /// Function name.
         name: String,
         /// JSON text.
         arguments: String,
+        /// The client is to run it.
+        #[serde(default, skip_serializing_if = "is_false")]
+        by_client: bool,
     },
     /// The tool has answered.
     ToolResult {

@@ -32,6 +32,8 @@ pub(super) struct UserTurn {
     pub metrics: Metrics,
     /// Recognition of a part failed.
     fault: Option<Fault>,
+    /// That was told.
+    failed: bool,
     /// What was last told as a partial transcript.
     partial: String,
     /// Microphone position of the last interim recognition.
@@ -90,6 +92,7 @@ impl UserTurn {
             transcribed: None,
             metrics: Metrics::default(),
             fault: None,
+            failed: false,
             partial: String::new(),
             interim_at: 0,
         }
@@ -97,6 +100,49 @@ impl UserTurn {
 
     fn complete(&self) -> bool {
         self.utterances.iter().all(|u| !matches!(u.words, Words::Waiting(_)))
+    }
+
+    /// The words have just become complete: what is to be told of them, once.
+    pub fn words_known(&mut self, now: Time) -> Option<Event> {
+        let decided = self.decided?;
+        if self.transcribed.is_some() || !self.complete() {
+            return None;
+        }
+        self.transcribed = Some(now);
+        if self.typed() {
+            return None;
+        }
+        self.metrics.asr = Some(now.ms_since(decided));
+        let turn = self.id;
+        if let Some(fault) = self.fault.take() {
+            self.failed = true;
+            return Some(Event::Error { turn: Some(turn), fault });
+        }
+        let (text, audio_ms, language) = (self.text(), self.audio_ms(), self.language());
+        Some(Event::Transcript { turn, text, audio_ms, language })
+    }
+
+    /// Recognition of it failed.
+    pub fn failed(&self) -> bool {
+        self.failed
+    }
+
+    /// Recognition that it waits for.
+    pub fn jobs(&self) -> impl Iterator<Item = AsrJob> {
+        self.utterances.iter().filter_map(|utterance| match utterance.words {
+            Words::Waiting(job) => Some(job),
+            Words::Known(_) | Words::Typed(_) => None,
+        })
+    }
+
+    /// The words of an utterance, if it is one of these.
+    fn hear(&mut self, id: AsrJob, result: &Result<Heard, Fault>) {
+        let waits = |utterance: &&mut Utterance| matches!(utterance.words, Words::Waiting(job) if job == id);
+        let Some(utterance) = self.utterances.iter_mut().find(waits) else { return };
+        utterance.words = Words::Known(result.clone().unwrap_or_else(|fault| {
+            self.fault = Some(fault);
+            Heard::default()
+        }));
     }
 
     /// The words so far, in order.
@@ -169,16 +215,27 @@ impl Turn {
         self.tell(Event::SpeechStarted { sample });
         if self.barge_in.is_some() {
             self.go_on_with_barge_in();
-        } else if self.reply.as_ref().is_some_and(Reply::is_audible) {
-            if self.config.resume_false_interruption {
-                self.begin_barge_in(sample);
-            } else {
-                self.interrupt_reply(InterruptReason::Speech);
-                self.open_user_turn();
-            }
-        } else {
-            self.supersede_unheard();
+        } else if self.reply.is_some() && !self.config.interrupts {
+            self.set_user_aside();
             self.open_user_turn();
+        } else if self.config.resume_false_interruption && self.reply.as_ref().is_some_and(Reply::is_audible)
+        {
+            self.begin_barge_in(sample);
+        } else {
+            self.stop_reply(InterruptReason::Speech);
+            self.open_user_turn();
+        }
+    }
+
+    /// The user has the floor: the reply stops, or is dropped if nothing of it was heard.
+    fn stop_reply(&mut self, reason: InterruptReason) {
+        let audible = self.reply.as_ref().is_some_and(Reply::is_audible);
+        let joins = self.config.joins && (self.reply.is_none() || self.user.is_none());
+        if !audible && joins {
+            self.supersede_unheard();
+        } else {
+            self.interrupt_reply(reason);
+            self.set_user_aside();
         }
     }
 
@@ -244,37 +301,42 @@ impl Turn {
         user.decided = Some(self.now);
         user.metrics.endpoint = Some(silence as f64 / SAMPLES_PER_MS as f64);
         let id = user.id;
+        self.tell(Event::Contributed { turn: id });
         self.set_state(State::Transcribing, Some(id));
-        self.answer_if_complete();
+        if !self.config.auto_reply {
+            self.set_user_aside();
+        }
+        self.answer();
     }
 
-    fn answer_if_complete(&mut self) {
+    /// Answers the user, if the words are complete and nothing is before them.
+    pub(super) fn answer(&mut self) {
+        self.settle_waiting();
         let now = self.now;
-        let Some(user) = &mut self.user else { return };
-        let Some(decided) = user.decided else { return };
-        if user.transcribed.is_some() || !user.complete() {
+        if let Some(event) = self.user.as_mut().and_then(|user| user.words_known(now)) {
+            self.tell(event);
+        }
+        if self.reply.is_some() || self.closed {
             return;
         }
-        user.transcribed = Some(now);
-        let (turn, text) = (user.id, user.text());
-        if !user.typed() {
-            user.metrics.asr = Some(now.ms_since(decided));
-            if let Some(fault) = user.fault.take() {
-                self.fail_recognition(turn, fault);
-                return;
-            }
-            let (audio_ms, language) = (user.audio_ms(), user.language());
-            self.tell(Event::Transcript { turn, text: text.clone(), audio_ms, language });
+        let Some(user) = self.user.as_ref().filter(|user| user.transcribed.is_some()) else {
+            self.start_asked_reply();
+            return;
+        };
+        if self.by_client.has_waiting() {
+            return;
         }
-        if text.is_empty() {
+        let (turn, wordless) = (user.id, user.text().is_empty());
+        if user.failed {
+            self.apologise(turn);
+        } else if wordless {
             self.drop_user_turn(Outcome::Empty);
         } else {
-            self.start_reply(turn);
+            self.start_reply(turn, None, self.config.text_only);
         }
     }
 
-    fn fail_recognition(&mut self, turn: TurnId, fault: Fault) {
-        self.tell(Event::Error { turn: Some(turn), fault });
+    fn apologise(&mut self, turn: TurnId) {
         if self.config.apology.trim().is_empty() {
             self.drop_user_turn(Outcome::Failed);
         } else {
@@ -316,6 +378,7 @@ impl Turn {
     }
 
     pub(super) fn open_user_turn(&mut self) {
+        self.by_client.forget_silence();
         if self.user.is_none() {
             let id = self.new_turn();
             self.user = Some(UserTurn::new(id));
@@ -326,9 +389,9 @@ impl Turn {
 
     /// The user goes on before anything of the reply was heard: drop it, and join the words.
     fn supersede_unheard(&mut self) {
-        if let Some(reply) = self.reply.take() {
+        if let Some(mut reply) = self.reply.take() {
             self.outputs.push_back(Output::CancelReply { reply: reply.id });
-            let mut joined = self.user.take();
+            let mut joined = reply.user.take();
             self.end_reply(reply, Outcome::Superseded);
             if let Some(user) = &mut joined {
                 user.id = self.new_turn();
@@ -362,12 +425,16 @@ impl Turn {
         if fresh {
             user.decided = Some(now);
         }
-        self.answer_if_complete();
+        self.by_client.forget_silence();
+        self.answer();
     }
 
     pub(super) fn on_commit(&mut self) {
         if self.config.detection != TurnDetection::Manual {
-            self.refuse("not_manual", "`commit` needs turn_detection mode `manual`");
+            match self.detector.end_now() {
+                Some(edge) => self.on_edge(edge),
+                None => self.refuse("nothing_to_commit", "nobody is saying anything"),
+            }
             return;
         }
         let range = self.manual_from..self.detector.position();
@@ -375,10 +442,10 @@ impl Turn {
             self.refuse("nothing_to_commit", "there is no audio since the last commit");
             return;
         }
-        if self.reply.as_ref().is_some_and(Reply::is_audible) {
-            self.interrupt_reply(InterruptReason::Client);
+        if self.config.auto_reply {
+            self.stop_reply(InterruptReason::Client);
         } else {
-            self.supersede_unheard();
+            self.set_user_aside();
         }
         self.manual_from = range.end;
         self.open_user_turn();
@@ -387,11 +454,18 @@ impl Turn {
     }
 
     pub(super) fn on_clear(&mut self) {
-        if self.config.detection != TurnDetection::Manual {
-            self.refuse("not_manual", "`clear` needs turn_detection mode `manual`");
+        if self.config.detection == TurnDetection::Manual {
+            self.manual_from = self.detector.position();
             return;
         }
-        self.manual_from = self.detector.position();
+        self.forget_judgement();
+        self.detector.reset();
+        if self.barge_in.is_some() {
+            self.resume_reply();
+        }
+        if self.user.as_ref().is_some_and(|user| user.decided.is_none()) {
+            self.drop_user_turn(Outcome::Empty);
+        }
     }
 
     pub(super) fn on_transcribed(&mut self, id: AsrJob, result: Result<Heard, Fault>) {
@@ -426,17 +500,10 @@ impl Turn {
     }
 
     fn on_utterance_words(&mut self, id: AsrJob, result: Result<Heard, Fault>) {
-        let Some(user) = &mut self.user else { return };
-        let heard = result.unwrap_or_else(|fault| {
-            user.fault = Some(fault);
-            Heard::default()
-        });
-        for utterance in &mut user.utterances {
-            if matches!(utterance.words, Words::Waiting(job) if job == id) {
-                utterance.words = Words::Known(heard.clone());
-            }
+        for user in self.user.iter_mut().chain(self.by_client.contributions()) {
+            user.hear(id, &result);
         }
-        self.answer_if_complete();
+        self.answer();
     }
 
     fn tell_partial(&mut self, heard: Heard) {
@@ -482,9 +549,12 @@ impl Turn {
         }
     }
 
-    pub(super) fn cancel_jobs(&mut self) {
-        for purpose in [Purpose::Utterance, Purpose::Speculative, Purpose::Interim, Purpose::BargeIn] {
-            self.cancel_jobs_for(purpose);
+    /// Recognition that `user` waits for is no longer wanted.
+    pub(super) fn cancel_jobs_of(&mut self, user: &UserTurn) {
+        for id in user.jobs() {
+            if self.jobs.extract_if(.., |job| job.id == id).next().is_some() {
+                self.outputs.push_back(Output::CancelTranscribe { job: id });
+            }
         }
     }
 
@@ -517,15 +587,18 @@ impl Turn {
 
     /// The user's contribution ends without a reply.
     pub(super) fn drop_user_turn(&mut self, outcome: Outcome) {
-        self.cancel_jobs();
+        for purpose in [Purpose::Speculative, Purpose::Interim, Purpose::BargeIn] {
+            self.cancel_jobs_for(purpose);
+        }
         if let Some(user) = self.user.take() {
+            self.cancel_jobs_of(&user);
             self.end_turn(unanswered(&user, outcome, self.now));
         }
     }
 }
 
 /// What a contribution without a reply leaves behind.
-fn unanswered(user: &UserTurn, outcome: Outcome, now: Time) -> Commit {
+pub(super) fn unanswered(user: &UserTurn, outcome: Outcome, now: Time) -> Commit {
     let text = user.text();
     // Superseded words live on in the next turn.
     let said = (outcome != Outcome::Superseded && !text.is_empty()).then_some(text);

@@ -12,6 +12,7 @@
 //! - `listening`: the user's side; speech edges → utterances → one contribution of the user.
 //! - `end_of_turn`: a pause; has the user finished? (turn detection `smart`)
 //! - `barge_in`: a sound during a reply; is it an interruption?
+//! - `by_client`: what the client does itself: replies it asks for, messages it puts in, truncation.
 //! - `replying`: our side; LLM text → segments → TTS, and how that ends.
 //! - `tools`: tools that the LLM calls on the way, and what is said while the user waits for them.
 //! - `delivery`: what was spoken → chunks or one clip, to the client.
@@ -22,6 +23,7 @@
 //! samples), the prompt and the history (the session's and the conversation log's), the wire.
 
 mod barge_in;
+mod by_client;
 pub mod config;
 mod delivery;
 pub mod detector;
@@ -40,6 +42,7 @@ mod tools;
 use std::collections::VecDeque;
 
 use barge_in::BargeIn;
+use by_client::ByClient;
 use config::{TurnConfig, TurnDetection};
 use detector::{DetectorConfig, SpeechDetector};
 use end_of_turn::EndOfTurn;
@@ -69,6 +72,8 @@ pub struct Turn {
     end_of_turn: EndOfTurn,
     /// The user's contribution that is being made or answered.
     user: Option<UserTurn>,
+    /// What waits for its place in the conversation, and replies that can still be amended.
+    by_client: ByClient,
     /// The user makes a sound during a reply; the reply is held.
     barge_in: Option<BargeIn>,
     /// The reply at work. Whatever carries another id is stale.
@@ -99,6 +104,7 @@ impl Turn {
             jobs: Vec::new(),
             end_of_turn: EndOfTurn::default(),
             user: None,
+            by_client: ByClient::default(),
             barge_in: None,
             reply: None,
             ending: VecDeque::new(),
@@ -124,14 +130,17 @@ impl Turn {
             Input::Frame { probability } => self.on_frame(probability),
             Input::Commit => self.on_commit(),
             Input::Clear => self.on_clear(),
+            Input::Respond { request, text_only } => self.on_respond(request, text_only),
+            Input::Insert { message } => self.on_insert(message),
+            Input::Truncate { turn, samples } => self.on_truncate(turn, samples),
             Input::Text { text } => self.on_text(text),
-            Input::Interrupt { last_chunk } => self.on_interrupt(last_chunk),
+            Input::Interrupt { last_chunk, turn } => self.on_interrupt(last_chunk, turn),
             Input::Played { chunk } => self.on_played(chunk),
             Input::Configure { config } => self.on_configure(*config),
             Input::Transcribed { job, result } => self.on_transcribed(job, result),
             Input::TurnJudged { judgement, result } => self.on_turn_judged(judgement, result),
             Input::Token { reply, text } => self.on_token(reply, &text),
-            Input::ToolCall { reply, call } => self.on_tool_call(reply, call),
+            Input::ToolCall { reply, call, by_client } => self.on_tool_call(reply, call, by_client),
             Input::ToolDone { reply, call, result } => self.on_tool_done(reply, call, result),
             Input::Generated { reply, result } => self.on_generated(reply, result),
             Input::Speech { reply, segment, samples, words } => {
@@ -144,7 +153,13 @@ impl Turn {
             Input::Close => self.on_close(),
         }
         self.check_recognition_timeouts();
+        self.answer();
         self.advance_reply();
+        if self.reply.is_none() {
+            // What waited for its end.
+            self.answer();
+            self.advance_reply();
+        }
     }
 
     /// The next thing to be done, in order.
@@ -155,7 +170,7 @@ impl Turn {
     /// When [`Input::Tick`] is due, if nothing else happens before.
     pub fn next_deadline(&self) -> Option<Time> {
         let reply = self.reply.as_ref().and_then(|reply| reply.deadline(&self.config));
-        self.recognition_deadline().into_iter().chain(reply).min()
+        self.recognition_deadline().into_iter().chain(reply).chain(self.idle_deadline()).min()
     }
 
     /// The earliest microphone sample that may still be asked for.
@@ -177,7 +192,7 @@ impl Turn {
 
     /// No turn is open and nothing waits to become durable.
     pub fn is_idle(&self) -> bool {
-        self.user.is_none() && self.reply.is_none() && self.ending.is_empty()
+        self.user.is_none() && self.reply.is_none() && self.ending.is_empty() && self.by_client.is_idle()
     }
 
     fn on_open(&mut self, last_turn: TurnId) {
@@ -189,7 +204,7 @@ impl Turn {
     }
 
     fn on_greet(&mut self, text: &str) {
-        if self.user.is_none() && self.reply.is_none() {
+        if self.user.is_none() && self.reply.is_none() && self.by_client.is_idle() {
             let turn = self.new_turn();
             self.start_fixed_reply(turn, text);
         }
@@ -214,7 +229,11 @@ impl Turn {
         self.detector.tolerate(self.tolerated_silence_ms());
     }
 
-    fn on_interrupt(&mut self, last_chunk: Option<ChunkId>) {
+    fn on_interrupt(&mut self, last_chunk: Option<ChunkId>, turn: Option<TurnId>) {
+        if turn.is_some() && self.reply.as_ref().map(|reply| reply.turn) != turn {
+            self.refuse("nothing_to_interrupt", "that reply is over");
+            return;
+        }
         if let Some(chunk) = last_chunk {
             self.note_played(chunk);
         }
@@ -250,6 +269,7 @@ impl Turn {
             self.end_reply(reply, Outcome::Interrupted);
         }
         self.barge_in = None;
+        self.close_waiting();
         self.drop_user_turn(Outcome::Interrupted);
         self.closed = true;
     }
@@ -262,7 +282,7 @@ impl Turn {
 
     /// Back to listening, if nothing is going on.
     fn settle(&mut self) {
-        if self.user.is_none() && self.reply.is_none() && self.ending.is_empty() {
+        if self.is_idle() {
             self.set_state(State::Listening, None);
         }
     }

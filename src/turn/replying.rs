@@ -4,13 +4,15 @@
 use std::collections::VecDeque;
 
 use super::Turn;
+use super::by_client::PastReply;
 use super::config::TurnConfig;
 use super::delivery::{ClipStage, Delivery, Voice, chunk_samples};
 use super::io::{
-    Commit, Event, Fault, InterruptReason, Metrics, Outcome, Output, ReplyId, SegmentId, State, Time, TurnId,
-    WordTime,
+    Commit, Event, Fault, InterruptReason, Metrics, Outcome, Output, ReplyId, RequestId, SegmentId, State,
+    Time, TurnId, WordTime,
 };
 use super::ledger::Ledger;
+use super::listening::UserTurn;
 use super::playout::{Playout, SAMPLES_PER_MS};
 use super::segmenter::{Segment, Segmenter};
 use super::tools::Tools;
@@ -23,6 +25,10 @@ pub(super) const ENGINE_GRACE_MS: u64 = 1_000;
 pub(super) struct Reply {
     pub id: ReplyId,
     pub turn: TurnId,
+    /// What it answers; `None`: no words of the user.
+    pub user: Option<UserTurn>,
+    /// The client asked for it.
+    pub request: Option<RequestId>,
     /// Holds the reply's own text.
     pub segmenter: Segmenter,
     pub writing: Writing,
@@ -32,6 +38,8 @@ pub(super) struct Reply {
     pub synthesis: Option<Synthesis>,
     pub ledger: Ledger,
     pub delivery: Delivery,
+    /// All of it has been sent.
+    pub delivered: bool,
     /// A stage failed: the turn ends as failed.
     pub failed: bool,
     /// When the user's contribution was decided to be complete.
@@ -66,6 +74,8 @@ impl Reply {
         Reply {
             id,
             turn,
+            user: None,
+            request: None,
             segmenter: Segmenter::new(config.first_segment_chars, config.max_segment_chars),
             writing,
             tools: Tools::default(),
@@ -73,6 +83,7 @@ impl Reply {
             synthesis: None,
             ledger: Ledger::default(),
             delivery,
+            delivered: false,
             failed: false,
             decided,
             metrics: Metrics::default(),
@@ -104,11 +115,16 @@ impl Reply {
         self.playout().is_some_and(|playout| playout.sent() > 0)
     }
 
+    /// Samples that the client got.
+    pub fn sent(&self) -> u64 {
+        self.playout().map_or(0, Playout::sent)
+    }
+
     fn playout(&self) -> Option<&Playout> {
         match &self.delivery {
             Delivery::Voice(voice) => Some(&voice.playout),
             Delivery::Clip(ClipStage::Playing(playout)) => Some(playout),
-            Delivery::Clip(_) => None,
+            Delivery::Clip(_) | Delivery::Text { .. } => None,
         }
     }
 
@@ -116,13 +132,15 @@ impl Reply {
         match &mut self.delivery {
             Delivery::Voice(voice) => Some(&mut voice.playout),
             Delivery::Clip(ClipStage::Playing(playout)) => Some(playout),
-            Delivery::Clip(_) => None,
+            Delivery::Clip(_) | Delivery::Text { .. } => None,
         }
     }
 
     pub fn collect_segments(&mut self) {
         while let Some(segment) = self.segmenter.next_segment() {
-            self.waiting.push_back(segment);
+            if !matches!(self.delivery, Delivery::Text { .. }) {
+                self.waiting.push_back(segment);
+            }
         }
     }
 
@@ -152,11 +170,23 @@ impl Reply {
         self.heard_at(config).is_some_and(|at| at <= now)
     }
 
+    /// All of it has been sent.
+    fn is_sent(&self) -> bool {
+        let sent = match &self.delivery {
+            Delivery::Text { told } => *told == self.segmenter.text().len(),
+            Delivery::Voice(_) | Delivery::Clip(_) => {
+                self.playout().is_some_and(|playout| playout.sent() >= self.ledger.samples())
+            }
+        };
+        self.is_spoken() && sent
+    }
+
     fn heard_at(&self, config: &TurnConfig) -> Option<Time> {
-        let playout = self.playout()?;
-        if !self.is_spoken() || playout.sent() < self.ledger.samples() {
+        if !self.is_sent() {
             return None;
         }
+        // What is read has been read.
+        let Some(playout) = self.playout() else { return Some(Time(0)) };
         if playout.sent() == 0 || playout.reported() == Some(playout.sent()) {
             return Some(Time(0));
         }
@@ -184,7 +214,7 @@ impl Reply {
             Delivery::Clip(ClipStage::Rendering(since)) => {
                 Some(since.plus_ms(u64::from(config.render_timeout_ms)))
             }
-            Delivery::Clip(_) | Delivery::Voice(_) => None,
+            Delivery::Clip(_) | Delivery::Voice(_) | Delivery::Text { .. } => None,
         }
     }
 
@@ -196,7 +226,7 @@ impl Reply {
                     voice.playout.may_send_at(piece.range.end - piece.range.start, config.lead_ms.into())
                 })
             }
-            Delivery::Clip(_) => None,
+            Delivery::Clip(_) | Delivery::Text { .. } => None,
         };
         let late = [self.llm_deadline(config), self.tts_deadline(config), self.render_deadline(config)];
         let tools = [self.tools.deadline(config), self.filler_at(config)];
@@ -205,15 +235,22 @@ impl Reply {
 }
 
 impl Turn {
-    pub(super) fn start_reply(&mut self, turn: TurnId) {
-        self.open_reply(turn, Writing::Asked(self.now));
+    /// Lets the LLM answer: the user's words in this turn, or what is there.
+    pub(super) fn start_reply(&mut self, turn: TurnId, request: Option<RequestId>, text_only: bool) {
+        self.open_reply(turn, request, Writing::Asked(self.now));
+        if let Some(reply) = self.reply.as_mut().filter(|_| text_only) {
+            reply.delivery = Delivery::Text { told: 0 };
+        }
         self.ask_llm();
         self.set_state(State::Thinking, Some(turn));
     }
 
     /// A reply whose text is known: a greeting.
     pub(super) fn start_fixed_reply(&mut self, turn: TurnId, text: &str) {
-        self.open_reply(turn, Writing::Done);
+        self.open_reply(turn, None, Writing::Done);
+        if let Some(reply) = self.reply.as_mut().filter(|_| self.config.text_only) {
+            reply.delivery = Delivery::Text { told: 0 };
+        }
         if let Some(reply) = &mut self.reply {
             reply.finish_with(text);
         }
@@ -227,13 +264,17 @@ impl Turn {
         }
     }
 
-    fn open_reply(&mut self, turn: TurnId, writing: Writing) {
+    fn open_reply(&mut self, turn: TurnId, request: Option<RequestId>, writing: Writing) {
         self.last_reply.0 += 1;
-        let user = self.user.as_ref().filter(|user| user.id == turn);
-        let decided = user.and_then(|user| user.decided).unwrap_or(self.now);
+        self.by_client.forget_silence();
+        let user = self.user.take_if(|user| user.id == turn);
+        let decided = user.as_ref().and_then(|user| user.decided).unwrap_or(self.now);
         let mut reply = Reply::new(self.last_reply, turn, writing, decided, &self.config);
-        reply.metrics = user.map(|user| user.metrics).unwrap_or_default();
+        reply.metrics = user.as_ref().map(|user| user.metrics).unwrap_or_default();
+        (reply.user, reply.request) = (user, request);
+        let id = reply.id;
         self.reply = Some(reply);
+        self.tell(Event::ReplyStarted { turn, reply: id, request });
     }
 
     /// The one place where stale work is dropped: the reply at work, if `id` is its.
@@ -330,22 +371,34 @@ impl Turn {
             self.start_rendering();
         }
         self.send_due_chunks();
+        self.send_text();
         // Sending made room for more speech.
         self.start_synthesis();
+        if let Some(reply) = self.reply.as_mut().filter(|reply| !reply.delivered && reply.is_sent()) {
+            reply.delivered = true;
+            let turn = reply.turn;
+            self.tell(Event::Delivered { turn });
+        }
         let (config, now) = (&self.config, self.now);
         if let Some(reply) = self.reply.take_if(|reply| reply.is_heard(config, now)) {
-            // A client may report the end while the reply is held: the sound is then no barge-in any
-            // more, but what the user says next.
-            let barge_in = self.barge_in.take();
-            let outcome = if reply.failed { Outcome::Failed } else { Outcome::Completed };
-            self.outputs.push_back(Output::ForgetReply { reply: reply.id });
-            // Who speaks on has not said goodbye.
-            let goodbye = outcome == Outcome::Completed && barge_in.is_none() && reply.tools.end_session();
-            self.end_reply(reply, outcome);
-            self.answer_barge_in(barge_in);
-            if goodbye {
-                self.outputs.push_back(Output::EndSession);
-            }
+            self.complete_reply(reply);
+        }
+    }
+
+    /// The reply has been heard.
+    pub(super) fn complete_reply(&mut self, reply: Reply) {
+        // A client may report the end while the reply is held: the sound is then no barge-in any
+        // more, but what the user says next.
+        let barge_in = self.barge_in.take();
+        let outcome = if reply.failed { Outcome::Failed } else { Outcome::Completed };
+        self.outputs.push_back(Output::ForgetReply { reply: reply.id });
+        // Who speaks on has not said goodbye.
+        let goodbye = outcome == Outcome::Completed && barge_in.is_none() && reply.tools.end_session();
+        self.end_reply(reply, outcome);
+        self.by_client.note_silence(self.now, self.detector.position());
+        self.answer_barge_in(barge_in);
+        if goodbye {
+            self.outputs.push_back(Output::EndSession);
         }
     }
 
@@ -432,6 +485,9 @@ impl Turn {
     }
 
     fn heard_of(&self, reply: &Reply) -> super::ledger::HeardThrough {
+        if let Delivery::Text { told } = reply.delivery {
+            return super::ledger::HeardThrough { bytes: told, estimated: false };
+        }
         let through = reply.playout().map_or(0, |playout| playout.heard(self.now));
         reply.ledger.heard(reply.segmenter.text(), through)
     }
@@ -443,7 +499,7 @@ impl Turn {
         if matches!(outcome, Outcome::Completed) {
             heard = super::ledger::HeardThrough { bytes: text.len(), estimated: false };
         }
-        let user = self.user.take_if(|user| user.id == reply.turn);
+        let user = reply.user.as_ref();
         let said = user.as_ref().map(|user| user.text()).filter(|text| !text.is_empty());
         let whole = text.trim();
         let assistant = text[..heard.bytes].trim();
@@ -452,7 +508,7 @@ impl Turn {
             // Superseded words live on in the next turn.
             user: said.filter(|_| outcome != Outcome::Superseded),
             typed: user.is_some_and(|user| user.typed()),
-            tools: reply.tools.into_uses(),
+            tools: reply.tools.uses(),
             assistant: assistant.to_owned(),
             whole_reply: (assistant.len() < whole.len() && outcome != Outcome::Superseded)
                 .then(|| whole.to_owned()),
@@ -460,6 +516,12 @@ impl Turn {
             outcome,
             metrics: Metrics { total: Some(self.now.ms_since(reply.decided)), ..reply.metrics },
         });
+        let sent = reply.sent();
+        if sent > 0 && self.config.amendable_replies > 0 {
+            let text = reply.segmenter.text().to_owned();
+            let past = PastReply { turn: reply.turn, text, ledger: reply.ledger, sent };
+            self.by_client.remember(past, self.config.amendable_replies);
+        }
     }
 }
 

@@ -38,11 +38,13 @@ struct Call {
     id: CallId,
     since: Time,
     used: ToolUse,
+    /// Its result comes, if ever, behind the reply.
+    by_client: bool,
 }
 
 impl Call {
     fn is_running(&self) -> bool {
-        self.used.result.is_none()
+        self.used.result.is_none() && !self.by_client
     }
 }
 
@@ -88,9 +90,14 @@ impl Tools {
         self.calls.iter().any(|call| call.used.result.as_ref().is_some_and(|result| result.ends_session))
     }
 
+    /// The client is to run one of them: the reply ends with this request.
+    pub fn for_client(&self) -> bool {
+        self.calls.iter().any(|call| call.by_client)
+    }
+
     /// All that were used.
-    pub fn into_uses(self) -> Vec<ToolUse> {
-        self.calls.into_iter().map(|call| call.used).collect()
+    pub fn uses(&self) -> Vec<ToolUse> {
+        self.calls.iter().map(|call| call.used.clone()).collect()
     }
 
     /// When a tool is late.
@@ -123,8 +130,8 @@ impl Turn {
     /// Asks the LLM for the reply's text, or for more of it.
     pub(super) fn ask_llm(&mut self) {
         let (now, max_rounds) = (self.now, self.config.max_rounds);
-        let user_text = self.user.as_ref().map(|user| user.text()).unwrap_or_default();
         let Some(reply) = &mut self.reply else { return };
+        let user_text = reply.user.as_ref().map(|user| user.text()).unwrap_or_default();
         reply.writing = Writing::Asked(now);
         let tools = &mut reply.tools;
         tools.requests += 1;
@@ -134,11 +141,12 @@ impl Turn {
             text: reply.segmenter.text().trim().to_owned(),
             tools: tools.calls.iter().map(|call| call.used.clone()).collect(),
         });
-        let (reply, without_tools) = (reply.id, !tools.allowed);
-        self.outputs.push_back(Output::Generate { reply, user_text, so_far, without_tools });
+        let (request, without_tools) = (reply.request, !tools.allowed);
+        let reply = reply.id;
+        self.outputs.push_back(Output::Generate { reply, user_text, request, so_far, without_tools });
     }
 
-    pub(super) fn on_tool_call(&mut self, id: ReplyId, mut call: ToolCall) {
+    pub(super) fn on_tool_call(&mut self, id: ReplyId, mut call: ToolCall, by_client: bool) {
         let now = self.now;
         let own = CallId(self.last_call.0 + 1);
         let Some(reply) = self.live(id) else { return };
@@ -148,14 +156,26 @@ impl Turn {
             return;
         }
         reply.note_token(now);
-        call.id = reply.tools.unique_id(call.id, own);
-        let ToolCall { name, arguments, .. } = call.clone();
+        let (turn, wanted) = (reply.turn, std::mem::take(&mut call.id));
+        // The client answers when the reply has ended: its calls need names of their own in all the session.
+        let wanted = if by_client { format!("call_{}_{}", turn.0, own.0) } else { wanted };
+        call.id = reply.tools.unique_id(wanted, own);
+        let ToolCall { id: call_id, name, arguments } = call.clone();
         let (request, after_chars) = (reply.tools.requests, reply.trimmed_chars());
         let used = ToolUse { request, call, after_chars, result: None };
-        reply.tools.calls.push(Call { id: own, since: now, used });
-        let turn = reply.turn;
+        reply.tools.calls.push(Call { id: own, since: now, used, by_client });
         self.last_call = own;
-        self.tell(Event::ToolCall { turn, name: name.clone(), arguments: arguments.clone() });
+        let (told_name, told_arguments) = (name.clone(), arguments.clone());
+        self.tell(Event::ToolCall {
+            turn,
+            id: call_id,
+            name: told_name,
+            arguments: told_arguments,
+            by_client,
+        });
+        if by_client {
+            return;
+        }
         self.outputs.push_back(Output::RunTool { reply: id, call: own, name, arguments });
     }
 
@@ -187,6 +207,10 @@ impl Turn {
         let now = self.now;
         let Some(reply) = &mut self.reply else { return };
         if reply.writing != Writing::Tools || reply.tools.running().next().is_some() {
+            return;
+        }
+        if reply.tools.for_client() {
+            reply.finish_text();
             return;
         }
         let ends = |call: &Call| call.used.result.as_ref().is_some_and(|result| result.ends_session);
@@ -251,7 +275,7 @@ mod tests {
             let id = tools.unique_id(wanted.to_owned(), own);
             let call = ToolCall { id, name: "look".to_owned(), arguments: "{}".to_owned() };
             let used = ToolUse { request: 1, call, after_chars: 0, result: None };
-            tools.calls.push(Call { id: own, since: Time(0), used });
+            tools.calls.push(Call { id: own, since: Time(0), used, by_client: false });
         }
         let ids: Vec<_> = tools.calls.iter().map(|call| call.used.call.id.as_str()).collect();
         assert_eq!(ids, ["call_4", "call_2", "call_2_3", "call_2_4", "call_5", "call_4_6"]);

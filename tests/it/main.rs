@@ -15,6 +15,7 @@ mod openai;
 mod openai_speech;
 mod packaging;
 mod real_models;
+mod realtime;
 mod silero;
 mod smart_turn;
 mod speech;

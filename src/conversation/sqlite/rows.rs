@@ -6,6 +6,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
 
 use crate::conversation::chain::{Damage, StoredEvent};
+use crate::conversation::events::Spot;
 use crate::conversation::history::{HistoryMessage, Role};
 use crate::conversation::ids::{Hash, Head, SeqNo, SessionId};
 use crate::conversation::projections::{Change, ConversationRow, Ended, MessageRow, change};
@@ -128,7 +129,7 @@ pub(super) fn project(db: &Connection, event: &StoredEvent) -> rusqlite::Result<
         Change::EndTurn => turns = 1,
         Change::Say(_) => messages = 1,
         Change::End(end) => ended = Some(end),
-        Change::Start(_) | Change::Amend { .. } => {}
+        Change::Start(_) | Change::Amend { .. } | Change::Withdraw(_) => {}
     }
     let known = db
         .prepare_cached(
@@ -158,8 +159,22 @@ pub(super) fn project(db: &Connection, event: &StoredEvent) -> rusqlite::Result<
             row.message.amend(&heard_text, estimated);
             put_message(db, &row)
         }
+        Change::Withdraw(spot) if known == 1 => withdraw(db, &session, &spot),
         _ => Ok(()),
     }
+}
+
+fn withdraw(db: &Connection, session: &str, spot: &Spot) -> rusqlite::Result<()> {
+    let mut of_turn = db.prepare_cached("SELECT * FROM messages WHERE session_id = ?1 AND turn = ?2")?;
+    let rows: Vec<MessageRow> =
+        of_turn.query_map(params![session, signed(spot.turn)], message_of)?.collect::<Result<_, _>>()?;
+    for row in rows.iter().filter(|row| row.message.is_at(spot)) {
+        db.prepare_cached("DELETE FROM messages WHERE session_id = ?1 AND seq = ?2")?
+            .execute(params![session, signed(row.seq.0)])?;
+        db.prepare_cached("UPDATE conversations SET messages = messages - 1 WHERE session_id = ?1")?
+            .execute(params![session])?;
+    }
+    Ok(())
 }
 
 fn put_conversation(db: &Connection, row: &ConversationRow) -> rusqlite::Result<()> {
@@ -186,6 +201,7 @@ fn put_conversation(db: &Connection, row: &ConversationRow) -> rusqlite::Result<
 fn put_message(db: &Connection, row: &MessageRow) -> rusqlite::Result<()> {
     let message = &row.message;
     let role = match message.role {
+        Role::System => "system",
         Role::User => "user",
         Role::ToolCall => "tool_call",
         Role::ToolResult => "tool_result",
@@ -239,6 +255,7 @@ pub(super) fn message_of(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
         message: HistoryMessage {
             turn: unsigned(row, 2)?,
             role: match role.as_str() {
+                "system" => Role::System,
                 "user" => Role::User,
                 "tool_call" => Role::ToolCall,
                 "tool_result" => Role::ToolResult,

@@ -171,6 +171,13 @@ pub fn encode(message: &ToClient) -> Option<Wire> {
             None,
         ),
         ToClient::Configured(settings) => (json(&configured(settings)), None),
+        // For wires that keep a copy of the conversation, or ask for replies beside it.
+        ToClient::Committed { .. }
+        | ToClient::Written { .. }
+        | ToClient::Aside { .. }
+        | ToClient::Echo(_) => {
+            return None;
+        }
         ToClient::Close(reason) => {
             let (code, message) = farewell(*reason)?;
             (json(&ServerMessage::Error { code, message, turn_id: None, fatal: true }), None)
@@ -203,7 +210,7 @@ fn event_message(event: &Event) -> Option<ServerMessage<'_>> {
         Event::Interrupt { turn, heard_text, reason } => {
             ServerMessage::Interrupt { turn_id: *turn, heard_text, reason: *reason }
         }
-        Event::ToolCall { turn, name, arguments } => {
+        Event::ToolCall { turn, name, arguments, .. } => {
             ServerMessage::ToolCall { turn_id: *turn, name, arguments }
         }
         Event::ToolResult { turn, name, summary } => {
@@ -218,7 +225,16 @@ fn event_message(event: &Event) -> Option<ServerMessage<'_>> {
         Event::SpeechStarted { .. }
         | Event::SpeechStopped { .. }
         | Event::Audio { .. }
-        | Event::SpeakingClip { .. } => return None,
+        | Event::SpeakingClip { .. }
+        // Of replies that this wire cannot ask for.
+        | Event::Idled { .. }
+        | Event::NoReply { .. }
+        | Event::ReplyText { .. }
+        | Event::Amended { .. }
+        // `transcript`, `status` and `turn_end` say as much.
+        | Event::Contributed { .. }
+        | Event::ReplyStarted { .. }
+        | Event::Delivered { .. } => return None,
     })
 }
 
@@ -315,7 +331,9 @@ pub fn decode(text: &str) -> Result<ClientMessage, Fault> {
     let raw: RawMessage = serde_json::from_str(text).map_err(|error| bad_message(&error.to_string()))?;
     let message = match raw {
         RawMessage::Ping {} => return Ok(ClientMessage::Ping),
-        RawMessage::Interrupt { last_chunk_id } => FromClient::Interrupt { last_chunk: last_chunk_id },
+        RawMessage::Interrupt { last_chunk_id } => {
+            FromClient::Interrupt { last_chunk: last_chunk_id, turn: None }
+        }
         RawMessage::Played { chunk_id } => FromClient::Played(chunk_id),
         RawMessage::Text { text } => {
             let text = text.trim();
@@ -342,6 +360,7 @@ fn patch(raw: RawConfigure) -> SettingsPatch {
         hangover_ms: raw.turn_detection.as_ref().and_then(|detection| detection.hangover_ms),
         prefix_padding_ms: raw.turn_detection.as_ref().and_then(|detection| detection.prefix_padding_ms),
         min_interrupt_ms: raw.min_interrupt_ms,
+        ..SettingsPatch::default()
     }
 }
 

@@ -169,7 +169,8 @@ impl Driver {
             }
             Pending::Text(reply) if answer == Answer::Call => {
                 let (id, name) = (format!("call_{}", work.given), "look".to_owned());
-                Input::ToolCall { reply, call: ToolCall { id, name, arguments: "{}".to_owned() } }
+                let call = ToolCall { id, name, arguments: "{}".to_owned() };
+                Input::ToolCall { reply, call, by_client: false }
             }
             Pending::Tool(reply, call) => {
                 let (content, ends_session) = (format!("{answer:?}"), answer == Answer::End);
@@ -207,6 +208,9 @@ impl Driver {
 
     /// The user falls silent, everybody does their work, and time passes.
     pub fn finish(&mut self) {
+        // Else silence would be broken for ever.
+        let config = TurnConfig { idle_reply_ms: 0, ..self.turn.config().clone() };
+        self.feed(Input::Configure { config: Box::new(config) });
         self.frames(80, 0.0);
         for _ in 0..2_000 {
             if self.pending.is_empty() && self.turn.next_deadline().is_none() {

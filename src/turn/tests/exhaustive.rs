@@ -63,7 +63,7 @@ fn make(driver: &mut Driver, what: &Move) {
         Move::Voice => driver.frames(1, 0.9),
         Move::Silence => driver.frames(1, 0.1),
         Move::Wait => driver.wait(150_000, 0),
-        Move::Interrupt => driver.feed(Input::Interrupt { last_chunk: None }),
+        Move::Interrupt => driver.feed(Input::Interrupt { last_chunk: None, turn: None }),
         Move::Played(chunk) => driver.feed(Input::Played { chunk: *chunk }),
         Move::Text => driver.feed(Input::Text { text: "go on".to_owned() }),
         Move::Close => driver.feed(Input::Close),

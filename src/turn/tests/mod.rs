@@ -9,6 +9,7 @@
 //! - `purity`: what the machine's files may not name.
 
 mod barge_in;
+mod by_client;
 mod clips;
 mod driver;
 mod end_of_turn;

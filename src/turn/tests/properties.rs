@@ -8,8 +8,8 @@ use super::driver::{Answer, Driver, Pending, short_config};
 use crate::turn::Turn;
 use crate::turn::config::{TurnConfig, TurnDetection};
 use crate::turn::io::{
-    AsrJob, CallId, ChunkId, Event, Fault, Heard, Input, JudgementId, Outcome, Output, ReplyId, SegmentId,
-    State, ToolCall, ToolResult, TurnId, WordTime,
+    AsrJob, CallId, ChunkId, Event, Fault, Heard, Input, JudgementId, MessageId, Outcome, Output, ReplyId,
+    RequestId, SegmentId, State, ToolCall, ToolResult, TurnId, WordTime,
 };
 
 #[derive(Debug, Clone)]
@@ -59,11 +59,16 @@ fn answer() -> impl Strategy<Value = Answer> {
 fn client() -> impl Strategy<Value = Input> {
     let chunk = (0_u64..60).prop_map(ChunkId);
     prop_oneof![
-        3 => proptest::option::of(chunk.clone()).prop_map(|last_chunk| Input::Interrupt { last_chunk }),
+        3 => proptest::option::of(chunk.clone()).prop_map(|last_chunk| Input::Interrupt { last_chunk, turn: None }),
         2 => chunk.prop_map(|chunk| Input::Played { chunk }),
         2 => "(hi|  |go on then)".prop_map(|text| Input::Text { text }),
         2 => Just(Input::Commit),
         1 => Just(Input::Clear),
+        2 => (0_u64..9, any::<bool>())
+            .prop_map(|(id, text_only)| Input::Respond { request: RequestId(id), text_only }),
+        1 => (0_u64..9).prop_map(|id| Input::Insert { message: MessageId(id) }),
+        1 => (3_u64..12, 0_u64..50_000)
+            .prop_map(|(turn, samples)| Input::Truncate { turn: TurnId(turn), samples }),
     ]
 }
 
@@ -92,6 +97,7 @@ fn garbage() -> impl Strategy<Value = Input> {
         id.clone().prop_map(|id| Input::ToolCall {
             reply: ReplyId(id),
             call: ToolCall { id: String::new(), name: "look".to_owned(), arguments: "{".to_owned() },
+            by_client: false,
         }),
         (id.clone(), id).prop_map(|(reply, call)| Input::ToolDone {
             reply: ReplyId(reply),
@@ -125,7 +131,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::PlayedAll),
         1 => (0_usize..40).prop_map(Step::Again),
         1 => garbage().prop_map(Step::Garbage),
-        1 => (0_usize..11).prop_map(Step::Configure),
+        1 => (0_usize..16).prop_map(Step::Configure),
     ]
 }
 
@@ -145,9 +151,14 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 fn config() -> impl Strategy<Value = TurnConfig> {
     let words = prop_oneof![2 => Just(0_u32), 1 => Just(2)];
     let detection = prop_oneof![2 => Just(TurnDetection::Vad), 1 => Just(TurnDetection::Smart)];
-    (detection, any::<bool>(), words, any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
-        |(detection, clips, min_interrupt_words, resume_false_interruption, apologises, interim)| {
+    let client = (any::<bool>(), any::<bool>(), any::<bool>());
+    (detection, any::<bool>(), words, any::<bool>(), any::<bool>(), any::<bool>(), client).prop_map(
+        |(detection, clips, min_interrupt_words, resume_false_interruption, apologises, interim, client)| {
             TurnConfig {
+                auto_reply: client.0 || client.1,
+                interrupts: client.0 || client.2,
+                joins: client.1 || client.2,
+                amendable_replies: 2,
                 detection,
                 clips,
                 min_interrupt_words,
@@ -171,6 +182,11 @@ fn changed(mut config: TurnConfig, which: usize) -> TurnConfig {
         6 => config.hangover_ms = 160,
         7 => config.threshold = 0.3,
         8 | 9 => config.detection = TurnDetection::Smart,
+        10 => config.auto_reply ^= true,
+        11 => config.interrupts ^= true,
+        12 => config.joins ^= true,
+        13 => config.text_only ^= true,
+        14 => config.idle_reply_ms = 400 - config.idle_reply_ms,
         _ => config.min_interrupt_ms = 32,
     }
     config
@@ -323,6 +339,10 @@ fn the_random_conversations_are_eventful() {
                 Event::Resume { .. } => "resume".to_owned(),
                 Event::Error { fault, .. } => fault.code.clone(),
                 Event::ResponseText { filler: true, .. } => "filler".to_owned(),
+                Event::ReplyText { .. } => "text that is read".to_owned(),
+                Event::NoReply { .. } => "no reply".to_owned(),
+                Event::Amended { .. } => "amended".to_owned(),
+                Event::Idled { .. } => "idled".to_owned(),
                 Event::ToolCall { .. } => "tool call".to_owned(),
                 Event::ToolResult { summary, .. } => format!("tool result {summary}"),
                 _ => continue,
@@ -362,8 +382,13 @@ fn the_random_conversations_are_eventful() {
         "render_timeout",
         "unknown_chunk",
         "stale_chunk",
-        "not_manual",
         "nothing_to_commit",
+        "not_truncatable",
+        "truncated_beyond_end",
+        "text that is read",
+        "no reply",
+        "amended",
+        "idled",
         "nothing_to_interrupt",
         "filler",
         "tool call",

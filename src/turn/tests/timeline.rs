@@ -14,8 +14,8 @@ use crate::config::Config;
 use crate::turn::Turn;
 use crate::turn::config::{TurnConfig, TurnDetection};
 use crate::turn::io::{
-    AsrJob, ChunkId, Event, Fault, Heard, Input, Output, ReplyId, SegmentId, Time, ToolCall, ToolResult,
-    ToolUse, TurnId, WordTime,
+    AsrJob, ChunkId, Event, Fault, Heard, Input, MessageId, Output, ReplyId, RequestId, SegmentId, Time,
+    ToolCall, ToolResult, ToolUse, TurnId, WordTime,
 };
 
 /// An engine that does not answer.
@@ -63,6 +63,10 @@ pub(super) struct Script {
     /// The client reports each chunk, so long after it was played.
     pub reports: Option<u64>,
     pub shows_metrics: bool,
+    /// What only some wires tell, too.
+    pub shows_all: bool,
+    /// Tools that the client runs.
+    pub client_tools: &'static [&'static str],
 }
 
 impl Default for Script {
@@ -87,6 +91,8 @@ impl Default for Script {
             store: vec![(5, Ok(()))],
             reports: None,
             shows_metrics: false,
+            shows_all: false,
+            client_tools: &[],
         }
     }
 }
@@ -230,7 +236,7 @@ impl World {
                 self.after(delay, Input::TurnJudged { judgement, result: result.map_err(fault) });
             }
             Output::CancelJudgement { judgement } => self.line(&format!("→ forget judge {}", judgement.0)),
-            Output::Generate { reply, user_text, so_far, without_tools } => {
+            Output::Generate { reply, user_text, so_far, without_tools, .. } => {
                 let mut line = format!("→ generate for {user_text:?}");
                 if let Some(so_far) = so_far {
                     let _ = write!(line, " behind {:?}{}", so_far.text, uses(&so_far.tools));
@@ -249,6 +255,13 @@ impl World {
                 self.after(delay, Input::ToolDone { reply, call, result });
             }
             Output::EndSession => self.line("→ end session"),
+            Output::Insert { turn, message } => {
+                self.line(&format!("→ insert {} message {}", number(Some(turn)), message.0));
+            }
+            Output::Amend { turn, heard_text, estimated } => {
+                let how = if estimated { " (estimated)" } else { "" };
+                self.line(&format!("→ amend {}: heard {heard_text:?}{how}", number(Some(turn))));
+            }
             Output::StopGenerating { .. } => self.line("→ stop generating"),
             Output::Synthesize { reply, segment, text } => {
                 self.line(&format!("→ speak s{} {text:?}", segment.0));
@@ -294,7 +307,8 @@ impl World {
                 Llm::Calls(name) => {
                     // As some servers do: no id that would be unique.
                     let (id, name, arguments) = ("call_0".to_owned(), name.to_owned(), "{}".to_owned());
-                    Input::ToolCall { reply, call: ToolCall { id, name, arguments } }
+                    let by_client = self.script.client_tools.contains(&name.as_str());
+                    Input::ToolCall { reply, call: ToolCall { id, name, arguments }, by_client }
                 }
                 Llm::Fails(code) => Input::Generated { reply, result: Err(fault(code)) },
                 Llm::Ends => Input::Generated { reply, result: Ok(()) },
@@ -340,6 +354,25 @@ impl World {
             }
             Event::SpeechStarted { sample } => format!("speech from {} ms", sample / 16),
             Event::SpeechStopped { sample } => format!("speech to {} ms", sample / 16),
+            Event::Contributed { .. } | Event::ReplyStarted { .. } | Event::Delivered { .. }
+                if !self.script.shows_all =>
+            {
+                return;
+            }
+            Event::Contributed { turn } => format!("contributed {}", number(Some(turn))),
+            Event::ReplyStarted { turn, request, .. } => {
+                let asked = request.map_or(String::new(), |request| format!(" for request {}", request.0));
+                format!("reply {}{asked}", number(Some(turn)))
+            }
+            Event::Delivered { turn } => format!("delivered {}", number(Some(turn))),
+            Event::NoReply { request, fault } => {
+                format!("no reply for request {}: {}", request.0, fault.code)
+            }
+            Event::ReplyText { turn, text } => format!("written {} {text:?}", number(Some(turn))),
+            Event::Amended { turn, heard_text } => format!("amended {} {heard_text:?}", number(Some(turn))),
+            Event::Idled { turn, from, to } => {
+                format!("idled {} {}–{} ms", number(Some(turn)), from / 16, to / 16)
+            }
             Event::PartialTranscript { turn, text } => format!("partial {} {text:?}", number(Some(turn))),
             Event::Transcript { turn, text, audio_ms, .. } => {
                 format!("transcript {} {text:?} ({audio_ms} ms)", number(Some(turn)))
@@ -369,6 +402,9 @@ impl World {
                 let on_its_way = self.now_ms + self.script.reports.unwrap_or(0);
                 self.due.retain(|(at, _), input| !matches!(input, Input::Played { .. }) || *at <= on_its_way);
                 format!("interrupt {} by {reason:?}, heard {heard_text:?}", number(Some(turn)))
+            }
+            Event::ToolCall { turn, name, id, by_client: true, .. } => {
+                format!("tool call {} {name} for the client as {id}", number(Some(turn)))
             }
             Event::ToolCall { turn, name, .. } => format!("tool call {} {name}", number(Some(turn))),
             Event::ToolResult { turn, name, summary } => {
@@ -448,9 +484,25 @@ fn client_input(what: &str, config: &TurnConfig) -> Input {
         Input::Configure { config: Box::new(config) }
     };
     match word {
-        "interrupt" if argument.is_empty() => Input::Interrupt { last_chunk: None },
-        "interrupt" => Input::Interrupt { last_chunk: Some(chunk()) },
+        "interrupt" if argument.is_empty() => Input::Interrupt { last_chunk: None, turn: None },
+        "interrupt" => Input::Interrupt { last_chunk: Some(chunk()), turn: None },
+        "interrupt_turn" => {
+            let turn = TurnId(argument.parse().expect("a turn"));
+            Input::Interrupt { last_chunk: None, turn: Some(turn) }
+        }
         "played" => Input::Played { chunk: chunk() },
+        "respond" => {
+            Input::Respond { request: RequestId(argument.parse().expect("a number")), text_only: false }
+        }
+        "write" => {
+            Input::Respond { request: RequestId(argument.parse().expect("a number")), text_only: true }
+        }
+        "insert" => Input::Insert { message: MessageId(argument.parse().expect("a number")) },
+        "truncate" => {
+            let (turn, ms) = argument.split_once(' ').expect("a turn and ms");
+            let ms: u64 = ms.parse().expect("ms");
+            Input::Truncate { turn: TurnId(turn.parse().expect("a turn")), samples: ms * SAMPLES_PER_MS }
+        }
         "text" => Input::Text { text: argument.to_owned() },
         "commit" => Input::Commit,
         "clear" => Input::Clear,

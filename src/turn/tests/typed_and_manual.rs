@@ -92,7 +92,7 @@ fn manual_mode_interrupts_joins_and_refuses() {
         1300 ms   → commit #3: Interrupted, heard ""
         1305 ms   end #3 Interrupted
         1305 ms   status listening
-        1500 ms   error  not_manual
+        1500 ms   error  nothing_to_commit
     "#]],
     );
 }

@@ -35,6 +35,8 @@ pub(super) struct Witness {
     announced: Option<(TurnId, SegmentId)>,
     /// Generations and syntheses that were asked for and may still be answered.
     pub live_replies: BTreeSet<ReplyId>,
+    /// The newest reply breaks a silence: it answers nothing.
+    idled: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -45,6 +47,9 @@ struct SeenTurn {
     pcm: bool,
     clip: bool,
     whole_text: Option<String>,
+    /// Of a reply that is read: all that was told.
+    read: Option<String>,
+    delivered: bool,
     paused: bool,
 }
 
@@ -157,7 +162,7 @@ impl Witness {
     fn see_input(&mut self, input: &Input) {
         match input {
             Input::Frame { .. } => self.frames += 1,
-            Input::Played { chunk } | Input::Interrupt { last_chunk: Some(chunk) } => {
+            Input::Played { chunk } | Input::Interrupt { last_chunk: Some(chunk), .. } => {
                 if self.live_replies.contains(&self.client.reply)
                     && let Some(end) = self.client.chunk_ends.get(&chunk.0)
                 {
@@ -209,8 +214,9 @@ impl Witness {
             Output::CancelJudgement { judgement } => {
                 assert_eq!(self.judging.take(), Some(*judgement), "it is not at work");
             }
-            Output::Generate { reply, user_text, so_far, .. } => {
-                assert!(!user_text.trim().is_empty(), "nothing to answer");
+            Output::Generate { reply, user_text, request, so_far, .. } => {
+                let asked = request.is_some() || std::mem::take(&mut self.idled) || so_far.is_some();
+                assert!(asked || !user_text.trim().is_empty(), "nothing to answer");
                 match so_far {
                     None => self.begin(*reply),
                     Some(so_far) => {
@@ -221,7 +227,7 @@ impl Witness {
                 }
                 self.speech.writing = true;
             }
-            Output::RunTool { .. } | Output::EndSession => {} // see the tools' witness
+            Output::RunTool { .. } | Output::EndSession | Output::Insert { .. } | Output::Amend { .. } => {} // see the tools' witness
             Output::Synthesize { reply, segment, text } => {
                 if self.speech.reply != *reply {
                     self.begin(*reply); // a fixed reply
@@ -254,9 +260,11 @@ impl Witness {
             // Its metrics came just before: checked there.
         } else if let Some(turn) = turn_of(event) {
             let seen = self.turns.entry(turn).or_default();
-            assert!(!seen.ended, "{event:?} after the turn's end");
+            let late = matches!(event, Event::Amended { .. });
+            assert!(!late || seen.committed.is_some(), "{event:?} before there is anything to amend");
+            assert!(!seen.ended || late, "{event:?} after the turn's end");
             let closing = matches!(event, Event::Metrics { .. } | Event::Error { .. });
-            assert!(seen.committed.is_none() || closing, "{event:?} after the turn was committed");
+            assert!(seen.committed.is_none() || closing || late, "{event:?} after the turn was committed");
             let of_reply = matches!(
                 event,
                 Event::Audio { .. }
@@ -266,6 +274,8 @@ impl Witness {
                     | Event::Pause { .. }
                     | Event::ToolCall { .. }
                     | Event::ToolResult { .. }
+                    | Event::ReplyText { .. }
+                    | Event::Delivered { .. }
             );
             assert!(!of_reply || seen.interrupted_with.is_none(), "{event:?} after interrupt");
         }
@@ -337,6 +347,16 @@ impl Witness {
                 };
                 assert!(behind.iter().any(minded), "what the user said is lost: {behind:?}");
             }
+            Event::ReplyText { turn, text } => {
+                let seen = self.turns.entry(*turn).or_default();
+                assert!(!seen.pcm && !seen.clip && !text.is_empty(), "it is read or heard, not both");
+                *seen.read.get_or_insert_default() += text;
+            }
+            Event::Delivered { turn } => {
+                let seen = self.turns.entry(*turn).or_default();
+                assert!(!std::mem::replace(&mut seen.delivered, true), "delivered twice");
+            }
+            Event::Idled { .. } => self.idled = true,
             Event::Metrics { turn, .. } => {
                 let end = behind.first();
                 assert!(
@@ -370,7 +390,10 @@ impl Witness {
             assert_eq!((&commit.user, commit.assistant.as_str()), (&None, ""));
         }
         let audible = seen.pcm || seen.clip;
-        if commit.outcome == Outcome::Completed {
+        if let Some(read) = &seen.read {
+            assert!(!audible && commit.whole_reply.is_none(), "{commit:?}");
+            assert_eq!(read.trim(), commit.assistant, "what was told has been read");
+        } else if commit.outcome == Outcome::Completed {
             assert_eq!(commit.whole_reply, None);
             assert!(
                 !seen.pcm || seen.whole_text.as_deref().unwrap_or_default() == commit.assistant,
@@ -457,7 +480,14 @@ impl Speech {
 pub(super) fn turn_of(event: &Event) -> Option<TurnId> {
     match event {
         Event::Status { turn, .. } | Event::Error { turn, .. } => *turn,
-        Event::SpeechStarted { .. } | Event::SpeechStopped { .. } => None,
+        Event::SpeechStarted { .. } | Event::SpeechStopped { .. } | Event::NoReply { .. } => None,
+        Event::Contributed { turn }
+        | Event::Idled { turn, .. }
+        | Event::ReplyStarted { turn, .. }
+        | Event::ReplyText { turn, .. }
+        | Event::Delivered { turn }
+        | Event::Amended { turn, .. } => Some(*turn),
+
         Event::PartialTranscript { turn, .. }
         | Event::Transcript { turn, .. }
         | Event::ResponseText { turn, .. }

@@ -1,0 +1,194 @@
+//! `GET /v1/realtime?model=NAME`: the wire of OpenAI's Realtime API, on the same session as `/ws/chat`.
+//!
+//! - [`client_events`], [`server_events`]: the messages. [`fields`]: reads theirs, and names what is wrong.
+//! - [`session_config`]: the session as the client configures it and gets it echoed.
+//! - [`dialogue`]: the translator; pure. `user`, `wishes`, [`responses`], [`conversation`]: its parts.
+//! - [`audio`]: PCM and G.711 in base64 ↔ the session's samples.
+//!
+//! Deliberately absent: decisions (the turn machine's), the socket's loop ([`super::socket`]), sessions of
+//! other types than `realtime`, MCP, images. `docs/realtime.md` lists every event.
+
+pub mod audio;
+pub mod client_events;
+pub mod conversation;
+pub mod dialogue;
+pub mod fields;
+pub mod responses;
+pub mod server_events;
+pub mod session_config;
+#[cfg(test)]
+mod tests;
+mod user;
+mod wishes;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{Message, WebSocketUpgrade};
+use axum::extract::{ConnectInfo, Query, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use tracing::Instrument;
+
+use super::auth;
+use super::listener::Peer;
+use super::server::Server;
+use super::socket::{self, Frame, SOCKET_BUFFER_BYTES, Translated, Wire, opening};
+use crate::session::messages::ToClient;
+use crate::session::settings::{Offers, Settings};
+use crate::turn::config::TurnConfig;
+use crate::turn::io::Fault;
+use dialogue::{Dialogue, Out};
+use fields::Problem;
+use server_events::{ErrorBody, ServerEvent};
+use session_config::{Detection, Has, SessionConfig};
+
+/// For so many replies back a client may say how much of them was heard.
+const AMENDABLE_REPLIES: usize = 32;
+/// Characters of the session's id that are a part of all ids.
+const TAG_CHARS: usize = 10;
+
+/// The query of `/v1/realtime`.
+#[derive(Debug, Deserialize)]
+pub struct RealtimeQuery {
+    model: Option<String>,
+}
+
+/// `GET /v1/realtime?model=NAME`
+pub async fn upgrade(
+    State(server): State<Arc<Server>>,
+    ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
+    Query(query): Query<RealtimeQuery>,
+    headers: HeaderMap,
+    socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let visitor = match opening::enter(&server, headers).await {
+        Ok(visitor) => visitor,
+        Err(response) => return *response,
+    };
+    let admitted = match opening::make_room(&server, peer.ip()) {
+        Ok(admitted) => admitted,
+        Err(response) => return *response,
+    };
+    let socket = match socket {
+        Ok(socket) => socket,
+        Err(rejection) => return rejection.into_response(),
+    };
+    let opened = match opening::open_history(&server, "realtime", None, visitor, admitted).await {
+        Ok(opened) => opened,
+        Err(response) => return *response,
+    };
+    let limit = server.config.limits.message_bytes;
+    socket
+        .protocols([auth::REALTIME_SUBPROTOCOL])
+        .max_message_size(limit)
+        .max_frame_size(limit)
+        .read_buffer_size(SOCKET_BUFFER_BYTES)
+        .write_buffer_size(0)
+        .on_upgrade(move |socket| {
+            let session_id = &opened.hello.session_id;
+            let span = tracing::info_span!("session", session_id = %session_id);
+            let sessions = server.sessions.clone();
+            // The client says who it wants to talk with; which engines that are is the operator's choice.
+            let model = query.model.unwrap_or_else(|| server.engines.names.llm.clone());
+            let (settings, config) = begin(&server, session_id, model);
+            let tag: String =
+                session_id.chars().filter(char::is_ascii_alphanumeric).take(TAG_CHARS).collect();
+            let wire =
+                RealtimeWire { dialogue: Dialogue::new(config, &tag), tag, events: 0, out: Out::default() };
+            // Whoever wants to be greeted asks for a response.
+            let serving = socket::serve(server, opened, settings, None, wire, socket);
+            sessions.track_future(serving.instrument(span))
+        })
+}
+
+/// The settings of a new session, and the same as its client sees it.
+fn begin(server: &Server, session_id: &str, model: String) -> (Settings, SessionConfig) {
+    let mut offers = Offers::of(&server.engines);
+    offers.clips = false;
+    let mut settings = Settings::new(&server.config, &server.persona(), &offers);
+    settings.turn = TurnConfig {
+        // Clients drop their audio when they hear of speech: it is an interruption at once.
+        resume_false_interruption: false,
+        // Every utterance is an item of its own.
+        joins: false,
+        amendable_replies: AMENDABLE_REPLIES,
+        clips: false,
+        ..settings.turn
+    };
+    let has = Has {
+        judges_turns: offers.judges_turns,
+        voices: offers.voices.to_vec(),
+        server_vad: Detection::ServerVad {
+            threshold: settings.turn.threshold,
+            prefix_padding_ms: settings.turn.prefix_padding_ms,
+            silence_duration_ms: settings.turn.hangover_ms,
+            create_response: true,
+            interrupt_response: true,
+            idle_timeout_ms: None,
+        },
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let expires_at = (now + Duration::from_secs(server.config.limits.session_max_s)).as_secs();
+    let config = SessionConfig::new(format!("sess_{session_id}"), model, expires_at, &settings, has);
+    let settings = settings.with(config.first_patch(), &offers).unwrap_or_else(|fault| {
+        // The operator's own values, which may lie beyond what clients may ask for.
+        tracing::warn!("a Realtime session keeps the configured turn detection: {}", fault.message);
+        settings
+    });
+    (settings, config)
+}
+
+/// The translator, and the bytes around it.
+struct RealtimeWire {
+    dialogue: Dialogue,
+    tag: String,
+    /// Server events so far.
+    events: u64,
+    out: Out,
+}
+
+impl RealtimeWire {
+    fn encode(&mut self, event: &ServerEvent) -> Message {
+        self.events += 1;
+        Message::Text(server_events::encode(event, &format!("event_{}{}", self.tag, self.events)).into())
+    }
+
+    fn flush(&mut self, out: &mut Translated) {
+        out.session.append(&mut self.out.session);
+        let mut events = std::mem::take(&mut self.out.client);
+        out.client.extend(events.drain(..).map(|event| self.encode(&event)));
+        // The buffer is used again.
+        self.out.client = events;
+    }
+}
+
+impl Wire for RealtimeWire {
+    fn on_client(&mut self, frame: Frame<'_>, out: &mut Translated) {
+        match frame {
+            Frame::Text(text) => {
+                if self.dialogue.on_client(text, &mut self.out).is_err() {
+                    out.nonsense = Some("bad_event".to_owned());
+                }
+            }
+            Frame::Binary(_) => {
+                let message = "Events are JSON text; audio goes in input_audio_buffer.append.";
+                let error = ErrorBody::refused(Problem::new("invalid_frame", message), None);
+                self.out.client.push(ServerEvent::Error { error });
+                out.nonsense = Some("bad_event".to_owned());
+            }
+        }
+        self.flush(out);
+    }
+
+    fn on_session(&mut self, message: ToClient, out: &mut Translated) {
+        self.dialogue.on_session(message, &mut self.out);
+        self.flush(out);
+    }
+
+    fn last_error(&mut self, fault: &Fault) -> Message {
+        self.encode(&ServerEvent::Error { error: ErrorBody::failed(&fault.code, &fault.message) })
+    }
+}

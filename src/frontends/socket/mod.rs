@@ -1,0 +1,351 @@
+//! A WebSocket that carries a session, whatever its messages mean: limits, pings, the goodbye.
+//!
+//! A [`Wire`] says what messages mean; it is all that differs between `/ws/chat` and the Realtime API. A
+//! session knows neither of them: another transport (WebRTC) brings its own counterpart of this module.
+//!
+//! Three tasks a connection: the session, this one, which reads and translates both ways, and a writer.
+//! The queues between them are bounded. A client that does not read fills them, and its session cuts it
+//! off; what it sends is read meanwhile.
+
+pub mod opening;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite;
+use tracing::Instrument;
+
+use super::limits::{Allowance, Excess};
+use super::server::Server;
+use crate::metrics::{self, Direction};
+use crate::session::messages::{CloseReason, FromClient, ToClient};
+use crate::session::recording::Recorder;
+use crate::session::settings::Settings;
+use crate::session::{self, Journal, Start};
+use crate::turn::io::Fault;
+use opening::Opened;
+
+/// Messages of the client that wait for its session.
+const INBOUND_MESSAGES: usize = 32;
+/// Messages that wait for the socket; more wait at the session.
+const OUTBOUND_MESSAGES: usize = 64;
+/// Messages that go to the socket in one write.
+const WRITE_BATCH: usize = 32;
+/// Small buffers: a listening session should cost little memory.
+pub const SOCKET_BUFFER_BYTES: usize = 8 * 1_024;
+/// The socket's last messages may take so long.
+const LAST_WRITES: Duration = Duration::from_secs(2);
+/// So much of what a client goes on sending is read after the goodbye.
+const LAST_READ_BYTES: usize = 4 << 20;
+/// A client that gave no sign of life for so many pings is gone.
+const MISSED_PINGS: u32 = 3;
+
+/// Close codes of RFC 6455 and its registry.
+mod close {
+    pub const DONE: u16 = 1000;
+    pub const ABUSE: u16 = 1008;
+    pub const TOO_BIG: u16 = 1009;
+    pub const FAULT: u16 = 1011;
+    pub const RESTART: u16 = 1012;
+}
+
+/// What messages mean.
+pub trait Wire: Send + 'static {
+    /// A message of the client.
+    fn on_client(&mut self, frame: Frame<'_>, out: &mut Translated);
+    /// A message of the session.
+    fn on_session(&mut self, message: ToClient, out: &mut Translated);
+    /// An error that the client is told before it is cut off.
+    fn last_error(&mut self, fault: &Fault) -> Message;
+}
+
+/// A message of the client.
+#[derive(Debug, Clone, Copy)]
+#[allow(missing_docs)]
+pub enum Frame<'a> {
+    Text(&'a str),
+    Binary(&'a [u8]),
+}
+
+/// What a message becomes, in order.
+#[derive(Debug, Default)]
+pub struct Translated {
+    /// For the session.
+    pub session: Vec<FromClient>,
+    /// For the client.
+    pub client: Vec<Message>,
+    /// It made no sense; with this code.
+    pub nonsense: Option<String>,
+}
+
+/// Why the connection ends.
+enum End {
+    /// The client is gone.
+    Gone,
+    /// The session is over, and everything it said is on its way.
+    Over,
+    /// The client has to go: close code and reason.
+    CutOff(u16, &'static str),
+}
+
+/// Runs a session over a socket until one of them is over. `settings` and `greeting` are those that it
+/// begins with.
+pub async fn serve(
+    server: Arc<Server>,
+    opened: Opened,
+    settings: Settings,
+    greeting: Option<String>,
+    wire: impl Wire,
+    socket: WebSocket,
+) {
+    let Opened { writer: journal, hello, live, admitted } = opened;
+    let config = &server.config;
+    let (to_client, outbound) = mpsc::channel(config.limits.outbound_messages);
+    let (to_session, inbound) = mpsc::channel(INBOUND_MESSAGES);
+    let recorder =
+        config.record.then(|| Recorder::create(&config.record_dir, &hello.session_id, &settings.turn));
+    let recorder = recorder.and_then(|made| {
+        made.inspect_err(|error| tracing::error!("this session is not recorded: {error}")).ok()
+    });
+    let start = Start {
+        hello,
+        config: Arc::clone(config),
+        engines: Arc::clone(&server.engines),
+        tools: Arc::clone(&server.tools),
+        journal: Journal::new(journal),
+        settings,
+        greeting,
+        recorder,
+        drain: server.drain.clone(),
+        stop: server.stop.clone(),
+        replaced: live.replaced(),
+    };
+    let mut session = tokio::spawn(
+        async move {
+            session::run(start, inbound, to_client).await;
+            drop((admitted, live));
+        }
+        .in_current_span(),
+    );
+    let (sink, stream) = socket.split();
+    let (to_socket, messages) = mpsc::channel(OUTBOUND_MESSAGES);
+    let ping = Duration::from_secs(config.limits.ping_s);
+    let mut writer = tokio::spawn(write(sink, messages, ping).in_current_span());
+    let mut exchange = Exchange {
+        allowance: Allowance::new(&config.limits),
+        began: Instant::now(),
+        patience: ping * MISSED_PINGS,
+        wire,
+        stream,
+        to_session,
+        outbound,
+        to_socket,
+    };
+    // Whoever is done first ends the others: without a reader the session's input ends, without a
+    // session the writer's does.
+    let end = tokio::select! {
+        end = exchange.run() => end,
+        _ = &mut writer => End::Gone,
+        () = async { let _ = (&mut session).await; tokio::time::sleep(LAST_WRITES).await } => End::Over,
+    };
+    let Exchange { mut stream, outbound, to_session, to_socket, .. } = exchange;
+    if let End::CutOff(code, reason) = end {
+        let farewell = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
+        let _ = tokio::time::timeout(LAST_WRITES, to_socket.send(farewell)).await;
+    }
+    drop((to_session, outbound, to_socket));
+    if !session.is_finished() {
+        let _ = session.await;
+    }
+    // A client that does not read is not waited for.
+    if !writer.is_finished() && tokio::time::timeout(LAST_WRITES, &mut writer).await.is_err() {
+        writer.abort();
+        return;
+    }
+    // What is still coming in is read, or TCP would reset the connection and the goodbye with it; but
+    // not without end.
+    let rest = async {
+        let mut bytes = 0;
+        while bytes < LAST_READ_BYTES
+            && let Some(Ok(message)) = stream.next().await
+        {
+            bytes += message.into_data().len();
+        }
+    };
+    let _ = tokio::time::timeout(LAST_WRITES, rest).await;
+}
+
+/// Both directions of a connection.
+struct Exchange<W> {
+    wire: W,
+    allowance: Allowance,
+    began: Instant,
+    patience: Duration,
+    stream: SplitStream<WebSocket>,
+    to_session: mpsc::Sender<FromClient>,
+    outbound: mpsc::Receiver<ToClient>,
+    to_socket: mpsc::Sender<Message>,
+}
+
+impl<W: Wire> Exchange<W> {
+    async fn run(&mut self) -> End {
+        let mut last_sign = Instant::now();
+        let mut out = Translated::default();
+        loop {
+            let Exchange { stream, outbound, to_socket, .. } = self;
+            // While the socket is behind, so is the session.
+            let next_of_session = async {
+                let _room = to_socket.reserve().await;
+                outbound.recv().await
+            };
+            let end = tokio::select! {
+                message = tokio::time::timeout_at(last_sign + self.patience, stream.next()) => {
+                    last_sign = Instant::now();
+                    match message {
+                        Ok(Some(Ok(message))) => self.on_client(message, &mut out).await,
+                        Ok(Some(Err(error))) if is_too_big(&error) => {
+                            Some(End::CutOff(close::TOO_BIG, "too big"))
+                        }
+                        Ok(Some(Err(_)) | None) | Err(_) => Some(End::Gone),
+                    }
+                }
+                message = next_of_session => match message {
+                    Some(message) => self.on_session(message, &mut out).await,
+                    None => Some(End::Over),
+                },
+            };
+            if let Some(end) = end {
+                return end;
+            }
+        }
+    }
+
+    async fn on_client(&mut self, message: Message, out: &mut Translated) -> Option<End> {
+        match self.translate(&message, out) {
+            Ok(true) => self.deliver(out).await,
+            Ok(false) => Some(End::Gone),
+            Err(excess) => {
+                tracing::warn!("the client is cut off: {excess}");
+                metrics::error("abuse");
+                let fault = Fault { code: "abuse".to_owned(), message: excess.to_string() };
+                let _ = self.to_socket.send(self.wire.last_error(&fault)).await;
+                Some(End::CutOff(close::ABUSE, "too much"))
+            }
+        }
+    }
+
+    /// Whether the connection goes on.
+    fn translate(&mut self, message: &Message, out: &mut Translated) -> Result<bool, Excess> {
+        let now = self.began.elapsed();
+        self.allowance.message(now)?;
+        let frame = match message {
+            Message::Text(text) => Frame::Text(text),
+            Message::Binary(bytes) => Frame::Binary(bytes),
+            Message::Ping(_) | Message::Pong(_) => return Ok(true),
+            Message::Close(_) => return Ok(false),
+        };
+        self.wire.on_client(frame, out);
+        for message in &out.session {
+            if let FromClient::Audio(samples) = message {
+                metrics::audio(Direction::In, samples.len());
+                self.allowance.audio(samples.len(), now)?;
+            }
+        }
+        if let Some(code) = out.nonsense.take() {
+            metrics::error(code);
+            self.allowance.bad_message()?;
+        }
+        Ok(true)
+    }
+
+    async fn on_session(&mut self, message: ToClient, out: &mut Translated) -> Option<End> {
+        let closing = match &message {
+            ToClient::Close(reason) => Some(close_code(*reason)),
+            _ => None,
+        };
+        self.wire.on_session(message, out);
+        let end = self.deliver(out).await;
+        end.or(closing.map(|(code, reason)| End::CutOff(code, reason)))
+    }
+
+    async fn deliver(&mut self, out: &mut Translated) -> Option<End> {
+        // A session that cannot keep up slows its client down here, by TCP.
+        for message in out.session.drain(..) {
+            if self.to_session.send(message).await.is_err() {
+                // What it said before it ended is still to be told.
+                break;
+            }
+        }
+        for message in out.client.drain(..) {
+            if self.to_socket.send(message).await.is_err() {
+                return Some(End::Gone);
+            }
+        }
+        None
+    }
+}
+
+/// Writes until there is nothing more to say or the socket is gone.
+async fn write(
+    mut sink: SplitSink<WebSocket, Message>,
+    mut messages: mpsc::Receiver<Message>,
+    ping: Duration,
+) {
+    let mut pings = tokio::time::interval_at(Instant::now() + ping, ping);
+    let mut batch = Vec::with_capacity(WRITE_BATCH);
+    loop {
+        let written = tokio::select! {
+            biased;
+            count = messages.recv_many(&mut batch, WRITE_BATCH) => {
+                if count == 0 {
+                    break;
+                }
+                let closes = matches!(batch.last(), Some(Message::Close(_)));
+                let written = write_batch(&mut sink, &mut batch).await;
+                if closes {
+                    let _ = sink.close().await;
+                    return;
+                }
+                written
+            }
+            _ = pings.tick() => sink.send(Message::Ping(bytes::Bytes::new())).await,
+        };
+        if written.is_err() {
+            return;
+        }
+    }
+    let _ = sink.send(Message::Close(Some(CloseFrame { code: close::DONE, reason: "done".into() }))).await;
+    let _ = sink.close().await;
+}
+
+async fn write_batch(
+    sink: &mut SplitSink<WebSocket, Message>,
+    batch: &mut Vec<Message>,
+) -> Result<(), axum::Error> {
+    for message in batch.drain(..) {
+        sink.feed(message).await?;
+    }
+    sink.flush().await
+}
+
+fn close_code(reason: CloseReason) -> (u16, &'static str) {
+    match reason {
+        CloseReason::Idle => (close::DONE, "idle"),
+        CloseReason::TooLong => (close::DONE, "session maximum"),
+        CloseReason::Restart => (close::RESTART, "restart"),
+        CloseReason::Replaced => (close::DONE, "replaced"),
+        CloseReason::Fault => (close::FAULT, "fault"),
+        CloseReason::HungUp => (close::DONE, "hung up"),
+    }
+}
+
+fn is_too_big(error: &axum::Error) -> bool {
+    let inner = std::error::Error::source(error);
+    let inner = inner.and_then(|inner| inner.downcast_ref::<tungstenite::Error>());
+    matches!(inner, Some(tungstenite::Error::Capacity(_)))
+}

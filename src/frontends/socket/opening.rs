@@ -1,0 +1,123 @@
+//! How a session begins: who asks, whether there is room, and its place in the log.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+
+use crate::conversation::ids::SessionId;
+use crate::conversation::log::{NewSession, SessionWriter};
+use crate::frontends::admission::{Admitted, Refused};
+use crate::frontends::auth::Visitor;
+use crate::frontends::live::Live;
+use crate::frontends::server::{self, Server};
+use crate::session::messages::Hello;
+
+/// The only agent there is until agents can be configured.
+pub const DEFAULT_AGENT: &str = "default";
+
+/// Lets somebody in, or says why not. Looks at the token on a thread of its own.
+pub async fn enter(server: &Arc<Server>, headers: HeaderMap) -> Result<Visitor, Box<Response>> {
+    let door = Arc::clone(server);
+    match tokio::task::spawn_blocking(move || door.door.admit(&headers)).await {
+        Ok(Ok(visitor)) => Ok(visitor),
+        Ok(Err(refusal)) => Err(Box::new(server::refusal(&refusal))),
+        Err(_) => Err(Box::new(server::error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "stopped"))),
+    }
+}
+
+/// The right to one session more, or why there is none.
+pub fn make_room(server: &Server, address: IpAddr) -> Result<Admitted, Box<Response>> {
+    if let Some(reason) = server.why_not_ready() {
+        return Err(Box::new(server::error(StatusCode::SERVICE_UNAVAILABLE, "busy", reason)));
+    }
+    server.admission.admit(address).map_err(|refused| {
+        let status = match refused {
+            Refused::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Refused::TooManyFromAddress => StatusCode::TOO_MANY_REQUESTS,
+        };
+        Box::new(server::error(status, "busy", &refused.to_string()))
+    })
+}
+
+/// A conversation that can begin, or go on.
+pub struct Opened {
+    /// Its pen.
+    pub writer: SessionWriter,
+    /// Its first message.
+    pub hello: Hello,
+    /// It is open for as long as this lives.
+    pub live: Live,
+    /// Its place among the sessions.
+    pub admitted: Admitted,
+}
+
+/// An earlier session, and the key to it.
+#[derive(Debug)]
+#[allow(missing_docs)]
+pub struct Resume {
+    pub session: String,
+    pub token: String,
+}
+
+/// A new place in the log, or that of a conversation that goes on.
+pub async fn open_history(
+    server: &Arc<Server>,
+    frontend: &str,
+    resume: Option<Resume>,
+    visitor: Visitor,
+    admitted: Admitted,
+) -> Result<Opened, Box<Response>> {
+    let names = &server.engines.names;
+    let hello = |session_id: SessionId, resume_token: String, resumed: bool| Hello {
+        session_id: session_id.to_string(),
+        resume_token,
+        resumed,
+        agent: DEFAULT_AGENT.to_owned(),
+        engines: names.clone(),
+    };
+    let Some(Resume { session, token }) = resume else {
+        let known = [("vad", &names.vad), ("asr", &names.asr), ("llm", &names.llm), ("tts", &names.tts)];
+        let mut engines: std::collections::BTreeMap<String, String> =
+            known.map(|(task, name)| (task.to_owned(), name.clone())).into();
+        engines.extend(names.video.clone().map(|name| ("video".to_owned(), name)));
+        let new = NewSession {
+            agent: DEFAULT_AGENT.to_owned(),
+            frontend: frontend.to_owned(),
+            engines,
+            owner: visitor.owner,
+            ..NewSession::default()
+        };
+        let started = server.log.start_session(
+            new,
+            Box::new(|result| {
+                if let Err(error) = result {
+                    tracing::error!("the session is not in the log: {error}");
+                }
+            }),
+        );
+        let id = started.writer.session_id();
+        let live = server.live.enter(id).await;
+        let hello = hello(id, started.resume_token, false);
+        return Ok(Opened { writer: started.writer, hello, live, admitted });
+    };
+    let not_found = || {
+        let message = "there is no such session, or it is not yours; give its resume_token";
+        Box::new(server::error(StatusCode::NOT_FOUND, "not_found", message))
+    };
+    let id = session.parse::<SessionId>().map_err(|_| not_found())?;
+    let allowed = {
+        let (log, token) = (Arc::clone(&server.log), token.clone());
+        tokio::task::spawn_blocking(move || log.check_resume_token(id, &token)).await
+    };
+    if !matches!(allowed, Ok(Ok(true))) {
+        return Err(not_found());
+    }
+    // Only now: nobody else may end the connection that is there.
+    let live = server.live.enter(id).await;
+    let log = Arc::clone(&server.log);
+    let writer = tokio::task::spawn_blocking(move || log.continue_session(id)).await;
+    let Ok(Ok(writer)) = writer else { return Err(not_found()) };
+    Ok(Opened { writer, hello: hello(id, token, true), live, admitted })
+}
