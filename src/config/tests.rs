@@ -185,6 +185,17 @@ fn an_impossible_value_is_named_with_what_is_allowed() {
             "llm: {temperature: -1}\n",
             "server: {host: 'http://localhost:8080'}\n",
             "server: {allowed_hosts: [good.example, 'bad.example:80']}\n",
+            "server: {allowed_origins: ['https://good.example', app.example, 'https://a.example/page']}\n",
+            "tls: sometimes\n",
+            "tls: {mode: on}\n",
+            "tls: files\n",
+            "tls:\n  mode: files\n  cert: cert.pem\n",
+            "tls:\n  mode: self_signed\n  key: key.pem\n",
+            "limits: {sessions_per_token: 100001}\n",
+            "limits: {connections_per_address: 1000001}\n",
+            "limits: {requests_per_minute: 1000001}\n",
+            "limits: {audio_seconds_per_hour: 100000001}\n",
+            "limits: {upload_bytes: 10}\n",
             "log: {level: 'vivavoce=loud'}\n",
             "persona: {name: ' '}\n",
             "models: {dir: ''}\n",
@@ -223,6 +234,16 @@ fn an_impossible_value_is_named_with_what_is_allowed() {
             config.yml:1: scripted.failures: "asr@0" is not allowed; must be asr, turn, llm, llm-mid, tts or clip, then @ and the number of a call from 1, or @*
         "#]],
     );
+}
+
+#[test]
+fn tls_has_a_short_form_and_files_are_relative_to_the_configuration() {
+    let short = parse("tls: self_signed\n").unwrap();
+    assert_eq!(short.tls, parse("tls: {mode: self_signed}\n").unwrap().tls);
+    assert_eq!((short.tls.mode, parse("tls: off\n").unwrap().tls.mode), (TlsMode::SelfSigned, TlsMode::Off));
+    let text = "tls: {mode: files, cert: c.pem, key: /etc/k.pem}\n";
+    let files = Config::parse(text, &Source::File("/srv/config.yml".into()), std::iter::empty()).unwrap().tls;
+    assert_eq!((files.cert, files.key), ("/srv/c.pem".into(), "/etc/k.pem".into()));
 }
 
 #[test]

@@ -1,22 +1,20 @@
-//! Start and stop: opens the log, binds the address, serves the routes, and lets replies finish.
+//! Start and stop: opens the log, binds the address, serves, and lets replies finish.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::routing::get;
 use tokio::net::TcpListener;
 
 use super::auth::Door;
 use super::listener::{LimitedListener, Peer};
+use super::routes;
 use super::server::Server;
-use super::{ops, pages, sessions_api, voice_ws};
 use crate::config::Config;
 use crate::conversation::error::StoreError;
 use crate::conversation::log::ConversationLog;
-use crate::conversation::tokens::TokenStore;
+use crate::conversation::tokens::{NewToken, Scope, TokenStore};
 use crate::engines::Engines;
 use crate::tools::Registry;
 
@@ -65,8 +63,9 @@ impl Listening {
         let log = ConversationLog::open(&config.store.url)?;
         let tokens = Arc::new(TokenStore::open(&config.store.url)?);
         let door = Door::new(&config, bound.ip(), Arc::clone(&tokens));
+        let first = NewToken { name: "first start", scopes: &Scope::ALL, expires_at_unix_us: None };
         let new_token =
-            (door.needs_tokens() && !tokens.has_any()?).then(|| tokens.create("first start")).transpose()?;
+            (door.needs_tokens() && !tokens.has_any()?).then(|| tokens.create(&first)).transpose()?;
         let server = Arc::new(Server::new(config, engines, tools, log, tokens, door));
         Ok(Listening { server, listener, address: bound, new_token })
     }
@@ -75,7 +74,7 @@ impl Listening {
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
         let Listening { server, listener, .. } = self;
         let drain_limit = Duration::from_millis(server.config.server.drain_ms);
-        let service = router(&server).into_make_service_with_connect_info::<Peer>();
+        let service = routes::router(&server).into_make_service_with_connect_info::<Peer>();
         let limited = LimitedListener::new(listener, server.config.limits.connections);
         let draining = Arc::clone(&server);
         let serve = axum::serve(limited, service).with_graceful_shutdown(async move {
@@ -103,18 +102,6 @@ impl Listening {
             () = &mut drained => Ok(()),
         }
     }
-}
-
-fn router(server: &Arc<Server>) -> Router {
-    Router::new()
-        .route("/", get(pages::index))
-        .route("/{name}", get(pages::asset))
-        .route("/ws/chat", get(voice_ws::upgrade))
-        .route("/api/sessions/{id}", get(sessions_api::get))
-        .route("/healthz", get(ops::healthz))
-        .route("/readyz", get(ops::readyz))
-        .route("/metrics", get(ops::show_metrics))
-        .with_state(Arc::clone(server))
 }
 
 /// Re-reads the persona on SIGHUP, for new sessions.

@@ -3,6 +3,7 @@
 // Tests tell why they skip and what they measured.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod access;
 mod ask;
 mod bench;
 mod browser;

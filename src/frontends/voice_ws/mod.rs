@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
-use axum::extract::{ConnectInfo, Query, State};
+use axum::extract::{ConnectInfo, Extension, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{SplitSink, SplitStream};
@@ -26,6 +26,8 @@ use super::auth::{self, SUBPROTOCOL, Visitor};
 use super::limits::{Allowance, Excess};
 use super::listener::Peer;
 use super::live::Live;
+use super::problem::{ErrorBody, Problem};
+use super::quotas::{AudioQuota, Payer};
 use super::server::{self, Server};
 use crate::audio::pcm;
 use crate::conversation::ids::SessionId;
@@ -45,6 +47,8 @@ const INBOUND_MESSAGES: usize = 32;
 const WRITE_BATCH: usize = 32;
 /// Small buffers: a listening session should cost little memory.
 const SOCKET_BUFFER_BYTES: usize = 8 * 1_024;
+/// When somebody who found no place may try again.
+const BUSY_WAIT: Duration = Duration::from_secs(10);
 /// The socket's last messages may take so long.
 const LAST_WRITES: Duration = Duration::from_secs(2);
 /// So much of what a client goes on sending is read after the goodbye.
@@ -62,45 +66,51 @@ mod close {
 }
 
 /// The query of `/ws/chat`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct ChatQuery {
+    /// Who answers; only `default` so far.
     agent: Option<String>,
+    /// Go on with an earlier session.
     session: Option<String>,
+    /// That session's resume token.
     resume_token: Option<String>,
 }
 
-/// `GET /ws/chat?agent=NAME&session=ID&resume_token=TOKEN`
+/// The voice socket
+///
+/// A WebSocket; docs/protocol.md has its messages.
+#[utoipa::path(get, path = "/ws/chat", tag = "conversations", params(ChatQuery),
+    responses(
+        (status = 101, description = "The socket is open"),
+        (status = 404, description = "There is no such agent or session", body = ErrorBody),
+        (status = 429, description = "Too many sessions", body = ErrorBody),
+        (status = 503, description = "The server is busy", body = ErrorBody),
+    ))]
 pub async fn upgrade(
     State(server): State<Arc<Server>>,
     ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
+    Extension(visitor): Extension<Visitor>,
     Query(query): Query<ChatQuery>,
     headers: HeaderMap,
     socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let resume_token = auth::resume_token(&headers).map(str::to_owned);
-    let visitor = {
-        let server = Arc::clone(&server);
-        match tokio::task::spawn_blocking(move || server.door.admit(&headers)).await {
-            Ok(Ok(visitor)) => visitor,
-            Ok(Err(refusal)) => return server::refusal(&refusal),
-            Err(_) => return server::error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "stopped"),
-        }
-    };
     if query.agent.as_deref().is_some_and(|agent| agent != DEFAULT_AGENT) {
         let message = format!("there is no such agent; there is `{DEFAULT_AGENT}`");
         return server::error(StatusCode::NOT_FOUND, "unknown_agent", &message);
     }
     if let Some(reason) = server.why_not_ready() {
-        return server::error(StatusCode::SERVICE_UNAVAILABLE, "busy", reason);
+        return Problem::busy(reason).after(BUSY_WAIT).into_response();
     }
-    let admitted = match server.admission.admit(peer.ip()) {
+    let admitted = match server.admission.admit(peer.ip(), visitor.owner) {
         Ok(admitted) => admitted,
         Err(refused) => {
             let status = match refused {
                 Refused::Busy => StatusCode::SERVICE_UNAVAILABLE,
-                Refused::TooManyFromAddress => StatusCode::TOO_MANY_REQUESTS,
+                Refused::TooManyFromAddress | Refused::TooManyOfToken => StatusCode::TOO_MANY_REQUESTS,
             };
-            return server::error(status, "busy", &refused.to_string());
+            return Problem::new(status, "busy", refused.to_string()).after(BUSY_WAIT).into_response();
         }
     };
     // A browser's script cannot see why a socket was refused. It asks again without an upgrade, and
@@ -110,6 +120,7 @@ pub async fn upgrade(
         Err(rejection) => return rejection.into_response(),
     };
     let resume_token = query.resume_token.or(resume_token);
+    let quota = server.quotas.audio(Payer::of(visitor.owner, peer.ip()));
     let opened = match open_history(&server, query.session, resume_token, visitor).await {
         Ok(opened) => opened,
         Err(response) => return *response,
@@ -124,7 +135,7 @@ pub async fn upgrade(
         .on_upgrade(move |socket| {
             let span = tracing::info_span!("session", session_id = %opened.hello.session_id);
             let sessions = server.sessions.clone();
-            sessions.track_future(serve(server, admitted, opened, socket).instrument(span))
+            sessions.track_future(serve(server, admitted, quota, opened, socket).instrument(span))
         })
 }
 
@@ -195,7 +206,13 @@ async fn open_history(
     Ok(Opened { writer, hello: hello(id, token, true), live })
 }
 
-async fn serve(server: Arc<Server>, admitted: Admitted, opened: Opened, socket: WebSocket) {
+async fn serve(
+    server: Arc<Server>,
+    admitted: Admitted,
+    quota: AudioQuota,
+    opened: Opened,
+    socket: WebSocket,
+) {
     let Opened { writer, hello, live } = opened;
     let config = &server.config;
     let persona = server.persona();
@@ -237,7 +254,7 @@ async fn serve(server: Arc<Server>, admitted: Admitted, opened: Opened, socket: 
     // Whoever is done first ends the others: without a reader the session's input ends, without a
     // session the writer's does.
     let session_is_over = tokio::select! {
-        farewell = read(&mut stream, &server, &to_session, &replies) => {
+        farewell = read(&mut stream, &server, quota, &to_session, &replies) => {
             if let Some(farewell) = farewell {
                 let _ = say_farewell.send(farewell);
             }
@@ -280,12 +297,13 @@ struct Farewell {
 async fn read(
     stream: &mut SplitStream<WebSocket>,
     server: &Server,
+    quota: AudioQuota,
     to_session: &mpsc::Sender<FromClient>,
     replies: &mpsc::Sender<String>,
 ) -> Option<Farewell> {
     let limits = &server.config.limits;
     let began = Instant::now();
-    let mut allowance = Allowance::new(limits);
+    let mut allowance = Allowance::new(limits, quota);
     let patience = Duration::from_secs(limits.ping_s) * MISSED_PINGS;
     loop {
         let message = match tokio::time::timeout(patience, stream.next()).await {
