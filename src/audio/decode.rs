@@ -91,7 +91,8 @@ pub fn decode(
         let opus = opus::Decoder::new(OPUS_RATE_HZ, opus::Channels::Mono);
         Decoder::Opus(opus.map_err(|error| codec(error.to_string()))?)
     } else {
-        let made = symphonia::default::get_codecs().make_audio_decoder(params, &AudioDecoderOptions::default());
+        let made =
+            symphonia::default::get_codecs().make_audio_decoder(params, &AudioDecoderOptions::default());
         Decoder::Symphonia(made.map_err(|error| codec(error.to_string()))?)
     };
 
@@ -166,8 +167,10 @@ impl Mono {
             self.flush();
             self.resampler = Some((rate, Resampler::new(rate, self.rate_hz)?));
         }
-        let mono: Vec<f32> =
-            interleaved.chunks_exact(channels).map(|frame| frame.iter().sum::<f32>() / channels as f32).collect();
+        let mono: Vec<f32> = interleaved
+            .chunks_exact(channels)
+            .map(|frame| frame.iter().sum::<f32>() / channels as f32)
+            .collect();
         if let Some((_, resampler)) = &mut self.resampler {
             self.samples.extend(resampler.push(&mono).into_iter().map(pcm::i16_from_f32));
         }
@@ -280,7 +283,8 @@ mod tests {
             for seed in 0..64_usize {
                 let mut bytes = file.to_vec();
                 for n in 0..8 {
-                    let place = seed.wrapping_mul(2_654_435_761).wrapping_add(n * 7_919) % bytes.len().min(4_096);
+                    let place =
+                        seed.wrapping_mul(2_654_435_761).wrapping_add(n * 7_919) % bytes.len().min(4_096);
                     bytes[place] ^= (seed as u8).wrapping_mul(31).wrapping_add(n as u8) | 1;
                 }
                 let _ = decode(bytes.into(), None, 16_000, 60);

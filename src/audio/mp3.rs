@@ -37,8 +37,7 @@ struct Lame {
     set_quality: Set,
     set_write_vbr_tag: Set,
     init_params: unsafe extern "C" fn(Handle) -> c_int,
-    encode:
-        unsafe extern "C" fn(Handle, *const c_float, *const c_float, c_int, *mut c_uchar, c_int) -> c_int,
+    encode: unsafe extern "C" fn(Handle, *const c_float, *const c_float, c_int, *mut c_uchar, c_int) -> c_int,
     flush: unsafe extern "C" fn(Handle, *mut c_uchar, c_int) -> c_int,
     close: unsafe extern "C" fn(Handle) -> c_int,
 }
@@ -123,8 +122,7 @@ impl Mp3 {
     pub fn finish(&mut self) -> Result<Vec<u8>, Mp3Error> {
         let mut room = vec![0; ROOM];
         // SAFETY: at most `ROOM` bytes are written, more than the 7200 that a flush may need.
-        let written =
-            unsafe { (self.lame.flush)(self.handle.as_ptr(), room.as_mut_ptr(), ROOM as c_int) };
+        let written = unsafe { (self.lame.flush)(self.handle.as_ptr(), room.as_mut_ptr(), ROOM as c_int) };
         Ok(taken(&room, written)?.to_vec())
     }
 }

@@ -43,20 +43,27 @@ fn table() -> Vec<(Needs, Handlers)> {
         // The engines by themselves.
         (With(Api), routes!(openai_api::models::list)),
         (With(Api), routes!(openai_api::models::get)),
+        (With(Api), routes!(openai_api::chat::create)),
+        (With(Api), routes!(openai_api::speech::create)),
+        (With(Api), routes!(openai_api::transcriptions::create)),
     ]
 }
 
 /// The router: every route behind its gate.
 pub fn router(server: &Arc<Server>) -> Router {
+    let limits = &server.config.limits;
     let mut router = OpenApiRouter::new();
     for (needs, (schemas, paths, handlers)) in table() {
         let gate = Gate { server: Arc::clone(server), needs };
-        let handlers = handlers.route_layer(middleware::from_fn_with_state(gate, gate::check));
+        let recordings = paths.paths.contains_key(openai_api::transcriptions::PATH);
+        let limit = if recordings { limits.upload_bytes } else { limits.message_bytes };
+        let handlers = handlers
+            .route_layer(DefaultBodyLimit::max(limit))
+            .route_layer(middleware::from_fn_with_state(gate, gate::check));
         router = router.routes((schemas, paths, handlers));
     }
     let (router, _) = router.split_for_parts();
     router
-        .layer(DefaultBodyLimit::max(server.config.limits.message_bytes))
         .layer(middleware::from_fn_with_state(Arc::clone(server), security_headers::add))
         .with_state(Arc::clone(server))
 }
@@ -133,7 +140,21 @@ mod tests {
             .into_iter()
             .map(|(method, path, needs)| format!("{method:<5} {path:<32} {needs:?}\n"))
             .collect();
-        expect![[""]].assert_eq(&lines.concat());
+        expect![[r#"
+            GET   /                                Nothing
+            GET   /{name}                          Nothing
+            GET   /docs                            Nothing
+            GET   /openapi.json                    Nothing
+            GET   /healthz                         Nothing
+            GET   /readyz                          Nothing
+            GET   /metrics                         Scope(Admin)
+            GET   /ws/chat                         ScopeOrSecret(Voice)
+            GET   /api/sessions/{id}               Own
+            POST  /v1/realtime/client_secrets      Scope(Realtime)
+            GET   /v1/models                       Scope(Api)
+            GET   /v1/models/{id}                  Scope(Api)
+        "#]]
+        .assert_eq(&lines.concat());
     }
 
     #[test]

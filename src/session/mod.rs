@@ -408,7 +408,8 @@ impl Session {
             None => self.prompt = Some((reply, messages.clone())),
         }
         let tools = if without_tools { Vec::new() } else { self.work.tools().specs().to_vec() };
-        let request = LlmRequest { messages, tools, max_new_tokens: llm.max_new_tokens };
+        let request =
+            LlmRequest { messages, tools, max_new_tokens: llm.max_new_tokens, ..LlmRequest::default() };
         if let Err(error) = self.work.generate(reply, request) {
             self.refused.push_back(Input::Generated { reply, result: Err(work::saturated(error)) });
         }

@@ -114,6 +114,7 @@ async fn a_token_that_has_ended_or_was_revoked_opens_nothing_any_more() {
 async fn a_client_secret_opens_sockets_and_nothing_else() {
     let server = TestServer::start(with_tokens);
     let token = token(&server, &[Scope::Realtime]);
+    crate::tls();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let url = format!("http://{}/v1/realtime/client_secrets", server.address);
     let make = |body: Value| client.post(&url).bearer_auth(&token).json(&body).send();

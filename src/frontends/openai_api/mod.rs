@@ -5,5 +5,9 @@
 //! name, and the answer tells which one has answered. There is one model for each task.
 
 mod body;
+pub mod chat;
 pub mod client_secrets;
 pub mod models;
+pub mod speech;
+pub mod transcriptions;
+mod work;
