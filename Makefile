@@ -19,6 +19,7 @@ setup:
 setup-test: setup
 	scripts/setup-system.sh test
 	scripts/setup-tools.sh
+	scripts/setup-clients.sh
 
 run: setup
 	cargo build --release --locked

@@ -139,12 +139,19 @@ fn announce(listening: &Listening) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     let host = start::shown_host(listening.address.ip());
     let port = listening.address.port();
+    let scheme = match &listening.server.certificates {
+        Some(certificates) => {
+            writeln!(out, "the certificate's fingerprint (SHA-256): {}", certificates.fingerprint())?;
+            "https"
+        }
+        None => "http",
+    };
     match &listening.new_token {
         Some(token) => {
             writeln!(out, "a first access token was made; it is shown only now: {token}")?;
-            writeln!(out, "open http://{host}:{port}/#token={token}")?;
+            writeln!(out, "open {scheme}://{host}:{port}/#token={token}")?;
         }
-        None => writeln!(out, "open http://{host}:{port}/")?,
+        None => writeln!(out, "open {scheme}://{host}:{port}/")?,
     }
     Ok(out.flush()?)
 }

@@ -1,6 +1,7 @@
 //! WIRES. They translate, and decide nothing.
 //!
-//! - [`start`]: start and stop. [`server`]: what all connections share. [`listener`]: the TCP door.
+//! - [`start`]: start and stop. [`server`]: what all connections share. [`listener`]: the TCP door, with
+//!   [`tls`].
 //! - [`routes`]: every route, and what it asks of who comes. [`gate`]: asks it; with [`auth`]: who may
 //!   talk, [`client_secrets`]: who may for some minutes, [`quotas`]: how much each may ask for.
 //!   [`problem`]: how all of them say no.
@@ -27,4 +28,5 @@ pub mod security_headers;
 pub mod server;
 pub mod sessions_api;
 pub mod start;
+pub mod tls;
 pub mod voice_ws;

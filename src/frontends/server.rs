@@ -11,6 +11,7 @@ use super::auth::Door;
 use super::live::LiveSessions;
 use super::problem::Problem;
 use super::quotas::Quotas;
+use super::tls::Certificates;
 use crate::config::{Config, Persona};
 use crate::conversation::log::ConversationLog;
 use crate::conversation::store::now_unix_us;
@@ -32,6 +33,8 @@ pub struct Server {
     pub tokens: Arc<TokenStore>,
     /// Who may come in.
     pub door: Door,
+    /// What it shows to whoever connects; `None`: plain HTTP.
+    pub certificates: Option<Arc<Certificates>>,
     /// How many may.
     pub admission: Arc<Admission>,
     /// How much each may ask for.
@@ -58,6 +61,7 @@ impl Server {
         log: Arc<ConversationLog>,
         tokens: Arc<TokenStore>,
         door: Door,
+        certificates: Option<Arc<Certificates>>,
     ) -> Server {
         Server {
             admission: Admission::new(&config.limits),
@@ -70,6 +74,7 @@ impl Server {
             log,
             tokens,
             door,
+            certificates,
             live: Arc::default(),
             drain: CancelToken::new(),
             stop: CancelToken::new(),

@@ -10,6 +10,7 @@ mod browser;
 mod client;
 mod e2e;
 mod harness;
+mod http_api;
 mod local;
 mod models;
 mod openai;
@@ -23,6 +24,7 @@ mod stories;
 mod stub_hub;
 mod stub_llm;
 mod talk;
+mod tls;
 
 /// HTTP clients of tests need a TLS provider even where they use none.
 fn tls() {

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use serde::Deserialize;
 use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
 use utoipa::ToSchema;
 
 use self::formats::{Encoder, Format};
@@ -101,7 +102,8 @@ pub async fn create(
             let _ = tell.send(Err(problem)).await;
         }
     });
-    let guard = AbortOnDrop(task);
+    // With the task go the guards of its work.
+    let guard = AbortOnDropHandle::new(task);
     // What fails at once is still an answer of its own.
     let first = made.recv().await.unwrap_or_else(|| Ok(Bytes::new()))?;
     let rest = futures_util::stream::unfold((made, guard), |(mut made, guard)| async move {
@@ -116,15 +118,6 @@ pub async fn create(
         })
     });
     Ok(([(header::CONTENT_TYPE, format.mime())], HttpBody::from_stream(stream)).into_response())
-}
-
-/// Ends the task, and with it the guards of its work.
-struct AbortOnDrop(tokio::task::JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 /// The engine's voice that is meant; `None`: its usual one.

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::Config;
 use crate::engines::{Engines, INPUT_RATE_HZ, SpeechContext, VAD_FRAME_SAMPLES, VadFrame};
@@ -34,7 +35,8 @@ pub struct Segment {
 /// The segments of a recording, as they are recognised. Dropping it stops the work.
 pub struct Segments {
     recognised: mpsc::Receiver<Result<Segment, Problem>>,
-    work: tokio::task::JoinHandle<()>,
+    /// With the task goes the guard that stops the recogniser.
+    _work: AbortOnDropHandle<()>,
 }
 
 impl Segments {
@@ -53,7 +55,7 @@ impl Segments {
                 let _ = tell.send(Err(problem)).await;
             }
         });
-        Segments { recognised, work }
+        Segments { recognised, _work: AbortOnDropHandle::new(work) }
     }
 
     /// The next one; `None`: there are no more.
@@ -68,13 +70,6 @@ impl Segments {
             all.push(segment);
         }
         Ok(all)
-    }
-}
-
-impl Drop for Segments {
-    fn drop(&mut self) {
-        // With the task goes the guard that stops the recogniser.
-        self.work.abort();
     }
 }
 
