@@ -4,15 +4,23 @@
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
-wanted=tests/clients/python/requirements.txt
-packages=target/clients/python
-stamp=$packages/requirements.txt
+requirements=tests/clients/python/requirements.txt
+folder=target/clients/python
 
-if ! cmp --silent "$wanted" "$stamp"; then
-    echo "setup-clients: installing $(paste -sd ' ' "$wanted")" >&2
-    rm -rf "$packages"
-    mkdir -p "$packages"
-    PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-warn-conflicts \
-        --target "$packages" --requirement "$wanted"
-    cp "$wanted" "$stamp"
+if cmp --silent "$requirements" "$folder/requirements.txt"; then
+    exit 0
 fi
+echo "setup-clients: installing the clients of $requirements" >&2
+rm -rf "$folder"
+mkdir -p "$folder"
+for attempt in 1 2 3; do
+    if python3 -m pip install --quiet --disable-pip-version-check --target "$folder" \
+        --requirement "$requirements"; then
+        cp "$requirements" "$folder/requirements.txt"
+        exit 0
+    fi
+    echo "setup-clients: trying again (attempt $attempt)" >&2
+    sleep $((attempt * 3))
+done
+echo "setup-clients: pip failed three times; see above" >&2
+exit 1

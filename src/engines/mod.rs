@@ -259,8 +259,24 @@ pub struct LlmRequest {
     pub messages: Vec<ChatMessage>,
     /// Tools the model may call.
     pub tools: Vec<ToolSpec>,
-    /// Stop after so many tokens.
+    /// Stop after so many tokens; 0: as many as the operator allows.
     pub max_new_tokens: u32,
+    /// How its words are chosen.
+    pub sampling: RequestSampling,
+}
+
+/// How the words of one reply are chosen, where it is to be otherwise than the operator configured. Engines
+/// without a choice (`echo`, `scripted`) take no notice.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RequestSampling {
+    /// 0: always the likeliest.
+    pub temperature: Option<f32>,
+    /// Only the likeliest tokens that together have this probability.
+    pub top_p: Option<f32>,
+    /// The same seed and prompt give the same reply.
+    pub seed: Option<u64>,
+    /// The reply ends before any of these, as before those of the operator.
+    pub stop: Vec<String>,
 }
 
 /// What a language model says while it is at it.

@@ -2,16 +2,19 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use tokio_util::task::TaskTracker;
 
 use super::admission::Admission;
-use super::auth::{Door, Refusal};
+use super::auth::Door;
 use super::live::LiveSessions;
+use super::problem::Problem;
+use super::quotas::Quotas;
+use super::tls::Certificates;
 use crate::config::{Config, Persona};
 use crate::conversation::log::ConversationLog;
+use crate::conversation::store::now_unix_us;
 use crate::conversation::tokens::TokenStore;
 use crate::engines::{CancelToken, Engines};
 use crate::tools::Registry;
@@ -30,10 +33,16 @@ pub struct Server {
     pub tokens: Arc<TokenStore>,
     /// Who may come in.
     pub door: Door,
+    /// What it shows to whoever connects; `None`: plain HTTP.
+    pub certificates: Option<Arc<Certificates>>,
     /// How many may.
     pub admission: Arc<Admission>,
+    /// How much each may ask for.
+    pub quotas: Quotas,
     /// Which sessions are open.
     pub live: Arc<LiveSessions>,
+    /// When it was started, in seconds since 1970.
+    pub started_at_unix_s: i64,
     /// Set when the server is about to stop.
     pub drain: CancelToken,
     /// Set when what has not finished by then has to end.
@@ -52,9 +61,12 @@ impl Server {
         log: Arc<ConversationLog>,
         tokens: Arc<TokenStore>,
         door: Door,
+        certificates: Option<Arc<Certificates>>,
     ) -> Server {
         Server {
             admission: Admission::new(&config.limits),
+            quotas: Quotas::new(&config.limits),
+            started_at_unix_s: now_unix_us() / 1_000_000,
             persona: RwLock::new(Arc::new(config.persona.clone())),
             config,
             engines,
@@ -62,6 +74,7 @@ impl Server {
             log,
             tokens,
             door,
+            certificates,
             live: Arc::default(),
             drain: CancelToken::new(),
             stop: CancelToken::new(),
@@ -80,13 +93,7 @@ impl Server {
     }
 }
 
-/// An error as JSON: `{"error": {"code", "message"}}`.
+/// An error as JSON, in the shape of [`super::problem`].
 pub fn error(status: StatusCode, code: &str, message: &str) -> Response {
-    let body = serde_json::json!({ "error": { "code": code, "message": message } });
-    (status, Json(body)).into_response()
-}
-
-/// Somebody who does not come in.
-pub fn refusal(refusal: &Refusal) -> Response {
-    error(refusal.status(), refusal.code(), &refusal.to_string())
+    Problem::new(status, code.to_owned(), message).into_response()
 }

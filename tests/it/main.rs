@@ -3,12 +3,14 @@
 // Tests tell why they skip and what they measured.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod access;
 mod ask;
 mod bench;
 mod browser;
 mod client;
 mod e2e;
 mod harness;
+mod http_api;
 mod local;
 mod models;
 mod openai;
@@ -24,6 +26,7 @@ mod stories;
 mod stub_hub;
 mod stub_llm;
 mod talk;
+mod tls;
 mod word_errors;
 
 /// HTTP clients of tests need a TLS provider even where they use none.
