@@ -197,6 +197,7 @@ impl Default for Limits {
             requests_per_minute: 1_200,
             audio_seconds_per_hour: 0,
             upload_bytes: 25 << 20,
+            uploads: 8,
             message_bytes: 1 << 20,
             messages_per_second: 200,
             audio_speed: 2.0,

@@ -423,6 +423,8 @@ pub struct Limits {
     pub audio_seconds_per_hour: u32,
     /// Bytes of one uploaded recording.
     pub upload_bytes: usize,
+    /// Recordings that are worked on at a time.
+    pub uploads: usize,
     /// Bytes of one message.
     pub message_bytes: usize,
     /// Messages per second, on average over ten seconds.

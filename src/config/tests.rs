@@ -196,6 +196,7 @@ fn an_impossible_value_is_named_with_what_is_allowed() {
             "limits: {requests_per_minute: 1000001}\n",
             "limits: {audio_seconds_per_hour: 100000001}\n",
             "limits: {upload_bytes: 10}\n",
+            "limits: {uploads: 0}\n",
             "log: {level: 'vivavoce=loud'}\n",
             "persona: {name: ' '}\n",
             "models: {dir: ''}\n",

@@ -255,6 +255,7 @@ impl Check {
         self.range("limits.requests_per_minute", limits.requests_per_minute, 0..=1_000_000);
         self.range("limits.audio_seconds_per_hour", limits.audio_seconds_per_hour, 0..=100_000_000);
         self.range("limits.upload_bytes", limits.upload_bytes, 1_024..=4 << 30);
+        self.range("limits.uploads", limits.uploads, 1..=100_000);
         self.range("limits.message_bytes", limits.message_bytes, 1_024..=64 << 20);
         self.range("limits.messages_per_second", limits.messages_per_second, 1..=100_000);
         self.range("limits.audio_speed", limits.audio_speed, 1.0..=20.0);

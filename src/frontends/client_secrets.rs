@@ -18,8 +18,10 @@ use crate::conversation::tokens::token_hash;
 
 /// What all of them begin with.
 pub const PREFIX: &str = "ek_";
-/// Secrets that are good at a time.
+/// Secrets that are good at a time …
 const MAX_SECRETS: usize = 10_000;
+/// … and the configurations of all of them, as JSON.
+const MAX_BYTES: usize = 64 << 20;
 
 /// What a client secret stands for.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,12 +36,34 @@ pub struct ClientSecret {
 
 /// There are as many as there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("there are {MAX_SECRETS} client secrets already; try again when some have expired")]
+#[error("there are too many client secrets already; try again when some have expired")]
 pub struct TooManySecrets;
 
 /// The client secrets that are good.
 #[derive(Debug, Default)]
-pub struct ClientSecrets(Mutex<HashMap<Hash, Arc<ClientSecret>>>);
+pub struct ClientSecrets(Mutex<Held>);
+
+#[derive(Debug, Default)]
+struct Held {
+    secrets: HashMap<Hash, Arc<ClientSecret>>,
+    /// Of their configurations.
+    bytes: usize,
+}
+
+impl Held {
+    fn has_room(&self, bytes: usize) -> bool {
+        self.secrets.len() < MAX_SECRETS && self.bytes + bytes <= MAX_BYTES
+    }
+
+    fn forget_expired(&mut self, now_unix_s: i64) {
+        self.secrets.retain(|_, secret| secret.expires_at_unix_s > now_unix_s);
+        self.bytes = self.secrets.values().map(|secret| size(&secret.session)).sum();
+    }
+}
+
+fn size(session: &Value) -> usize {
+    session.to_string().len()
+}
 
 impl ClientSecrets {
     /// Makes one. It is shown to somebody now or never.
@@ -62,18 +86,20 @@ impl ClientSecrets {
         lifetime: Duration,
         now_unix_s: i64,
     ) -> Result<(String, Arc<ClientSecret>), TooManySecrets> {
-        let mut secrets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if secrets.len() >= MAX_SECRETS {
-            secrets.retain(|_, secret| secret.expires_at_unix_s > now_unix_s);
+        let bytes = size(&session);
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !held.has_room(bytes) {
+            held.forget_expired(now_unix_s);
         }
-        if secrets.len() >= MAX_SECRETS {
+        if !held.has_room(bytes) {
             return Err(TooManySecrets);
         }
         let expires_at_unix_s =
             now_unix_s.saturating_add(i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX));
         let secret = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random_bytes::<24>()));
         let known = Arc::new(ClientSecret { owner, session, expires_at_unix_s });
-        secrets.insert(token_hash(&secret), Arc::clone(&known));
+        held.secrets.insert(token_hash(&secret), Arc::clone(&known));
+        held.bytes += bytes;
         Ok((secret, known))
     }
 
@@ -86,8 +112,8 @@ impl ClientSecrets {
         if !secret.starts_with(PREFIX) {
             return None;
         }
-        let secrets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        secrets.get(&token_hash(secret)).filter(|known| known.expires_at_unix_s > now_unix_s).cloned()
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.secrets.get(&token_hash(secret)).filter(|known| known.expires_at_unix_s > now_unix_s).cloned()
     }
 }
 
@@ -119,5 +145,14 @@ mod tests {
         }
         assert_eq!(make(59).unwrap_err(), TooManySecrets);
         assert!(make(60).is_ok());
+    }
+
+    #[test]
+    fn configurations_do_not_fill_the_memory() {
+        let secrets = ClientSecrets::default();
+        let large = Value::String("x".repeat(MAX_BYTES / 4));
+        let make = |now| secrets.create_at(None, large.clone(), Duration::from_secs(60), now).map(drop);
+        assert_eq!([make(0), make(0), make(0), make(0)], [Ok(()), Ok(()), Ok(()), Err(TooManySecrets)]);
+        assert_eq!(make(60), Ok(()));
     }
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use super::admission::Admission;
@@ -39,6 +40,8 @@ pub struct Server {
     pub admission: Arc<Admission>,
     /// How much each may ask for.
     pub quotas: Quotas,
+    /// Places for recordings that are sent to be transcribed.
+    pub uploads: Arc<Semaphore>,
     /// Which sessions are open.
     pub live: Arc<LiveSessions>,
     /// When it was started, in seconds since 1970.
@@ -47,7 +50,7 @@ pub struct Server {
     pub drain: CancelToken,
     /// Set when what has not finished by then has to end.
     pub stop: CancelToken,
-    /// Sessions that are open, or are writing their last turn.
+    /// Sessions that are open, or are writing their last turn; and replies over HTTP.
     pub sessions: TaskTracker,
     persona: RwLock<Arc<Persona>>,
 }
@@ -66,6 +69,7 @@ impl Server {
         Server {
             admission: Admission::new(&config.limits),
             quotas: Quotas::new(&config.limits),
+            uploads: Arc::new(Semaphore::new(config.limits.uploads)),
             started_at_unix_s: now_unix_us() / 1_000_000,
             persona: RwLock::new(Arc::new(config.persona.clone())),
             config,

@@ -11,6 +11,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::DropGuard;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::config::Config;
 use crate::engines::workers::{AsrWork, Judged, LlmWork, Saturated, TtsWork, VadWork};
@@ -19,6 +20,7 @@ use crate::engines::{
     TtsEvent, Usage, VadFrame,
 };
 use crate::frontends::problem::Problem;
+use crate::frontends::server::Server;
 
 impl From<Saturated> for Problem {
     fn from(saturated: Saturated) -> Problem {
@@ -92,11 +94,14 @@ pub struct Reply {
     next_limit: Duration,
     began: bool,
     _stops: DropGuard,
+    /// A server that is about to stop waits for it.
+    _open: TaskTrackerToken,
 }
 
 impl Reply {
     /// Gives the request to the language model.
-    pub fn begin(engines: &Engines, config: &Config, request: LlmRequest) -> Result<Reply, Problem> {
+    pub fn begin(server: &Server, request: LlmRequest) -> Result<Reply, Problem> {
+        let config = &server.config;
         let (tell, written) = mpsc::unbounded_channel();
         let cancel = CancelToken::new();
         let _stops = cancel.clone().drop_guard();
@@ -108,10 +113,11 @@ impl Reply {
         let done = Box::new(move |(_, result): (LlmState, Result<Usage, EngineError>)| {
             drop(tell.send(result.map(Written::End)));
         });
-        engines.llm.submit(LlmWork { request, state: LlmState::default(), cancel, sink, done })?;
+        server.engines.llm.submit(LlmWork { request, state: LlmState::default(), cancel, sink, done })?;
         let first_limit = millis(config.llm.first_token_timeout_ms);
         let next_limit = millis(config.llm.token_timeout_ms);
-        Ok(Reply { written, first_limit, next_limit, began: false, _stops })
+        let _open = server.sessions.token();
+        Ok(Reply { written, first_limit, next_limit, began: false, _stops, _open })
     }
 
     /// What comes next. Nothing comes after [`Written::End`] or an error.

@@ -3,6 +3,7 @@
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use vivavoce::conversation::tokens::{NewToken, Scope};
 
 use super::client::Client;
 use crate::harness::TestServer;

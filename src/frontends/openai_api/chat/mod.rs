@@ -145,7 +145,7 @@ pub async fn create(
 ) -> Result<Response, Problem> {
     let Checked { request, stream } = request.checked(&server.config.llm)?;
     let limit = request.max_new_tokens;
-    let mut reply = Reply::begin(&server.engines, &server.config, request)?;
+    let mut reply = Reply::begin(&server, request)?;
     let identity = Identity::new(&server);
     if let Some(wishes) = stream {
         // What fails at once is still an answer of its own.

@@ -98,6 +98,8 @@ pub async fn create(
     let encoder = Encoder::new(format, speed)?;
     let (tell, mut made) = mpsc::channel(AHEAD);
     let task = tokio::spawn(async move {
+        // A server that is about to stop waits for it.
+        let _open = server.sessions.token();
         if let Err(problem) = speak(&server, segments, voice, encoder, &tell).await {
             let _ = tell.send(Err(problem)).await;
         }

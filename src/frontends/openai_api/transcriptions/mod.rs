@@ -10,6 +10,7 @@ mod segments;
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::multipart::MultipartRejection;
@@ -34,6 +35,8 @@ use crate::frontends::server::Server;
 
 /// Its route, which takes larger bodies than others.
 pub const PATH: &str = "/v1/audio/transcriptions";
+/// When somebody who found no place may try again.
+const UPLOADS_WAIT: Duration = Duration::from_secs(5);
 /// Longest recording, whatever its size: what is decoded has to fit into memory (230 MB).
 const MAX_SECONDS: u32 = 2 * 3_600;
 
@@ -111,6 +114,10 @@ pub async fn create(
     Extension(visitor): Extension<Visitor>,
     multipart: Result<Multipart, MultipartRejection>,
 ) -> Result<Response, Problem> {
+    // Recordings are large, and what they are decoded to is larger.
+    let place = Arc::clone(&server.uploads).try_acquire_owned().map_err(|_| {
+        Problem::busy("too many recordings are worked on (limits.uploads)").after(UPLOADS_WAIT)
+    })?;
     let multipart = multipart
         .map_err(|rejection| Problem::new(StatusCode::BAD_REQUEST, "invalid_form", rejection.body_text()))?;
     let Upload { file, extension, language, prompt, format, stream } = form::read(multipart).await?;
@@ -122,7 +129,7 @@ pub async fn create(
         // What the caller says of the recording is worth more than what the persona is about.
         context = SpeechContext { facts: vec![prompt], ..SpeechContext::default() };
     }
-    let segments = Segments::begin(&server, pcm, language.clone(), Arc::new(context));
+    let segments = Segments::begin(&server, pcm, language.clone(), Arc::new(context), place);
     if stream {
         let events = events(segments, seconds).map(Ok::<_, Infallible>);
         return Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response());

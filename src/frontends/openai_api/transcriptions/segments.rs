@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::Config;
@@ -40,17 +40,22 @@ pub struct Segments {
 }
 
 impl Segments {
-    /// Begins with `pcm`, 16 kHz mono.
+    /// Begins with `pcm`, 16 kHz mono. `place`: among the recordings that are worked on; given back at the end.
     pub fn begin(
         server: &Arc<Server>,
         pcm: Vec<i16>,
         language: Option<String>,
         context: Arc<SpeechContext>,
+        place: OwnedSemaphorePermit,
     ) -> Segments {
         let (tell, recognised) = mpsc::channel(AHEAD);
-        let (engines, config) = (Arc::clone(&server.engines), Arc::clone(&server.config));
+        let server = Arc::clone(server);
         let work = tokio::spawn(async move {
-            if let Err(problem) = transcribe(&engines, &config, pcm, language, context, &tell).await {
+            // A server that is about to stop waits for it.
+            let (_open, _place) = (server.sessions.token(), place);
+            if let Err(problem) =
+                transcribe(&server.engines, &server.config, pcm, language, context, &tell).await
+            {
                 // Without a reader nobody wants to know.
                 let _ = tell.send(Err(problem)).await;
             }
