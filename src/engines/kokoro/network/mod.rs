@@ -8,10 +8,12 @@
 //! Reference: `KModel` of the package kokoro 0.9.4, stage by stage (`models/parity/kokoro/model.py`).
 
 pub mod albert;
+pub mod convolution;
 pub mod decoder;
 pub mod generator;
 pub mod layers;
 pub mod lstm;
+mod on_cpu;
 pub mod prosody;
 pub mod snake;
 pub mod source;
