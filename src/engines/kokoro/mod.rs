@@ -122,7 +122,7 @@ impl Kokoro {
             let width = 2 * settings.style_dim;
             (Speaker::Candle(Box::new(network), pool), Some(settings), width)
         } else {
-            let exported = Exported::load(&files.network, &config.models, threads)?;
+            let exported = Exported::load(&files.network, &config.models, threads, config.tts.workers)?;
             let width = exported.width().unwrap_or(STYLE_WIDTH);
             (Speaker::Exported(exported), None, width)
         };

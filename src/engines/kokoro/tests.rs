@@ -65,7 +65,8 @@ fn an_export_gives_what_onnxruntime_gives() {
         let tensor = golden[name].to_dtype(candle_core::DType::F32).and_then(|t| t.flatten_all());
         tensor.and_then(|tensor| tensor.to_vec1()).expect("numbers")
     };
-    let exported = Exported::load(&folder.path().join("tiny.onnx"), &config.models, 1).expect("the export");
+    let exported =
+        Exported::load(&folder.path().join("tiny.onnx"), &config.models, 1, 1).expect("the export");
     let ids: Vec<u32> = values("ids").iter().map(|id| *id as u32).collect();
     let speech = exported.speak(&ids, &values("style"), 1.0).expect("it speaks");
     let durations: Vec<f32> =
