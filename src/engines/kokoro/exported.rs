@@ -93,6 +93,12 @@ impl Exported {
         self.width
     }
 
+    /// Sessions that nobody uses.
+    #[cfg(test)]
+    pub fn idle(&self) -> usize {
+        self.idle.wide.1.len() + self.idle.narrow.1.len()
+    }
+
     /// ids (a start and an end around the phonemes), style → samples, and durations where there are any.
     pub fn speak(&self, ids: &[u32], style: &[f32], speed: f32) -> Result<Speech, KokoroError> {
         let network = |error: ort::Error| KokoroError::Network(error.to_string());
