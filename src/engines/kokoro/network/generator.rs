@@ -126,8 +126,11 @@ impl Generator {
 
     /// The source's spectra [1, 2 · bins, frames] of a pitch curve in Hz. `noise`: none for comparisons.
     pub fn spectra(&self, pitch_hz: &[f32], noise: bool, device: &Device) -> Result<Tensor> {
-        let mut seeded = seeded_noise(SEED);
-        let excitation = self.source.excite(pitch_hz, || if noise { seeded() } else { 0.0 })?;
+        let source = |harmonic: usize| {
+            let mut seeded = seeded_noise(SEED + harmonic as u64);
+            move || if noise { seeded() } else { 0.0 }
+        };
+        let excitation = self.source.excite(pitch_hz, source);
         let (spectra, frames) = self.stft.analyse(&excitation);
         Ok(Tensor::from_vec(spectra, (1, 2 * self.bins, frames), device)?)
     }

@@ -1,35 +1,53 @@
 //! The layers that the parts of the network share. Signals are [1, channels, frames], f32.
 
+use candle_core::quantized::GgmlDType;
 use candle_core::{D, Tensor};
 
 use super::convolution::{Convolution, Transposed};
+use super::on_cpu::Dense;
 use super::weights::Weights;
 use crate::engines::kokoro::error::KokoroError;
+use crate::engines::local::packed::PackedMatrix;
 
 type Result<T> = std::result::Result<T, KokoroError>;
 
 /// `x · Wᵀ + b` over the last axis.
-pub struct Linear {
-    /// [in, out]
-    weight: Tensor,
-    bias: Tensor,
+pub struct Linear(LinearWay);
+
+enum LinearWay {
+    Packed(Dense),
+    /// weight [in, out]
+    Tensors {
+        weight: Tensor,
+        bias: Tensor,
+    },
 }
 
 impl Linear {
-    /// Where its weights are.
-    pub fn device(&self) -> &candle_core::Device {
-        self.weight.device()
-    }
-
     /// Of `weight` `[out, in]` and `bias` `[out]`.
     pub fn load(weights: &Weights<'_>, inputs: usize, outputs: usize) -> Result<Linear> {
-        let weight = weights.get("weight", &[outputs, inputs])?.t()?.contiguous()?;
-        Ok(Linear { weight, bias: weights.bias(outputs)? })
+        Linear::of(&weights.get("weight", &[outputs, inputs])?, weights.bias(outputs)?)
+    }
+
+    /// Of a weight `[out, in]` and a bias `[out]`.
+    pub fn of(weight: &Tensor, bias: Tensor) -> Result<Linear> {
+        let (outputs, inputs) = weight.dims2()?;
+        if !weight.device().is_cpu() {
+            return Ok(Linear(LinearWay::Tensors { weight: weight.t()?.contiguous()?, bias }));
+        }
+        let weight: Vec<f32> = weight.flatten_all()?.to_vec1()?;
+        let bytes: Vec<u8> = weight.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let matrix = PackedMatrix::pack(GgmlDType::F32, outputs, inputs, &bytes)
+            .map_err(|error| KokoroError::Network(error.to_string()))?;
+        Ok(Linear(LinearWay::Packed(Dense { matrix, bias: bias.to_vec1()? })))
     }
 
     /// [rows, in] → [rows, out]
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(x.matmul(&self.weight)?.broadcast_add(&self.bias)?)
+        match &self.0 {
+            LinearWay::Packed(dense) => Ok(x.contiguous()?.apply_op1_no_bwd(dense)?),
+            LinearWay::Tensors { weight, bias } => Ok(x.matmul(weight)?.broadcast_add(bias)?),
+        }
     }
 }
 

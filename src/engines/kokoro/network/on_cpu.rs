@@ -3,6 +3,7 @@
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape};
 
 use super::convolution::{Convolution, Transposed};
+use crate::engines::local::packed::PackedMatrix;
 
 /// The numbers of a contiguous tensor.
 pub fn values<'s>(storage: &'s CpuStorage, layout: &Layout) -> Result<&'s [f32]> {
@@ -52,5 +53,29 @@ impl CustomOp1 for Transposed {
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         Ok(signal(self.run(values(x, layout)?), self.outputs()))
+    }
+}
+
+/// A matrix product of rows, and a bias.
+pub struct Dense {
+    /// [out, in]
+    pub matrix: PackedMatrix,
+    /// One per output.
+    pub bias: Vec<f32>,
+}
+
+impl CustomOp1 for Dense {
+    fn name(&self) -> &'static str {
+        "dense"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (count, outputs) = (layout.shape().dims2()?.0, self.matrix.rows());
+        let mut y = vec![0.0; count * outputs];
+        self.matrix.multiply(values(x, layout)?, count, &mut y);
+        for row in y.chunks_exact_mut(outputs) {
+            row.iter_mut().zip(&self.bias).for_each(|(y, bias)| *y += bias);
+        }
+        Ok((CpuStorage::F32(y), Shape::from((count, outputs))))
     }
 }
