@@ -79,7 +79,7 @@ impl Talk {
     fn turn(&mut self) -> (Duration, Duration) {
         let first_audio = self
             .until(FromClient::Text("hello".to_owned()), |message| matches!(message, ToClient::Audio { .. }));
-        let interrupt = self.until(FromClient::Interrupt { last_chunk: None }, |message| {
+        let interrupt = self.until(FromClient::Interrupt { last_chunk: None, turn: None }, |message| {
             matches!(message, ToClient::Event(Event::Interrupt { .. }))
         });
         // The next turn begins when this one is durable.

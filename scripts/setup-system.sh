@@ -7,7 +7,7 @@
 # alone; with nothing to do it needs neither root nor a network.
 set -euo pipefail
 
-run=(ca-certificates curl libasound2 libflite1 libpocketsphinx3 libsphinxbase3 pocketsphinx-en-us)
+run=(ca-certificates curl libasound2 libflite1 libmp3lame0 libpocketsphinx3 libsphinxbase3 pocketsphinx-en-us)
 build=(
     build-essential pkg-config cmake clang libclang-dev libasound2-dev flite1-dev libpocketsphinx-dev
     libsphinxbase-dev pocketsphinx-en-us python3-pip unzip ca-certificates curl

@@ -44,25 +44,13 @@ enum Command {
     },
     Db(cli::db::Db),
     Bench(cli::bench::Bench),
-    /// Make access tokens
-    #[command(subcommand)]
-    Token(TokenCommand),
+    Token(cli::token::Token),
 }
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// Would the server start with this configuration?
     Check,
-}
-
-#[derive(Debug, Subcommand)]
-enum TokenCommand {
-    /// Make a token and show it, once
-    Create {
-        /// What it is for
-        #[arg(default_value = "made by hand")]
-        label: String,
-    },
 }
 
 fn main() -> ExitCode {
@@ -117,10 +105,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Command::Bench(bench) => return Ok(exit_code(bench.run(&config, &mut out)?)),
         Command::Db(db) => db.run(&config, &mut out)?,
-        Command::Token(TokenCommand::Create { label }) => {
-            let tokens = vivavoce::conversation::TokenStore::open(&config.store.url)?;
-            writeln!(out, "{}", tokens.create(&label)?)?;
-        }
+        Command::Token(token) => token.run(&config, &mut out)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -154,12 +139,19 @@ fn announce(listening: &Listening) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     let host = start::shown_host(listening.address.ip());
     let port = listening.address.port();
+    let scheme = match &listening.server.certificates {
+        Some(certificates) => {
+            writeln!(out, "the certificate's fingerprint (SHA-256): {}", certificates.fingerprint())?;
+            "https"
+        }
+        None => "http",
+    };
     match &listening.new_token {
         Some(token) => {
             writeln!(out, "a first access token was made; it is shown only now: {token}")?;
-            writeln!(out, "open http://{host}:{port}/#token={token}")?;
+            writeln!(out, "open {scheme}://{host}:{port}/#token={token}")?;
         }
-        None => writeln!(out, "open http://{host}:{port}/")?,
+        None => writeln!(out, "open {scheme}://{host}:{port}/")?,
     }
     Ok(out.flush()?)
 }

@@ -37,14 +37,23 @@ function say(title, hint, look, replying) {
 
 /** The `engines` of the `session` message as [task, name] in the order of the flow. */
 export function engineNames(engines) {
-  const tasks = { vad: 'Voice detection', asr: 'Recognition', llm: 'Language model', tts: 'Voice', video: 'Video' };
+  const tasks = {
+    vad: 'Voice detection',
+    turn: 'End of turn',
+    asr: 'Recognition',
+    llm: 'Language model',
+    tts: 'Voice',
+    video: 'Video',
+  };
   return Object.entries(tasks).map(([field, task]) => {
     const model = engines[`${field}_model`];
-    return [task, engineName(engines[field]) + (model ? ` (${model})` : '')];
+    // Without a model for it, turns end when a pause is long enough.
+    const absent = field === 'turn' ? 'by pauses' : 'off';
+    return [task, engineName(engines[field], absent) + (model ? ` (${model})` : '')];
   });
 }
 
-function engineName(value) {
-  if (value === null || value === undefined || value === '' || value === false) return 'off';
+function engineName(value, absent) {
+  if (value === null || value === undefined || value === '' || value === false) return absent;
   return String(value);
 }

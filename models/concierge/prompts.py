@@ -110,11 +110,21 @@ def choose_facts(rng, place, count):
             other = rng.choice(out)
             if f.alike(other, fact) and not _told_of(fact, other.entity):
                 continue
-        answered = taken.setdefault(fact.entity.lower(), set())
-        if not _clashes(fact, out, answered):
-            answered |= set(fact.intents)
-            out.append(fact)
+        if _add(fact, out, taken) and key in OTHER_END and rng.random() < 0.5:
+            end = f.make(OTHER_END[key], place)
+            if fact.entity == f.US or _told_of(end, fact.entity):
+                _add(end, out, taken)
     return out
+
+
+def _add(fact, out, taken):
+    """Adds `fact` if no question then has two answers; says whether. `taken`: what is known of each entity."""
+    answered = taken.setdefault(fact.entity.lower(), set())
+    if _clashes(fact, out, answered):
+        return False
+    answered |= set(fact.intents)
+    out.append(fact)
+    return True
 
 
 def _told_of(fact, entity):
@@ -127,13 +137,15 @@ def _told_of(fact, entity):
     return True
 
 
+# Of one thing both are often told, in sentences that differ in one word: only the verb says which answers.
+OTHER_END = {"open": "close", "close": "open", "open_us": "close_us", "close_us": "open_us"}
 OUR_DAYS = ("onday_us", "closedday_us", "open_us", "close_us", "hours_us")
 
 
 def _clashes(fact, facts, answered):
     """Whether some question would have two answers; `answered`: what is known of this entity so far."""
     clash = answered & set(fact.intents)
-    if clash and fact.entity == f.US:
+    if clash - {"hours_us"} and fact.entity == f.US:
         return True
     beside = clash <= {"hours", "hours_us"} or fact.key in ("dayhours", "dayhours_us", "about")
     if clash and not beside:

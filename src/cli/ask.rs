@@ -158,6 +158,7 @@ impl Conversation {
             messages: self.messages.clone(),
             tools: if with_tools { self.tools.specs().to_vec() } else { Vec::new() },
             max_new_tokens: self.max_new_tokens,
+            ..LlmRequest::default()
         };
         let began = Instant::now();
         let (mut text, mut calls, mut first, mut written) = (String::new(), Vec::new(), None, Ok(()));

@@ -8,4 +8,5 @@ pub mod logging;
 pub mod models;
 pub mod say;
 pub mod talk;
+pub mod token;
 pub mod transcribe;

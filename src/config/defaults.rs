@@ -8,6 +8,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             server: Server::default(),
+            tls: Tls::default(),
             auth: Auth::default(),
             store: Store::default(),
             vad: Vad::default(),
@@ -34,6 +35,7 @@ impl Default for Server {
             host: "127.0.0.1".into(),
             port: 8080,
             allowed_hosts: vec![],
+            allowed_origins: vec![],
             executor_threads: 0,
             drain_ms: 10_000,
         }
@@ -189,7 +191,13 @@ impl Default for Limits {
         Limits {
             sessions: 64,
             sessions_per_address: 0,
+            sessions_per_token: 0,
             connections: 1_024,
+            connections_per_address: 0,
+            requests_per_minute: 1_200,
+            audio_seconds_per_hour: 0,
+            upload_bytes: 25 << 20,
+            uploads: 8,
             message_bytes: 1 << 20,
             messages_per_second: 200,
             audio_speed: 2.0,

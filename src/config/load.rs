@@ -85,6 +85,7 @@ impl Config {
         let mut problems = Vec::new();
         let mut root = read(text, source)?;
         schema.drop_empty_sections(&mut root);
+        expand_tls(&mut root);
         let in_file = |key: &str| origin(text, source, key).unwrap_or(source.to_string());
         schema.refuse_unknown("", &root, &schema.defaults, &in_file, &mut problems);
 
@@ -149,8 +150,17 @@ fn read(text: &str, source: &Source) -> Result<Mapping, ConfigError> {
     }
 }
 
+/// `tls: self_signed` means `tls: {mode: self_signed}`.
+fn expand_tls(root: &mut Mapping) {
+    if let Some(tls @ Value::String(_)) = root.get_mut("tls") {
+        let mode = std::mem::replace(tls, Value::Null);
+        *tls = Value::Mapping(Mapping::from_iter([("mode".into(), mode)]));
+    }
+}
+
 /// Where `key` was set in the file, if it was.
 fn origin(text: &str, source: &Source, key: &str) -> Option<String> {
+    let key = if key == "tls.mode" && tree::line_of(text, key).is_none() { "tls" } else { key };
     // What is missing from an entry of a list is missing there.
     let list = || key.find('[').and_then(|end| tree::line_of(text, &key[..end]));
     tree::line_of(text, key).or_else(list).map(|line| format!("{source}:{line}"))
@@ -239,10 +249,9 @@ fn wrong_type(key: &str, value: &Value, default: &Value) -> Option<String> {
         "a string" if default.is_sequence() => "a list of texts".to_owned(),
         "a sequence" => "a list of texts".to_owned(),
         "a string" | "path string" => "text".to_owned(),
-        other => match other.strip_prefix("one of ") {
-            Some(names) => format!("one of {}", names.replace('`', "")),
-            None => format!("a value like {}", describe(default)),
-        },
+        // The names of variants: "`a` or `b`", or "one of `a`, `b`, `c`".
+        names if names.contains('`') => names.replace('`', ""),
+        _ => format!("a value like {}", describe(default)),
     };
     Some(format!("expected {wanted}, found {}", describe(value)))
 }
@@ -270,13 +279,15 @@ pub(super) fn describe(value: &Value) -> String {
 
 /// Makes relative paths relative to the folder of the file that they stand in.
 fn resolve(mut config: Config, folder: &Path) -> Config {
-    let Config { models, asr, tts, store, record_dir, .. } = &mut config;
+    let Config { models, asr, tts, store, tls, record_dir, .. } = &mut config;
     let paths = [
         &mut models.dir,
         &mut models.cache,
         &mut models.onnxruntime,
         &mut asr.pocketsphinx_model_dir,
         &mut tts.kokoro.lexicons,
+        &mut tls.cert,
+        &mut tls.key,
         record_dir,
     ];
     for path in paths {

@@ -39,6 +39,8 @@ pub use validate::{ASR_ENGINES, LLM_ENGINES, TTS_ENGINES, TURN_DETECTIONS, VAD_E
 pub struct Config {
     /// Where to listen.
     pub server: Server,
+    /// Encryption on the wire.
+    pub tls: Tls,
     /// Who may talk.
     pub auth: Auth,
     /// Where the event log is.
@@ -83,10 +85,37 @@ pub struct Server {
     pub port: u16,
     /// Host names (besides loopback's own) that the Host and Origin checks accept in open mode.
     pub allowed_hosts: Vec<String>,
+    /// Pages of other servers that may use this one: `https://app.example.org`.
+    pub allowed_origins: Vec<String>,
     /// Threads of the async executor; 0: as many as cores.
     pub executor_threads: usize,
     /// After SIGTERM replies may take so long to finish.
     pub drain_ms: u64,
+}
+
+/// `tls.mode`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TlsMode {
+    /// Plain HTTP.
+    #[default]
+    Off,
+    /// A certificate that the server makes for itself at its first start.
+    SelfSigned,
+    /// `tls.cert` and `tls.key`.
+    Files,
+}
+
+/// `tls.*`; `tls: MODE` means `tls: {mode: MODE}`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tls {
+    /// See [`TlsMode`].
+    pub mode: TlsMode,
+    /// PEM file with the certificate and those that it was signed with.
+    pub cert: PathBuf,
+    /// PEM file with the private key.
+    pub key: PathBuf,
 }
 
 /// `auth.mode`
@@ -382,8 +411,20 @@ pub struct Limits {
     pub sessions: usize,
     /// Sessions of one address; 0: no limit of its own.
     pub sessions_per_address: usize,
+    /// Sessions of one access token; 0: no limit of its own.
+    pub sessions_per_token: usize,
     /// TCP connections of the server.
     pub connections: usize,
+    /// TCP connections of one address; 0: no limit of its own.
+    pub connections_per_address: usize,
+    /// Requests of one address, and of one access token, a minute; 0: no limit.
+    pub requests_per_minute: u32,
+    /// Audio that one access token (or address, without one) may send in an hour; 0: no limit.
+    pub audio_seconds_per_hour: u32,
+    /// Bytes of one uploaded recording.
+    pub upload_bytes: usize,
+    /// Recordings that are worked on at a time.
+    pub uploads: usize,
     /// Bytes of one message.
     pub message_bytes: usize,
     /// Messages per second, on average over ten seconds.

@@ -7,7 +7,8 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use super::{
-    Asr, Config, Limits, Llm, LocalLlm, Log, Models, Persona, Scripted, Server, Store, Tts, Turn, Vad, Video,
+    Asr, Config, Limits, Llm, LocalLlm, Log, Models, Persona, Scripted, Server, Store, Tls, TlsMode, Tts,
+    Turn, Vad, Video,
 };
 
 /// Valid values of `vad.engine`.
@@ -41,6 +42,7 @@ pub(super) struct Finding {
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
     let mut check = Check(Vec::new());
     check.server(&config.server);
+    check.tls(&config.tls);
     check.store(&config.store);
     check.vad(&config.vad);
     check.asr(&config.asr);
@@ -67,8 +69,29 @@ impl Check {
         for host in &server.allowed_hosts {
             self.holds(is_host(host), "server.allowed_hosts", host, name);
         }
+        for origin in &server.allowed_origins {
+            let allowed = "a scheme, a host and, if need be, a port: https://app.example.org";
+            self.holds(is_origin(origin), "server.allowed_origins", origin, allowed);
+        }
         self.range("server.executor_threads", server.executor_threads, 0..=1_024);
         self.range("server.drain_ms", server.drain_ms, 0..=600_000);
+    }
+
+    fn tls(&mut self, tls: &Tls) {
+        let files = [("tls.cert", &tls.cert), ("tls.key", &tls.key)];
+        for (key, path) in files {
+            match (tls.mode, path.as_os_str().is_empty()) {
+                (TlsMode::Files, true) => {
+                    let message = "is missing: tls.mode `files` needs the path of a PEM file".to_owned();
+                    self.0.push(Finding { keys: vec![key.into(), "tls.mode".into(), "tls".into()], message });
+                }
+                (TlsMode::Off | TlsMode::SelfSigned, false) => {
+                    let message = "is of no use here; set tls.mode to files, or leave it out".to_owned();
+                    self.0.push(Finding { keys: vec![key.into(), "tls.mode".into()], message });
+                }
+                _ => {}
+            }
+        }
     }
 
     fn store(&mut self, store: &Store) {
@@ -128,7 +151,7 @@ impl Check {
         self.folder("asr.pocketsphinx_model_dir", &asr.pocketsphinx_model_dir);
         self.range("asr.pocketsphinx_domain_weight", asr.pocketsphinx_domain_weight, 0.0..=1.0);
         self.holds(
-            !asr.whisper.model.is_empty(),
+            !asr.whisper.model.trim().is_empty(),
             "asr.whisper.model",
             &asr.whisper.model,
             "auto, the name of a model or a folder",
@@ -144,7 +167,7 @@ impl Check {
         self.openai_asr(&asr.openai);
         let qwen3_asr = &asr.qwen3_asr;
         let model = "auto, the name of a model or a folder";
-        self.holds(!qwen3_asr.model.is_empty(), "asr.qwen3_asr.model", &qwen3_asr.model, model);
+        self.holds(!qwen3_asr.model.trim().is_empty(), "asr.qwen3_asr.model", &qwen3_asr.model, model);
         self.range("asr.qwen3_asr.threads", qwen3_asr.threads, 0..=256);
         self.range("asr.qwen3_asr.context_tokens", qwen3_asr.context_tokens, 0..=4_096);
     }
@@ -225,8 +248,14 @@ impl Check {
     fn limits(&mut self, limits: &Limits, turn: &Turn) {
         self.range("limits.sessions", limits.sessions, 1..=100_000);
         self.range("limits.sessions_per_address", limits.sessions_per_address, 0..=100_000);
+        self.range("limits.sessions_per_token", limits.sessions_per_token, 0..=100_000);
         self.range("limits.connections", limits.connections, 1..=1_000_000);
         self.at_least("limits.connections", limits.connections, "limits.sessions", limits.sessions);
+        self.range("limits.connections_per_address", limits.connections_per_address, 0..=1_000_000);
+        self.range("limits.requests_per_minute", limits.requests_per_minute, 0..=1_000_000);
+        self.range("limits.audio_seconds_per_hour", limits.audio_seconds_per_hour, 0..=100_000_000);
+        self.range("limits.upload_bytes", limits.upload_bytes, 1_024..=4 << 30);
+        self.range("limits.uploads", limits.uploads, 1..=100_000);
         self.range("limits.message_bytes", limits.message_bytes, 1_024..=64 << 20);
         self.range("limits.messages_per_second", limits.messages_per_second, 1..=100_000);
         self.range("limits.audio_speed", limits.audio_speed, 1.0..=20.0);
@@ -360,6 +389,12 @@ pub(super) fn is_http_url(url: &str) -> bool {
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let plain = !rest.contains(['?', '#', '@']) && !rest.contains(char::is_whitespace);
     plain && is_host(host) && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
+}
+
+/// `http://` or `https://`, a host and an optional port, as browsers write it.
+fn is_origin(origin: &str) -> bool {
+    let behind_scheme = origin.split_once("://").map_or("", |(_, rest)| rest);
+    is_http_url(origin) && !behind_scheme.contains('/')
 }
 
 /// The name of an environment variable, or nothing.

@@ -32,4 +32,4 @@ pub use history::{HistoryMessage, Role, ToolNote};
 pub use ids::{Hash, Head, SeqNo, SessionId};
 pub use log::{ConversationLog, NewSession, SessionWriter, StartedSession, StoredSession};
 pub use store::{Appended, OnDurable, Store};
-pub use tokens::TokenStore;
+pub use tokens::{NewToken, Scope, TokenStore};

@@ -11,7 +11,7 @@ use super::ids::{Hash, Head, SessionId};
 use super::projections::{ConversationRow, MessageRow};
 
 /// Now, µs since 1970 UTC. The log is written at the edge; what is projected from it reads no clock.
-pub(super) fn now_unix_us() -> i64 {
+pub(crate) fn now_unix_us() -> i64 {
     // A clock set before 1970 is no reason to lose an event.
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX)

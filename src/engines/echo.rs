@@ -57,7 +57,7 @@ mod tests {
 
     fn echo(messages: &[(Role, &str)], max_new_tokens: u32, cancel: &CancelToken) -> Vec<String> {
         let messages = messages.iter().map(|&(role, content)| ChatMessage::new(role, content));
-        let request = LlmRequest { messages: messages.collect(), tools: vec![], max_new_tokens };
+        let request = LlmRequest { messages: messages.collect(), max_new_tokens, ..LlmRequest::default() };
         let mut pieces = vec![];
         let result = Echo.generate(&request, &mut LlmState::default(), cancel, &mut |event| {
             match event {

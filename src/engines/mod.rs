@@ -5,6 +5,8 @@
 //! builds when that is broken. State that belongs to a conversation (the VAD's recurrent state, a
 //! language model's KV cache) travels *by value* with the work and comes back with the result.
 
+pub mod asr_models;
+mod asr_state;
 pub mod denoise;
 pub mod echo;
 pub mod flite;
@@ -26,6 +28,7 @@ mod think;
 pub mod whisper;
 pub mod workers;
 
+pub use asr_state::AsrState;
 pub use load::{EngineNames, Engines, load_asr, load_llm, load_tts};
 pub use speech_context::SpeechContext;
 
@@ -169,35 +172,25 @@ impl<'a> AsrRequest<'a> {
     }
 }
 
-/// What an engine keeps of an utterance between its interim recognitions and the final one. It belongs to
-/// the session and travels with the request; an engine that keeps nothing leaves it empty.
-#[derive(Default)]
-pub struct AsrState(pub Option<Box<dyn std::any::Any + Send>>);
-
-impl std::fmt::Debug for AsrState {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.0.is_some() { "AsrState(kept)" } else { "AsrState(empty)" })
-    }
-}
-
 /// Speech recognition of a whole utterance.
 pub trait Asr: Send {
-    /// Blocks until the utterance is recognised or `cancel` is set.
+    /// Blocks until the utterance is recognised or `cancel` is set. What `state` holds of an earlier,
+    /// shorter recording of it can make that faster and changes nothing of what comes out; an engine may
+    /// ignore it.
+    fn transcribe_on(
+        &mut self,
+        request: &AsrRequest<'_>,
+        state: &mut AsrState,
+        cancel: &CancelToken,
+    ) -> Result<Transcript, EngineError>;
+
+    /// The same for an utterance of which nothing was recognised before.
     fn transcribe(
         &mut self,
         request: &AsrRequest<'_>,
         cancel: &CancelToken,
-    ) -> Result<Transcript, EngineError>;
-
-    /// The same with what was kept of an earlier, shorter recording of this utterance, which can make it
-    /// faster and changes nothing of what comes out.
-    fn transcribe_on(
-        &mut self,
-        request: &AsrRequest<'_>,
-        _state: &mut AsrState,
-        cancel: &CancelToken,
     ) -> Result<Transcript, EngineError> {
-        self.transcribe(request, cancel)
+        self.transcribe_on(request, &mut AsrState::default(), cancel)
     }
 }
 
@@ -266,8 +259,24 @@ pub struct LlmRequest {
     pub messages: Vec<ChatMessage>,
     /// Tools the model may call.
     pub tools: Vec<ToolSpec>,
-    /// Stop after so many tokens.
+    /// Stop after so many tokens; 0: as many as the operator allows.
     pub max_new_tokens: u32,
+    /// How its words are chosen.
+    pub sampling: RequestSampling,
+}
+
+/// How the words of one reply are chosen, where it is to be otherwise than the operator configured. Engines
+/// without a choice (`echo`, `scripted`) take no notice.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RequestSampling {
+    /// 0: always the likeliest.
+    pub temperature: Option<f32>,
+    /// Only the likeliest tokens that together have this probability.
+    pub top_p: Option<f32>,
+    /// The same seed and prompt give the same reply.
+    pub seed: Option<u64>,
+    /// The reply ends before any of these, as before those of the operator.
+    pub stop: Vec<String>,
 }
 
 /// What a language model says while it is at it.

@@ -35,7 +35,7 @@ mod spoken;
 use std::sync::Arc;
 
 use super::{
-    Asr, AsrRequest, CancelToken, EngineError, INPUT_RATE_HZ, SpeechContext, Transcript,
+    Asr, AsrRequest, AsrState, CancelToken, EngineError, INPUT_RATE_HZ, SpeechContext, Transcript,
     forbid_executor_thread,
 };
 use crate::config::Config;
@@ -102,9 +102,10 @@ impl PocketSphinx {
 
 impl Asr for PocketSphinx {
     /// The language is only a wish, and this model knows English only.
-    fn transcribe(
+    fn transcribe_on(
         &mut self,
         request: &AsrRequest<'_>,
+        _: &mut AsrState,
         cancel: &CancelToken,
     ) -> Result<Transcript, EngineError> {
         forbid_executor_thread("PocketSphinx::transcribe");

@@ -15,9 +15,9 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use super::{
-    Asr, AsrRequest, CancelToken, ChatMessage, Clip, ClipRenderer, EngineError, Llm, LlmEvent, LlmRequest,
-    LlmState, OUTPUT_RATE_HZ, Role, ToolCall, Transcript, Tts, TtsEvent, TurnJudge, Usage, Vad, VadFrame,
-    WordTime, forbid_executor_thread,
+    Asr, AsrRequest, AsrState, CancelToken, ChatMessage, Clip, ClipRenderer, EngineError, Llm, LlmEvent,
+    LlmRequest, LlmState, OUTPUT_RATE_HZ, Role, ToolCall, Transcript, Tts, TtsEvent, TurnJudge, Usage, Vad,
+    VadFrame, WordTime, forbid_executor_thread,
 };
 use crate::config;
 
@@ -227,9 +227,10 @@ impl Vad for ScriptedVad {
 struct ScriptedAsr(Arc<Script>);
 
 impl Asr for ScriptedAsr {
-    fn transcribe(
+    fn transcribe_on(
         &mut self,
         request: &AsrRequest<'_>,
+        _: &mut AsrState,
         cancel: &CancelToken,
     ) -> Result<Transcript, EngineError> {
         forbid_executor_thread("scripted asr");

@@ -377,9 +377,10 @@ mod tests {
     struct Fragile;
 
     impl Asr for Fragile {
-        fn transcribe(
+        fn transcribe_on(
             &mut self,
             request: &AsrRequest<'_>,
+            _: &mut AsrState,
             _: &CancelToken,
         ) -> Result<Transcript, EngineError> {
             assert_ne!(request.language, Some("xx"), "this is the panic of a test");

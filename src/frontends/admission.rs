@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::quotas::network;
 use crate::config::Limits;
+use crate::conversation::ids::Hash;
 use crate::metrics;
 
 /// Counts open sessions.
@@ -13,7 +15,15 @@ use crate::metrics;
 pub struct Admission {
     sessions: usize,
     sessions_per_address: usize,
-    open: Mutex<HashMap<IpAddr, usize>>,
+    sessions_per_token: usize,
+    open: Mutex<Open>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    all: usize,
+    of_address: HashMap<IpAddr, usize>,
+    of_token: HashMap<Hash, usize>,
 }
 
 /// Why a session is refused.
@@ -25,6 +35,9 @@ pub enum Refused {
     /// `limits.sessions_per_address` are open from there.
     #[error("too many sessions from your address; close one first")]
     TooManyFromAddress,
+    /// `limits.sessions_per_token` are open with that one.
+    #[error("too many sessions with your token; close one first")]
+    TooManyOfToken,
 }
 
 /// The right to one open session; given back when dropped.
@@ -32,6 +45,7 @@ pub enum Refused {
 pub struct Admitted {
     admission: Arc<Admission>,
     address: IpAddr,
+    owner: Option<Hash>,
     _counted: metrics::ActiveSession,
 }
 
@@ -41,27 +55,37 @@ impl Admission {
         Arc::new(Admission {
             sessions: limits.sessions,
             sessions_per_address: limits.sessions_per_address,
+            sessions_per_token: limits.sessions_per_token,
             open: Mutex::default(),
         })
     }
 
-    /// Lets one more session in, or says why not.
-    pub fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Admitted, Refused> {
+    /// Lets one more session in, or says why not. `owner`: the token with which they come.
+    pub fn admit(self: &Arc<Self>, address: IpAddr, owner: Option<Hash>) -> Result<Admitted, Refused> {
+        let address = network(address);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.values().sum::<usize>() >= self.sessions {
+        if open.all >= self.sessions {
             return Err(Refused::Busy);
         }
-        let here = open.get(&address).copied().unwrap_or(0);
-        if self.sessions_per_address > 0 && here >= self.sessions_per_address {
+        let full = |limit: usize, here: Option<&usize>| limit > 0 && here.is_some_and(|here| *here >= limit);
+        if full(self.sessions_per_address, open.of_address.get(&address)) {
             return Err(Refused::TooManyFromAddress);
         }
-        open.insert(address, here + 1);
-        Ok(Admitted { admission: Arc::clone(self), address, _counted: metrics::session_opened() })
+        if full(self.sessions_per_token, owner.and_then(|owner| open.of_token.get(&owner))) {
+            return Err(Refused::TooManyOfToken);
+        }
+        open.all += 1;
+        *open.of_address.entry(address).or_default() += 1;
+        if let Some(owner) = owner {
+            *open.of_token.entry(owner).or_default() += 1;
+        }
+        let _counted = metrics::session_opened();
+        Ok(Admitted { admission: Arc::clone(self), address, owner, _counted })
     }
 
     /// Sessions that are open.
     pub fn open_sessions(&self) -> usize {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).all
     }
 
     /// No session more would be let in.
@@ -73,11 +97,19 @@ impl Admission {
 impl Drop for Admitted {
     fn drop(&mut self) {
         let mut open = self.admission.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(here) = open.get_mut(&self.address) {
-            *here -= 1;
-            if *here == 0 {
-                open.remove(&self.address);
-            }
+        open.all -= 1;
+        one_less(&mut open.of_address, &self.address);
+        if let Some(owner) = &self.owner {
+            one_less(&mut open.of_token, owner);
+        }
+    }
+}
+
+fn one_less<K: Eq + std::hash::Hash>(counts: &mut HashMap<K, usize>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
         }
     }
 }
@@ -88,16 +120,20 @@ mod tests {
 
     #[test]
     fn a_place_is_taken_refused_and_given_back() {
-        let limits = Limits { sessions: 3, sessions_per_address: 2, ..Limits::default() };
+        let limits =
+            Limits { sessions: 4, sessions_per_address: 2, sessions_per_token: 1, ..Limits::default() };
         let admission = Admission::new(&limits);
         let (here, there) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
-        let first = admission.admit(here).unwrap();
-        let _second = admission.admit(here).unwrap();
-        assert_eq!(admission.admit(here).unwrap_err(), Refused::TooManyFromAddress);
-        let _third = admission.admit(there).unwrap();
-        assert_eq!(admission.admit(there).unwrap_err(), Refused::Busy);
+        let first = admission.admit(here, None).unwrap();
+        let _second = admission.admit(here, Some(Hash::ZERO)).unwrap();
+        assert_eq!(admission.admit(here, None).unwrap_err(), Refused::TooManyFromAddress);
+        assert_eq!(admission.admit(there, Some(Hash::ZERO)).unwrap_err(), Refused::TooManyOfToken);
+        let _third = admission.admit(there, None).unwrap();
+        let _fourth = admission.admit(there, None).unwrap();
+        assert_eq!(admission.admit(IpAddr::from([127, 0, 0, 3]), None).unwrap_err(), Refused::Busy);
+        assert!(admission.is_full());
         drop(first);
         assert!(!admission.is_full());
-        assert!(admission.admit(here).is_ok());
+        assert!(admission.admit(here, None).is_ok());
     }
 }

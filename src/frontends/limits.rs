@@ -1,7 +1,9 @@
-//! How much one client may send: token buckets that are told the time.
+//! How much one client may send over its socket.
 
 use std::time::Duration;
 
+use super::bucket::Bucket;
+use super::quotas::AudioQuota;
 use crate::config::Limits;
 use crate::engines::INPUT_RATE_HZ;
 
@@ -17,6 +19,9 @@ pub enum Excess {
     /// `limits.audio_speed`.
     #[error("audio comes in too much faster than real time")]
     Audio,
+    /// `limits.audio_seconds_per_hour`.
+    #[error("more audio than you may send in an hour")]
+    Quota,
     /// `limits.bad_messages`.
     #[error("too many bad messages")]
     BadMessages,
@@ -27,34 +32,32 @@ pub enum Excess {
 pub struct Allowance {
     messages: Bucket,
     samples: Bucket,
+    quota: AudioQuota,
     bad_messages_left: u32,
 }
 
-#[derive(Debug)]
-struct Bucket {
-    per_second: f64,
-    left: f64,
-    filled_at: Duration,
-}
-
 impl Allowance {
-    /// A full one. Times are given as time since the connection began.
-    pub fn new(limits: &Limits) -> Allowance {
+    /// A full one. Times are given as time since the connection began. `quota`: what its owner may send
+    /// on all connections together.
+    pub fn new(limits: &Limits, quota: AudioQuota) -> Allowance {
+        let samples_per_second = f64::from(limits.audio_speed) * f64::from(INPUT_RATE_HZ);
         Allowance {
-            messages: Bucket::full(limits.messages_per_second.into()),
-            samples: Bucket::full(f64::from(limits.audio_speed) * f64::from(INPUT_RATE_HZ)),
+            messages: Bucket::of_window(limits.messages_per_second.into(), WINDOW_S),
+            samples: Bucket::of_window(samples_per_second, WINDOW_S),
+            quota,
             bad_messages_left: limits.bad_messages,
         }
     }
 
     /// A message came.
     pub fn message(&mut self, now: Duration) -> Result<(), Excess> {
-        self.messages.take(1.0, now).then_some(()).ok_or(Excess::Messages)
+        self.messages.take(1.0, now).map_err(|_| Excess::Messages)
     }
 
     /// It held so many samples.
     pub fn audio(&mut self, samples: usize, now: Duration) -> Result<(), Excess> {
-        self.samples.take(samples as f64, now).then_some(()).ok_or(Excess::Audio)
+        self.samples.take(samples as f64, now).map_err(|_| Excess::Audio)?;
+        self.quota.take(samples as f64 / f64::from(INPUT_RATE_HZ)).map_err(|_| Excess::Quota)
     }
 
     /// It made no sense.
@@ -64,26 +67,13 @@ impl Allowance {
     }
 }
 
-impl Bucket {
-    fn full(per_second: f64) -> Bucket {
-        Bucket { per_second, left: per_second * WINDOW_S, filled_at: Duration::ZERO }
-    }
-
-    fn take(&mut self, amount: f64, now: Duration) -> bool {
-        let since = now.saturating_sub(self.filled_at).as_secs_f64();
-        self.left = (self.left + since * self.per_second).min(self.per_second * WINDOW_S);
-        self.filled_at = now;
-        self.left -= amount;
-        self.left >= 0.0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn after(first: usize, every_ms: u64, samples: usize) -> Option<usize> {
-        let mut allowance = Allowance::new(&Limits { audio_speed: 2.0, ..Limits::default() });
+        let limits = Limits { audio_speed: 2.0, ..Limits::default() };
+        let mut allowance = Allowance::new(&limits, AudioQuota::none());
         allowance.audio(first, Duration::ZERO).ok()?;
         (1..2_000)
             .find(|n| allowance.audio(samples, Duration::from_millis(n * every_ms)).is_err())
@@ -104,8 +94,8 @@ mod tests {
 
     #[test]
     fn messages_and_bad_messages_run_out() {
-        let mut allowance =
-            Allowance::new(&Limits { messages_per_second: 1, bad_messages: 2, ..Limits::default() });
+        let limits = Limits { messages_per_second: 1, bad_messages: 2, ..Limits::default() };
+        let mut allowance = Allowance::new(&limits, AudioQuota::none());
         let allowed = (0..20).take_while(|_| allowance.message(Duration::ZERO).is_ok()).count();
         assert_eq!(allowed, 10);
         assert!(allowance.message(Duration::from_secs(60)).is_ok());

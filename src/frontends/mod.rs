@@ -1,23 +1,35 @@
 //! WIRES. They translate, and decide nothing.
 //!
-//! - [`start`]: the routes, start and stop. [`server`]: what all connections share. [`listener`]: the
-//!   TCP door.
-//! - [`auth`]: who may talk. [`admission`]: how many may. [`limits`]: how much each may send.
+//! - [`start`]: start and stop. [`server`]: what all connections share. [`listener`]: the TCP door, with
+//!   [`tls`].
+//! - [`routes`]: every route, and what it asks of who comes. [`gate`]: asks it; with [`auth`]: who may
+//!   talk, [`client_secrets`]: who may for some minutes, [`quotas`]: how much each may ask for.
+//!   [`problem`]: how all of them say no.
+//! - [`admission`]: how many may talk at a time. [`limits`]: how much each socket may send ([`bucket`]).
 //!   [`live`]: which sessions are open.
-//! - [`socket`]: a WebSocket that carries a session. [`realtime_ws`]: `/v1/realtime`.
-//! - [`voice_ws`]: `/ws/chat`. [`pages`]: the browser page. [`sessions_api`]: histories. [`ops`]:
-//!   health and metrics.
+//! - [`socket`]: a WebSocket that carries a session. [`voice_ws`]: `/ws/chat`. [`realtime_ws`]:
+//!   `/v1/realtime`. [`openai_api`]: the engines over HTTP. [`sessions_api`]: histories. [`ops`]: health
+//!   and metrics. [`pages`]: the browser pages, with their [`security_headers`].
 
 pub mod admission;
 pub mod auth;
+pub mod bucket;
+pub mod client_secrets;
+pub mod gate;
 pub mod limits;
 pub mod listener;
 pub mod live;
+pub mod openai_api;
 pub mod ops;
 pub mod pages;
+pub mod problem;
+pub mod quotas;
 pub mod realtime_ws;
+pub mod routes;
+pub mod security_headers;
 pub mod server;
 pub mod sessions_api;
 pub mod socket;
 pub mod start;
+pub mod tls;
 pub mod voice_ws;

@@ -13,12 +13,19 @@ use crate::metrics;
 /// A server whose fullest queue is fuller than this takes no more sessions for now.
 const SATURATED: f64 = 0.5;
 
-/// `/healthz`: the process is alive.
+/// The process is alive
+#[utoipa::path(get, path = "/healthz", tag = "operation",
+    responses((status = 200, description = "`ok`", body = String, content_type = "text/plain")))]
 pub async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// `/readyz`: the models are loaded, and there is room for one more session.
+/// Is there room for one more session?
+#[utoipa::path(get, path = "/readyz", tag = "operation",
+    responses(
+        (status = 200, description = "The models are loaded, and there is room", body = Object),
+        (status = 503, description = "There is none, and why", body = Object),
+    ))]
 pub async fn readyz(State(server): State<Arc<Server>>) -> Response {
     let reason = server.why_not_ready();
     let status = if reason.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -31,7 +38,9 @@ pub async fn readyz(State(server): State<Arc<Server>>) -> Response {
     (status, Json(body)).into_response()
 }
 
-/// `/metrics`, in Prometheus' text format.
+/// Measurements, in Prometheus' text format
+#[utoipa::path(get, path = "/metrics", tag = "operation",
+    responses((status = 200, description = "Measurements", body = String, content_type = "text/plain")))]
 pub async fn show_metrics(State(server): State<Arc<Server>>) -> Response {
     let engines = &server.engines;
     metrics::queue_length("vad", engines.vad.queued());

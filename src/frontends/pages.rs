@@ -1,12 +1,12 @@
-//! The browser page: static files, embedded in the binary.
+//! The browser pages: static files, embedded in the binary; and the description of the interface.
+
+use std::sync::LazyLock;
 
 use axum::extract::Path;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-/// Scripts and styles of our own only, and audio and video that a script made.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; media-src 'self' blob: data:; \
-     connect-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'";
+use super::routes;
 
 macro_rules! files {
     ($($name:literal $mime:expr),* $(,)?) => {
@@ -23,6 +23,9 @@ const FILES: &[(&str, &str, &str)] = files! {
     "capture-worklet.js" SCRIPT,
     "clip.js" SCRIPT,
     "devices.js" SCRIPT,
+    "docs.css" "text/css; charset=utf-8",
+    "docs.html" HTML,
+    "docs.js" SCRIPT,
     "facts.js" SCRIPT,
     "latency.js" SCRIPT,
     "main.js" SCRIPT,
@@ -40,26 +43,43 @@ const FILES: &[(&str, &str, &str)] = files! {
     "transcript.js" SCRIPT,
 };
 
-/// `/`
+/// The page to talk from
+#[utoipa::path(get, path = "/", tag = "pages",
+    responses((status = 200, description = "A page", body = String, content_type = "text/html")))]
 pub async fn index() -> Response {
     file("index.html")
 }
 
-/// `/{name}`
+/// A file of the pages
+#[utoipa::path(get, path = "/{name}", tag = "pages",
+    params(("name" = String, Path, description = "The file's name")),
+    responses(
+        (status = 200, description = "The file", body = String, content_type = "text/plain"),
+        (status = 404, description = "There is none of that name", body = String, content_type = "text/plain"),
+    ))]
 pub async fn asset(Path(name): Path<String>) -> Response {
     file(&name)
+}
+
+/// A page that shows this document
+#[utoipa::path(get, path = "/docs", tag = "pages",
+    responses((status = 200, description = "A page", body = String, content_type = "text/html")))]
+pub async fn docs() -> Response {
+    file("docs.html")
+}
+
+/// This document
+#[utoipa::path(get, path = "/openapi.json", tag = "pages",
+    responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
+pub async fn openapi() -> Response {
+    static DOCUMENT: LazyLock<String> = LazyLock::new(|| routes::openapi().to_json().unwrap_or_default());
+    ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")], DOCUMENT.as_str())
+        .into_response()
 }
 
 fn file(name: &str) -> Response {
     let Some((_, mime, content)) = FILES.iter().find(|(known, _, _)| *known == name) else {
         return (StatusCode::NOT_FOUND, format!("there is no page {name}\n")).into_response();
     };
-    let headers = [
-        (header::CONTENT_TYPE, *mime),
-        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::CACHE_CONTROL, "no-cache"),
-    ];
-    (headers, *content).into_response()
+    ([(header::CONTENT_TYPE, *mime), (header::CACHE_CONTROL, "no-cache")], *content).into_response()
 }

@@ -2,16 +2,20 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use super::admission::Admission;
-use super::auth::{Door, Refusal};
+use super::auth::Door;
 use super::live::LiveSessions;
+use super::problem::Problem;
+use super::quotas::Quotas;
+use super::tls::Certificates;
 use crate::config::{Config, Persona};
 use crate::conversation::log::ConversationLog;
+use crate::conversation::store::now_unix_us;
 use crate::conversation::tokens::TokenStore;
 use crate::engines::{CancelToken, Engines};
 use crate::tools::Registry;
@@ -30,15 +34,23 @@ pub struct Server {
     pub tokens: Arc<TokenStore>,
     /// Who may come in.
     pub door: Door,
+    /// What it shows to whoever connects; `None`: plain HTTP.
+    pub certificates: Option<Arc<Certificates>>,
     /// How many may.
     pub admission: Arc<Admission>,
+    /// How much each may ask for.
+    pub quotas: Quotas,
+    /// Places for recordings that are sent to be transcribed.
+    pub uploads: Arc<Semaphore>,
     /// Which sessions are open.
     pub live: Arc<LiveSessions>,
+    /// When it was started, in seconds since 1970.
+    pub started_at_unix_s: i64,
     /// Set when the server is about to stop.
     pub drain: CancelToken,
     /// Set when what has not finished by then has to end.
     pub stop: CancelToken,
-    /// Sessions that are open, or are writing their last turn.
+    /// Sessions that are open, or are writing their last turn; and replies over HTTP.
     pub sessions: TaskTracker,
     persona: RwLock<Arc<Persona>>,
 }
@@ -52,9 +64,13 @@ impl Server {
         log: Arc<ConversationLog>,
         tokens: Arc<TokenStore>,
         door: Door,
+        certificates: Option<Arc<Certificates>>,
     ) -> Server {
         Server {
             admission: Admission::new(&config.limits),
+            quotas: Quotas::new(&config.limits),
+            uploads: Arc::new(Semaphore::new(config.limits.uploads)),
+            started_at_unix_s: now_unix_us() / 1_000_000,
             persona: RwLock::new(Arc::new(config.persona.clone())),
             config,
             engines,
@@ -62,6 +78,7 @@ impl Server {
             log,
             tokens,
             door,
+            certificates,
             live: Arc::default(),
             drain: CancelToken::new(),
             stop: CancelToken::new(),
@@ -80,13 +97,7 @@ impl Server {
     }
 }
 
-/// An error as JSON: `{"error": {"code", "message"}}`.
+/// An error as JSON, in the shape of [`super::problem`].
 pub fn error(status: StatusCode, code: &str, message: &str) -> Response {
-    let body = serde_json::json!({ "error": { "code": code, "message": message } });
-    (status, Json(body)).into_response()
-}
-
-/// Somebody who does not come in.
-pub fn refusal(refusal: &Refusal) -> Response {
-    error(refusal.status(), refusal.code(), &refusal.to_string())
+    Problem::new(status, code.to_owned(), message).into_response()
 }

@@ -10,18 +10,29 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::auth;
+use super::auth::{self, Refusal};
+use super::problem::ErrorBody;
 use super::server::Server;
 use crate::conversation::error::StoreError;
 use crate::conversation::ids::SessionId;
 use crate::conversation::log::StoredSession;
+use crate::conversation::tokens::Scope;
 
-/// `GET /api/sessions/{id}` with `Authorization: Bearer` and the session's resume token, or the
-/// access token that made it.
+/// The history of a conversation
+///
+/// With the session's resume token, or the access token (with the scope `voice`) that made it, as bearer.
+#[utoipa::path(
+    get,
+    path = "/api/sessions/{id}",
+    tag = "conversations",
+    params(("id" = String, Path, description = "The session's id")),
+    responses(
+        (status = 200, description = "Messages as they were heard, and each turn's outcome", body = Object),
+        (status = 401, description = "No token", body = ErrorBody),
+        (status = 404, description = "There is no such session, or it is not yours", body = ErrorBody),
+    )
+)]
 pub async fn get(State(server): State<Arc<Server>>, Path(id): Path<String>, headers: HeaderMap) -> Response {
-    if let Err(refusal) = server.door.check_names(&headers) {
-        return super::server::refusal(&refusal);
-    }
     let (Ok(id), Some(token)) = (id.parse::<SessionId>(), auth::bearer(&headers).map(str::to_owned)) else {
         return not_found();
     };
@@ -41,7 +52,11 @@ fn find(server: &Server, id: SessionId, token: &str) -> Result<Option<StoredSess
     if server.log.check_resume_token(id, token)? {
         return server.log.read_session(id);
     }
-    let Some(owner) = server.tokens.verify(token)? else { return Ok(None) };
+    let owner = match server.door.owner(token, Scope::Voice) {
+        Ok(owner) => owner,
+        Err(Refusal::Store(error)) => return Err(error),
+        Err(_) => return Ok(None),
+    };
     Ok(server.log.read_session(id)?.filter(|session| session.owner == Some(owner)))
 }
 

@@ -1,22 +1,22 @@
-//! Start and stop: opens the log, binds the address, serves the routes, and lets replies finish.
+//! Start and stop: opens the log, binds the address, serves, and lets replies finish.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::routing::get;
 use tokio::net::TcpListener;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::auth::Door;
 use super::listener::{LimitedListener, Peer};
+use super::routes;
 use super::server::Server;
-use super::{ops, pages, realtime_ws, sessions_api, voice_ws};
+use super::tls::{Certificates, TlsError};
 use crate::config::Config;
 use crate::conversation::error::StoreError;
 use crate::conversation::log::ConversationLog;
-use crate::conversation::tokens::TokenStore;
+use crate::conversation::tokens::{NewToken, Scope, TokenStore};
 use crate::engines::Engines;
 use crate::tools::Registry;
 
@@ -34,6 +34,9 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// There is no certificate to show.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The event log cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -64,10 +67,12 @@ impl Listening {
         let bound = listener.local_addr().map_err(bind)?;
         let log = ConversationLog::open(&config.store.url)?;
         let tokens = Arc::new(TokenStore::open(&config.store.url)?);
+        let certificates = Certificates::load(&config, bound.ip())?;
         let door = Door::new(&config, bound.ip(), Arc::clone(&tokens));
+        let first = NewToken { name: "first start", scopes: &Scope::ALL, expires_at_unix_us: None };
         let new_token =
-            (door.needs_tokens() && !tokens.has_any()?).then(|| tokens.create("first start")).transpose()?;
-        let server = Arc::new(Server::new(config, engines, tools, log, tokens, door));
+            (door.needs_tokens() && !tokens.has_any()?).then(|| tokens.create(&first)).transpose()?;
+        let server = Arc::new(Server::new(config, engines, tools, log, tokens, door, certificates));
         Ok(Listening { server, listener, address: bound, new_token })
     }
 
@@ -75,8 +80,10 @@ impl Listening {
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
         let Listening { server, listener, .. } = self;
         let drain_limit = Duration::from_millis(server.config.server.drain_ms);
-        let service = router(&server).into_make_service_with_connect_info::<Peer>();
-        let limited = LimitedListener::new(listener, server.config.limits.connections);
+        let service = routes::router(&server).into_make_service_with_connect_info::<Peer>();
+        let limited = LimitedListener::new(listener, &server.config.limits, server.certificates.clone());
+        // Ends with the server.
+        let _watch = server.certificates.clone().map(|tls| AbortOnDropHandle::new(tokio::spawn(tls.watch())));
         let draining = Arc::clone(&server);
         let serve = axum::serve(limited, service).with_graceful_shutdown(async move {
             stop.await;
@@ -105,20 +112,7 @@ impl Listening {
     }
 }
 
-fn router(server: &Arc<Server>) -> Router {
-    Router::new()
-        .route("/", get(pages::index))
-        .route("/{name}", get(pages::asset))
-        .route("/ws/chat", get(voice_ws::upgrade))
-        .route("/v1/realtime", get(realtime_ws::upgrade))
-        .route("/api/sessions/{id}", get(sessions_api::get))
-        .route("/healthz", get(ops::healthz))
-        .route("/readyz", get(ops::readyz))
-        .route("/metrics", get(ops::show_metrics))
-        .with_state(Arc::clone(server))
-}
-
-/// Re-reads the persona on SIGHUP, for new sessions.
+/// Re-reads the persona on SIGHUP, for new sessions; and the certificate, for new connections.
 pub fn reload_on_hangup(server: Arc<Server>, config_path: Option<PathBuf>) -> std::io::Result<()> {
     let mut hangups = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
     tokio::spawn(async move {
@@ -129,6 +123,9 @@ pub fn reload_on_hangup(server: Arc<Server>, config_path: Option<PathBuf>) -> st
                     server.set_persona(persona);
                 }
                 Err(error) => tracing::error!("persona not re-read, the old one stays: {error}"),
+            }
+            if let Some(Err(error)) = server.certificates.as_ref().map(|tls| tls.reload()) {
+                tracing::error!("certificate not re-read, the old one stays: {error}");
             }
         }
     });

@@ -121,7 +121,7 @@ impl Session {
         let may_call = self.settings.may_call && !wish.without_tools;
         let tools = if may_call { self.client_tools(Some(&wish)).to_vec() } else { Vec::new() };
         let max_new_tokens = self.max_new_tokens(Some(&wish));
-        let request = LlmRequest { messages, tools, max_new_tokens };
+        let request = LlmRequest { messages, tools, max_new_tokens, ..LlmRequest::default() };
         if let Err(fault) = self.work.write_aside(id, request) {
             self.send(ToClient::Aside(id, Aside::Ended(Err(fault))));
         }

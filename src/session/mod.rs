@@ -467,7 +467,12 @@ impl Session {
         }
         let none = without_tools || !self.settings.may_call || wish.is_some_and(|wish| wish.without_tools);
         let tools = if none { Vec::new() } else { self.tools_for(wish) };
-        let request = LlmRequest { messages, tools, max_new_tokens: self.max_new_tokens(wish) };
+        let request = LlmRequest {
+            messages,
+            tools,
+            max_new_tokens: self.max_new_tokens(wish),
+            ..LlmRequest::default()
+        };
         if let Err(error) = self.work.generate(reply, request) {
             self.refused.push_back(Input::Generated { reply, result: Err(work::saturated(error)) });
         }

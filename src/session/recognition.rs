@@ -43,7 +43,7 @@ impl Recognition {
         match &mut self.kept {
             Kept::Here(state) => {
                 work.state = std::mem::take(state);
-                self.kept = Kept::Away { with: job, held_something: work.state.0.is_some() };
+                self.kept = Kept::Away { with: job, held_something: !work.state.is_empty() };
                 let submitted = pool.submit(work);
                 if submitted.is_err() {
                     self.kept = Kept::default();
@@ -115,23 +115,15 @@ mod tests {
     }
 
     impl Asr for Counting {
-        fn transcribe(
-            &mut self,
-            request: &AsrRequest<'_>,
-            cancel: &CancelToken,
-        ) -> Result<Transcript, EngineError> {
-            self.transcribe_on(request, &mut AsrState::default(), cancel)
-        }
-
         fn transcribe_on(
             &mut self,
-            _request: &AsrRequest<'_>,
+            request: &AsrRequest<'_>,
             state: &mut AsrState,
             _cancel: &CancelToken,
         ) -> Result<Transcript, EngineError> {
             self.gate.recv().unwrap();
-            let before = state.0.as_ref().and_then(|kept| kept.downcast_ref::<u32>()).copied().unwrap_or(0);
-            state.0 = Some(Box::new(before + 1));
+            let before = state.kept_of::<u32>(request.pcm).copied().unwrap_or(0);
+            state.keep(request.pcm, before + 1);
             Ok(Transcript { text: (before + 1).to_string(), language: None })
         }
     }

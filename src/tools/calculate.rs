@@ -15,7 +15,7 @@ mod lexer;
 use serde::Serialize;
 
 use self::lexer::{Token, tokens};
-use super::Answer;
+use super::{Answer, told};
 use crate::number_words::{SAYABLE, cardinal};
 
 /// Longest expression, in bytes.
@@ -36,10 +36,7 @@ struct Told {
 /// Works out `expression`.
 pub fn answer(expression: &str) -> Answer {
     match worked_out(expression) {
-        Ok(told) => {
-            let content = serde_json::to_string(&told).unwrap_or_default();
-            Answer::new(content, &told.result)
-        }
+        Ok(told) => Answer::new(told::json(&told), &told.result),
         Err(complaint) => Answer::error(&complaint),
     }
 }
@@ -125,7 +122,7 @@ impl Fraction {
         let (sign, text) = text.strip_prefix('-').map_or(("", text.as_str()), |text| ("minus ", text));
         let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
         let whole = whole.parse::<u64>().ok().filter(|whole| *whole < SAYABLE).ok_or_else(too_large)?;
-        let mut spoken = format!("{about}{sign}{}", cardinal(whole));
+        let mut spoken = format!("{about}{sign}{}", told::spoken(&cardinal(whole)));
         if !decimals.is_empty() {
             spoken.push_str(" point");
         }
@@ -211,7 +208,7 @@ mod tests {
     use super::*;
 
     fn check(expression: &str, result: &str, spoken: &str) {
-        let expected = format!(r#"{{"result":"{result}","spoken":"{spoken}"}}"#);
+        let expected = format!(r#"{{"result": "{result}", "spoken": "{spoken}"}}"#);
         assert_eq!(answer(expression).content, expected, "{expression}");
     }
 
@@ -223,8 +220,8 @@ mod tests {
         check("(2 + 3) × 4", "20", "twenty");
         check("20 minus 35", "-15", "minus fifteen");
         check("minus three times minus four", "12", "twelve");
-        check("twenty-one multiplied by two", "42", "forty-two");
-        check("one hundred and five divided by five", "21", "twenty-one");
+        check("twenty-one multiplied by two", "42", "forty two");
+        check("one hundred and five divided by five", "21", "twenty one");
         check("a hundred over 8", "12.5", "twelve point five");
         check("two thousand three hundred and forty plus 1,660", "4000", "four thousand");
         check("three point one four times two", "6.28", "six point two eight");
@@ -239,7 +236,7 @@ mod tests {
         check("0.1 + 0.2", "0.3", "zero point three");
         check("0 - 0.0000001", "0", "about zero");
         check("8 / 2 / 2 =", "2", "two");
-        check("7 x 6", "42", "forty-two");
+        check("7 x 6", "42", "forty two");
         check("- (3 - 5)", "2", "two");
     }
 

@@ -16,6 +16,7 @@
 mod calculate;
 mod http;
 mod now;
+mod told;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,7 +71,7 @@ impl Answer {
 
     fn error(message: &str) -> Answer {
         Answer {
-            content: json!({ "error": message }).to_string(),
+            content: told::json(&json!({ "error": message })),
             summary: shortened(&format!("error: {message}")),
             failed: true,
             ends_session: false,
@@ -208,7 +209,7 @@ impl Kind {
             Kind::Now(now) => now.answer(),
             Kind::Calculate => calculate::answer(arguments["expression"].as_str().unwrap_or_default()),
             Kind::EndSession => {
-                let content = json!({ "ended": true }).to_string();
+                let content = told::json(&json!({ "ended": true }));
                 Answer { ends_session: true, ..Answer::new(content, "ends when the goodbye has been heard") }
             }
             Kind::Http(tool) => tool.run(arguments).await,

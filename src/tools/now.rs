@@ -5,7 +5,7 @@ use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::{Answer, Clock, ToolError};
+use super::{Answer, Clock, ToolError, told};
 use crate::number_words::{cardinal, ordinal};
 
 const MONTHS: [&str; 12] = [
@@ -57,8 +57,7 @@ impl Now {
     pub fn answer(&self) -> Answer {
         let told = told(&(self.clock)().to_zoned(self.zone.clone()));
         let summary = format!("{}, {}", told.spoken_time, told.spoken_date);
-        // Texts only: making JSON of them cannot fail.
-        Answer::new(serde_json::to_string(&told).unwrap_or_default(), &summary)
+        Answer::new(told::json(&told), &summary)
     }
 }
 
@@ -84,7 +83,7 @@ fn spoken_time(hour: i8, minute: i8) -> String {
         named => (cardinal(u64::from(named.unsigned_abs() % 12)), part_of_day(hour)),
     };
     let distance = if to { 60 - minute } else { minute };
-    let minutes = u64::from(distance.unsigned_abs());
+    let minutes = told::spoken(&cardinal(u64::from(distance.unsigned_abs())));
     let direction = if to { "to" } else { "past" };
     match distance {
         0 if part.is_empty() => name,
@@ -92,8 +91,8 @@ fn spoken_time(hour: i8, minute: i8) -> String {
         15 => format!("quarter {direction} {name}{part}"),
         30 => format!("half past {name}{part}"),
         1 => format!("one minute {direction} {name}{part}"),
-        _ if distance % 5 == 0 => format!("{} {direction} {name}{part}", cardinal(minutes)),
-        _ => format!("{} minutes {direction} {name}{part}", cardinal(minutes)),
+        _ if distance % 5 == 0 => format!("{minutes} {direction} {name}{part}"),
+        _ => format!("{minutes} minutes {direction} {name}{part}"),
     }
 }
 
@@ -109,7 +108,7 @@ fn part_of_day(hour: i8) -> &'static str {
 /// "Friday, the twentieth of November"
 fn spoken_date(now: &Zoned) -> String {
     let month = MONTHS[usize::from(now.month().unsigned_abs().saturating_sub(1)) % MONTHS.len()];
-    let day = ordinal(u64::from(now.day().unsigned_abs()));
+    let day = told::spoken(&ordinal(u64::from(now.day().unsigned_abs())));
     format!("{}, the {day} of {month}", weekday_name(now.weekday()))
 }
 
@@ -143,9 +142,9 @@ mod tests {
         let zone = TimeZone::fixed(jiff::tz::offset(1));
         let now = Now { zone, clock: stopped_clock("2026-11-20T14:46:59Z") };
         let expected = concat!(
-            r#"{"date":"2026-11-20","weekday":"Friday","time":"15:46","#,
-            r#""spoken_time":"fourteen minutes to four in the afternoon","#,
-            r#""spoken_date":"Friday, the twentieth of November"}"#
+            r#"{"date": "2026-11-20", "weekday": "Friday", "time": "15:46", "#,
+            r#""spoken_time": "fourteen minutes to four in the afternoon", "#,
+            r#""spoken_date": "Friday, the twentieth of November"}"#
         );
         let answer = now.answer();
         assert_eq!(answer.content, expected);
@@ -163,12 +162,12 @@ mod tests {
             ("03:50", "ten to four at night"),
             ("04:00", "four o'clock in the morning"),
             ("09:15", "quarter past nine in the morning"),
-            ("11:31", "twenty-nine minutes to noon"),
+            ("11:31", "twenty nine minutes to noon"),
             ("12:00", "noon"),
             ("12:05", "five past noon"),
             ("13:00", "one o'clock in the afternoon"),
             ("15:46", "fourteen minutes to four in the afternoon"),
-            ("17:35", "twenty-five to six in the afternoon"),
+            ("17:35", "twenty five to six in the afternoon"),
             ("18:00", "six o'clock in the evening"),
             ("21:59", "one minute to ten in the evening"),
             ("22:30", "half past ten at night"),

@@ -47,10 +47,10 @@ fn the_model_is_told_of_the_tools_that_are_configured() {
 async fn a_tool_is_run_with_its_arguments() {
     let tools = registry(&Tools::default());
     let sum = tools.run("calculate", r#"{"expression": "seven plus four"}"#).await;
-    assert_eq!(sum.content, r#"{"result":"11","spoken":"eleven"}"#);
+    assert_eq!(sum.content, r#"{"result": "11", "spoken": "eleven"}"#);
     assert_eq!((sum.summary.as_str(), sum.failed, sum.ends_session), ("11", false, false));
     for nothing in ["", " ", "{}"] {
-        assert!(tools.run("now", nothing).await.content.starts_with(r#"{"date":"2026-11-20","#));
+        assert!(tools.run("now", nothing).await.content.starts_with(r#"{"date": "2026-11-20", "#));
     }
     let end = tools.run("end_session", "{}").await;
     assert!(end.ends_session && !end.failed, "{end:?}");
@@ -69,7 +69,7 @@ async fn wrong_arguments_are_told_to_the_model_and_nothing_is_run() {
         (r#"{"city": 1, "days": "x", "dogs": 8}"#, "; "),
     ] {
         let answer = tools.run("weather", arguments).await;
-        let starts = answer.content.starts_with(r#"{"error":""#);
+        let starts = answer.content.starts_with(r#"{"error": ""#);
         assert!(starts && answer.content.contains(complaint), "{arguments}: {}", answer.content);
         assert!(answer.failed && answer.summary.starts_with("error: "), "{answer:?}");
     }
@@ -82,7 +82,7 @@ async fn a_tool_that_is_not_there_is_told_to_the_model() {
     let answer = registry(&Tools::default()).run("fly", "{}").await;
     assert_eq!(
         answer.content,
-        r#"{"error":"there is no such tool; there are: now, calculate, end_session"}"#
+        r#"{"error": "there is no such tool; there are: now, calculate, end_session"}"#
     );
 }
 

@@ -68,8 +68,16 @@ impl Tools {
         std::mem::take(&mut self.goes_on)
     }
 
-    fn has_id(&self, id: &str) -> bool {
-        self.calls.iter().any(|call| call.used.call.id == id)
+    /// `wanted`, or something like it: some engines number the calls of each request anew, and some
+    /// not at all.
+    fn unique_id(&self, wanted: String, own: CallId) -> String {
+        let taken = |id: &str| id.is_empty() || self.calls.iter().any(|call| call.used.call.id == id);
+        if !taken(&wanted) {
+            return wanted;
+        }
+        let name = if wanted.is_empty() { "call" } else { &wanted };
+        let others = (own.0..).map(|number| format!("{name}_{number}"));
+        others.into_iter().find(|id| !taken(id)).unwrap_or(wanted)
     }
 
     /// The text of `segment`, if that is the filler.
@@ -148,17 +156,14 @@ impl Turn {
             return;
         }
         reply.note_token(now);
-        // Some engines number the calls of each request anew.
-        if by_client {
-            call.id = format!("call_{}_{}", reply.turn.0, own.0);
-        } else if call.id.is_empty() || reply.tools.has_id(&call.id) {
-            call.id = format!("{}_{}", if call.id.is_empty() { "call" } else { &call.id }, own.0);
-        }
+        let (turn, wanted) = (reply.turn, std::mem::take(&mut call.id));
+        // The client answers when the reply has ended: its calls need names of their own in all the session.
+        let wanted = if by_client { format!("call_{}_{}", turn.0, own.0) } else { wanted };
+        call.id = reply.tools.unique_id(wanted, own);
         let ToolCall { id: call_id, name, arguments } = call.clone();
         let (request, after_chars) = (reply.tools.requests, reply.trimmed_chars());
         let used = ToolUse { request, call, after_chars, result: None };
         reply.tools.calls.push(Call { id: own, since: now, used, by_client });
-        let turn = reply.turn;
         self.last_call = own;
         let (told_name, told_arguments) = (name.clone(), arguments.clone());
         self.tell(Event::ToolCall {
@@ -235,7 +240,7 @@ impl Turn {
         let id = reply.id;
         for call in late {
             let result = ToolResult {
-                content: r#"{"error":"the tool did not answer in time"}"#.to_owned(),
+                content: r#"{"error": "the tool did not answer in time"}"#.to_owned(),
                 summary: "error: no answer in time".to_owned(),
                 failed: true,
                 ends_session: false,
@@ -256,5 +261,24 @@ impl Turn {
         let segment = reply.segmenter.aside(text);
         reply.tools.filler = Some((segment.id, text.clone()));
         reply.waiting.push_back(segment);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_of_a_run_have_ids_of_their_own_whatever_an_engine_calls_them() {
+        let mut tools = Tools::default();
+        for (number, wanted) in ["call_4", "", "call_2", "call_2", "", "call_4"].into_iter().enumerate() {
+            let own = CallId(number as u64 + 1);
+            let id = tools.unique_id(wanted.to_owned(), own);
+            let call = ToolCall { id, name: "look".to_owned(), arguments: "{}".to_owned() };
+            let used = ToolUse { request: 1, call, after_chars: 0, result: None };
+            tools.calls.push(Call { id: own, since: Time(0), used, by_client: false });
+        }
+        let ids: Vec<_> = tools.calls.iter().map(|call| call.used.call.id.as_str()).collect();
+        assert_eq!(ids, ["call_4", "call_2", "call_2_3", "call_2_4", "call_5", "call_4_6"]);
     }
 }

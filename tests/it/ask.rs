@@ -22,7 +22,7 @@ fn tools_are_run_and_their_results_go_back() {
     let lines: Vec<&str> = printed.lines().collect();
     let called = r#"Let me see. [calculate {"expression": "six times seven"} → "#;
     assert!(lines[0].starts_with(called) && lines[0].ends_with("42]"), "{printed}");
-    assert!(lines[1].contains(r#""result":"42""#), "{printed}");
+    assert!(lines[1].contains(r#""result": "42""#), "{printed}");
     assert!(lines[2].starts_with('[') && lines[2].contains("tokens in"), "{printed}");
 }
 

@@ -225,6 +225,34 @@ fn a_conversation_by_keyboard() {
 }
 
 #[test]
+fn a_conversation_over_https() {
+    let server = serve(&format!("tls: self_signed\n{}", two_replies()));
+    assert!(server.page.starts_with("https://"), "{}", server.page);
+    let chromium = Chromium::start(Microphone::Forbidden);
+    visit(&chromium, &server);
+    chromium.until(OPEN);
+    assert_eq!(chromium.value("isSecureContext"), true);
+    type_and_send(&chromium, "When are you open?");
+    chromium.until(HEARD);
+    assert_eq!(errors(&chromium), [""; 0]);
+}
+
+#[test]
+fn the_interface_is_described_for_people() {
+    let server = serve("");
+    let chromium = Chromium::start(Microphone::Forbidden);
+    chromium.open(&format!("{}docs", server.page));
+    chromium.until("document.querySelectorAll('#routes details').length >= 14");
+    let shown = chromium.value("document.getElementById('routes').textContent");
+    for part in
+        ["/v1/audio/transcriptions", "response_format", "Needs a token with the scope `api`.", "ErrorBody"]
+    {
+        assert!(shown.as_str().unwrap().contains(part), "no {part} in {shown}");
+    }
+    assert_eq!(errors(&chromium), [""; 0]);
+}
+
+#[test]
 fn a_forbidden_microphone_is_told_and_text_works() {
     let server = serve(&two_replies());
     let chromium = Chromium::start(Microphone::Forbidden);

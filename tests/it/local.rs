@@ -64,7 +64,7 @@ fn ask_with(
     tools: &[ToolSpec],
     state: &mut LlmState,
 ) -> Result<(String, Usage), EngineError> {
-    let request = LlmRequest { messages: messages.to_vec(), tools: tools.to_vec(), max_new_tokens: 0 };
+    let request = LlmRequest { messages: messages.to_vec(), tools: tools.to_vec(), ..LlmRequest::default() };
     let mut text = String::new();
     let sink = &mut |event| {
         match event {
@@ -163,7 +163,7 @@ fn a_break_and_a_cancel_end_a_reply_and_the_session_goes_on() {
     let messages = [instructions(&config), ChatMessage::new(Role::User, "hello")];
     let mut state = LlmState::default();
     let (whole, _) = ask(&model, &messages, &mut state).unwrap();
-    let request = LlmRequest { messages: messages.to_vec(), tools: vec![], max_new_tokens: 0 };
+    let request = LlmRequest { messages: messages.to_vec(), ..LlmRequest::default() };
     let cancel = CancelToken::new();
     for breaks in [true, false] {
         let mut pieces = 0;

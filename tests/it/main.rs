@@ -3,17 +3,20 @@
 // Tests tell why they skip and what they measured.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod access;
 mod ask;
 mod bench;
 mod browser;
 mod client;
 mod e2e;
 mod harness;
+mod http_api;
 mod local;
 mod models;
 mod openai;
 mod openai_speech;
 mod packaging;
+mod real_models;
 mod realtime;
 mod silero;
 mod smart_turn;
@@ -23,6 +26,8 @@ mod stories;
 mod stub_hub;
 mod stub_llm;
 mod talk;
+mod tls;
+mod word_errors;
 
 /// HTTP clients of tests need a TLS provider even where they use none.
 fn tls() {

@@ -36,8 +36,8 @@ fn config(url: &str) -> config::Llm {
 fn hello() -> LlmRequest {
     LlmRequest {
         messages: vec![ChatMessage::new(Role::System, "Be brief."), ChatMessage::new(Role::User, "Hello")],
-        tools: vec![],
         max_new_tokens: 64,
+        ..LlmRequest::default()
     }
 }
 

@@ -77,8 +77,9 @@ test('only a reply can be stopped', () => {
 });
 
 test('engines are named in the order of the flow; one that is not there is off', () => {
-  const names = engineNames({ tts: 'flite', llm: 'echo', asr: 'pocketsphinx', vad: 'silero', video: null });
-  assert.deepEqual(names.map(([, name]) => name), ['silero', 'pocketsphinx', 'echo', 'flite', 'off']);
+  const names = engineNames({ tts: 'flite', llm: 'echo', asr: 'pocketsphinx', turn: 'smart-turn', vad: 'silero', video: null });
+  assert.deepEqual(names.map(([, name]) => name), ['silero', 'smart-turn', 'pocketsphinx', 'echo', 'flite', 'off']);
   const local = engineNames({ llm: 'local', llm_model: 'concierge' });
   assert.deepEqual(local.find(([task]) => task === 'Language model')[1], 'local (concierge)');
+  assert.deepEqual(local.find(([task]) => task === 'End of turn')[1], 'by pauses');
 });

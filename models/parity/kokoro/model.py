@@ -2,7 +2,9 @@
 
     python model.py OUT_FOLDER      (see requirements.txt)
 
-Writes tiny.pth, config.json, voice.pt, tiny.onnx and golden.safetensors. The reference hard-codes its widths
+Writes tiny.pth, config.json, voice.pt, golden.safetensors and the exports tiny.onnx, tiny_f16.onnx (inputs,
+weights and waveform in half precision) and tiny_q8.onnx (dynamically quantised, but for the durations: one that
+is rounded the other way moves everything behind it). The reference hard-codes its widths
 (1024, 512, 64 in the decoder, 128 for the style); they are replaced in memory. Weights follow
 N(0, 1/sqrt(fan_in)), gains are 1 +- 0.1, so that a wrong activation shows well above the tolerance. The F0's
 bias is 130 Hz, else everything would be unvoiced, and the last convolution is small, else its exp overflows.
@@ -85,6 +87,31 @@ def build(path, custom_stft):
     return model.KModel("hexgrad/Kokoro-82M", config=CONFIG, model=str(path), disable_complex=custom_stft).eval()
 
 
+def shortened(exported):
+    """The same with short names: half of a tiny export is names."""
+    kept = {value.name for value in (*exported.graph.input, *exported.graph.output)}
+    short = {}
+
+    def of(name):
+        return name if not name or name in kept else short.setdefault(name, f"v{len(short)}")
+
+    def walk(graph, is_inner):
+        graph.ClearField("value_info")
+        for node in graph.node:
+            for field in ("name", "doc_string", "metadata_props"):
+                node.ClearField(field)
+            node.input[:] = [of(name) for name in node.input]
+            node.output[:] = [of(name) for name in node.output]
+            for attribute in node.attribute:
+                if attribute.HasField("g"):
+                    walk(attribute.g, True)
+        for value in (*graph.initializer, *((*graph.input, *graph.output) if is_inner else ())):
+            value.name = of(value.name)
+
+    walk(exported.graph, False)
+    return exported
+
+
 def main():
     torch.save({}, OUT / "empty.pth")
     network = build(OUT / "empty.pth", False)
@@ -134,7 +161,19 @@ def main():
     torch.onnx.export(exported, args=(ids, style, torch.FloatTensor([1.0])), f=str(OUT / "tiny.onnx"),
                       input_names=["input_ids", "style", "speed"], output_names=["waveform", "duration"],
                       opset_version=17, dynamic_axes={"input_ids": {1: "n"}}, do_constant_folding=True, dynamo=False)
+    import onnx
     import onnxruntime
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    onnxruntime.set_default_logger_severity(4)
+    plain = onnx.load(OUT / "tiny.onnx")
+    timing = [node.name for node in plain.graph.node if node.name.startswith(("/predictor", "/bert"))]
+    quantize_dynamic(OUT / "tiny.onnx", OUT / "tiny_q8.onnx", weight_type=QuantType.QUInt8, nodes_to_exclude=timing)
+    onnx.save(shortened(onnx.load(OUT / "tiny_q8.onnx")), OUT / "tiny_q8.onnx")
+    onnx.save(shortened(convert_float_to_float16(plain, keep_io_types=False)), OUT / "tiny_f16.onnx")
+    onnx.save(shortened(onnx.load(OUT / "tiny.onnx")), OUT / "tiny.onnx")
+
     session = onnxruntime.InferenceSession(str(OUT / "tiny.onnx"))
     waveform, duration = session.run(None, {"input_ids": ids.numpy(), "style": style.numpy(),
                                             "speed": torch.FloatTensor([1.0]).numpy()})

@@ -3,7 +3,7 @@
     python random_weights.py OUT_FOLDER      (see requirements.txt; takes about 1 GB there)
 
 Writes kokoro-v1_0.pth, config.json, voices/af_heart.bin and onnx/model.onnx, in the layouts of the published
-ones. Durations are made natural (about 3.5 frames a phoneme), so that times mean something.
+ones. Durations are made natural (about 3 frames of 25 ms a phoneme), so that times mean something.
 """
 import json
 import re
@@ -43,7 +43,7 @@ def main():
     network = KModel("hexgrad/Kokoro-82M", config=CONFIG, model=str(empty), disable_complex=True).eval()
     empty.unlink()
     with torch.no_grad():
-        network.predictor.duration_proj.linear_layer.bias.fill_(-2.6)  # 50 · sigmoid(-2.6) = 3.5 frames
+        network.predictor.duration_proj.linear_layer.bias.fill_(-2.9)  # 50 · sigmoid(-2.9) = 2.6 frames
         network.predictor.F0_proj.bias.fill_(130.0)
     absent = re.compile(r"((norm\d?|adain\d\.\d)\.norm\.(weight|bias)|position_ids)$|^generator\.stft")
     parts = {part: {f"module.{name}": value for name, value in getattr(network, part).state_dict().items()

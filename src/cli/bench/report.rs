@@ -26,6 +26,7 @@ pub struct Report {
     sessions_dropped: Vec<String>,
     /// Silence until the end of speech is decided: what the server is configured to wait.
     hangover: Option<Distribution>,
+    transcript_beyond_hangover: Option<Distribution>,
     first_audio_beyond_hangover: Option<Distribution>,
     first_audio_after_speech: Option<Distribution>,
     pause: Option<Distribution>,
@@ -89,6 +90,7 @@ impl Report {
         let mut dropped = vec!["the bench's own task failed".to_owned(); lost];
         for outcome in outcomes {
             all.pacing_lag.extend(outcome.pacing_lag);
+            all.transcript.extend(outcome.transcript);
             all.first_audio.extend(outcome.first_audio);
             all.first_audio_after_speech.extend(outcome.first_audio_after_speech);
             all.interrupt.extend(outcome.interrupt);
@@ -120,6 +122,7 @@ impl Report {
             },
             sessions_dropped: dropped,
             hangover: Distribution::of(hangover),
+            transcript_beyond_hangover: Distribution::of(all.transcript),
             first_audio_beyond_hangover: Distribution::of(all.first_audio),
             first_audio_after_speech: Distribution::of(all.first_audio_after_speech),
             pause: Distribution::of(all.pause),
@@ -150,6 +153,7 @@ impl Report {
             ("end of speech → first audio", &self.first_audio_after_speech),
             ("  of it the hangover", &self.hangover),
             ("  beyond the hangover", &self.first_audio_beyond_hangover),
+            ("hangover's end → final transcript", &self.transcript_beyond_hangover),
             ("speech start → pause", &self.pause),
             ("interrupt → its message", &self.interrupt),
             ("interrupt → last audio byte", &self.last_audio_after_interrupt),

@@ -43,6 +43,8 @@ pub enum Act {
 pub struct Outcome {
     /// Each message's sending after it was due.
     pub pacing_lag: Vec<f64>,
+    /// The final transcript after the message in which the end of speech is decided.
+    pub transcript: Vec<f64>,
     /// First audio after the message in which the end of speech is decided.
     pub first_audio: Vec<f64>,
     /// First audio after the message with the last voiced sample.
@@ -88,6 +90,8 @@ struct Person {
     sent: Vec<Instant>,
     /// One for each utterance of the plan.
     replies: Vec<Reply>,
+    /// When the final transcripts of turns came.
+    transcripts: BTreeMap<u64, Instant>,
     interrupt_at: Option<(Instant, usize)>,
     turn_ends: usize,
     outcome: Outcome,
@@ -101,6 +105,7 @@ pub async fn run(connection: Connection, plan: SessionPlan) -> Outcome {
         plan,
         act,
         sent: Vec::new(),
+        transcripts: BTreeMap::new(),
         interrupt_at: None,
         turn_ends: 0,
         outcome: Outcome::default(),
@@ -157,6 +162,9 @@ impl Person {
     fn note(&mut self, message: ServerMessage, now: Instant) {
         match message {
             ServerMessage::Audio(audio) => self.note_audio(audio.turn_id, now),
+            ServerMessage::Transcript { turn_id, .. } => {
+                self.transcripts.insert(turn_id, now);
+            }
             ServerMessage::Pause { turn_id } => {
                 if let Some(reply) = self.reply_of(turn_id) {
                     reply.pause.get_or_insert(now);
@@ -213,6 +221,8 @@ impl Person {
                 continue;
             };
             self.outcome.first_audio.push(ms(first - decided));
+            let transcript = reply.turn_id.and_then(|turn| self.transcripts.get(&turn));
+            self.outcome.transcript.extend(transcript.map(|at| ms(at.saturating_duration_since(decided))));
             let spoken = self.sent[message_of(utterance.voice_end)];
             self.outcome.first_audio_after_speech.push(ms(first - spoken));
             self.conclude_interruption(index, &reply, plan.utterances.get(index + 1));

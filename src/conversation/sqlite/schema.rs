@@ -15,7 +15,7 @@ use crate::conversation::error::StoreError;
 const APPLICATION_ID: i64 = 0x5669_7661;
 
 /// Each brings a file from the version of its index to the next. Never change one that was released.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
 CREATE TABLE events (
     position    INTEGER PRIMARY KEY,  -- order of writing over all sessions
@@ -75,6 +75,11 @@ CREATE TABLE access_tokens (
 ",
     "
 ALTER TABLE messages ADD COLUMN tool TEXT;  -- JSON; NULL in what people and we said
+",
+    // A token made before there were scopes could do everything, and goes on doing so.
+    "
+ALTER TABLE access_tokens ADD COLUMN scopes TEXT NOT NULL DEFAULT 'voice realtime api admin';
+ALTER TABLE access_tokens ADD COLUMN expires_at_unix_us INTEGER;  -- NULL: never
 ",
 ];
 
@@ -206,7 +211,12 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let connection = open(&folder.path().join("log.sqlite"), Access::Create).unwrap();
-        connection.execute("INSERT INTO access_tokens VALUES (x'00', 'label', 0)", []).unwrap();
+        connection
+            .execute(
+                "INSERT INTO access_tokens (hash, label, created_at_unix_us) VALUES (x'00', 'label', 0)",
+                [],
+            )
+            .unwrap();
         let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap()).collect();
         assert_eq!(files.len(), 3, "the file, -wal and -shm");
         for file in files {
@@ -225,10 +235,15 @@ mod tests {
         let said =
             "INSERT INTO messages VALUES ('BgPFZM3yJyJP-j_bxWPvQg', 2, 1, 'user', 'hi', NULL, 0, 0, 1, 9)";
         old.execute_batch(said).unwrap();
+        old.execute_batch("INSERT INTO access_tokens VALUES (x'00', 'of old', 7)").unwrap();
         drop(old);
         let new = open(&path, Access::Existing).unwrap();
         let row = new.query_row("SELECT * FROM messages", [], super::super::rows::message_of).unwrap();
         assert_eq!((row.message.text.as_str(), row.message.typed, row.message.tool), ("hi", true, None));
+        let may = new.query_row("SELECT scopes, expires_at_unix_us FROM access_tokens", [], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, Option<i64>>(1)?))
+        });
+        assert_eq!(may.unwrap(), ("voice realtime api admin".to_owned(), None));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! text ─▶ g2p: phonemes ─▶ phrases: ids per call ─▶ exported | network: samples, durations ─▶ finish ─▶ audio, word times
+//!                                                               └─ windows: the network's sound in parts
 //! ```
 //!
 //! A [`Kokoro`] is loaded once; each worker speaks by a [`KokoroTts`] of its own, which holds what talks
@@ -24,6 +25,7 @@ mod speech;
 #[cfg(test)]
 mod tests;
 mod voices;
+mod windows;
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -38,7 +40,7 @@ pub use self::settings::Settings;
 pub use self::speech::Speech;
 
 use self::exported::Exported;
-use self::finish::finish;
+use self::finish::{Finisher, Piece};
 use self::g2p::english::English;
 use self::g2p::espeak::Espeak;
 use self::g2p::lexicon::{Dialect, Lexicon};
@@ -47,6 +49,7 @@ use self::g2p::{G2p, Spoken};
 use self::network::Network;
 use self::phrases::{Phrase, phrases};
 use self::voices::{Voice, Voices};
+use self::windows::{Blend, windows};
 use super::{CancelToken, EngineError, Tts, TtsEvent, forbid_executor_thread};
 use crate::config::Config;
 
@@ -122,7 +125,7 @@ impl Kokoro {
             let width = 2 * settings.style_dim;
             (Speaker::Candle(Box::new(network), pool), Some(settings), width)
         } else {
-            let exported = Exported::load(&files.network, &config.models, threads)?;
+            let exported = Exported::load(&files.network, &config.models, threads, config.tts.workers)?;
             let width = exported.width().unwrap_or(STYLE_WIDTH);
             (Speaker::Exported(exported), None, width)
         };
@@ -174,20 +177,48 @@ impl Kokoro {
         Ok(G2p::English(English::new(self.lexicon(dialect)?, dialect, espeak.ok())))
     }
 
-    fn speak(&self, phrase: &Phrase, voice: &Voice, cancel: &CancelToken) -> Result<Speech, KokoroError> {
+    /// Gives the phrase's parts as they are ready. `start`: samples of the phrases before.
+    fn speak(
+        &self,
+        phrase: &Phrase,
+        voice: &Voice,
+        start: u64,
+        cancel: &CancelToken,
+        give: &mut dyn FnMut(Piece) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, KokoroError> {
         let check = || if cancel.is_cancelled() { Err(KokoroError::Cancelled) } else { Ok(()) };
         let mut ids = vec![EDGE_ID];
         ids.extend(&phrase.ids);
         ids.push(EDGE_ID);
         let style = voice.style(phrase.ids.len());
+        let per_frame = self.samples_per_frame;
         check()?;
-        match &self.speaker {
-            Speaker::Exported(exported) => exported.speak(&ids, style, self.speed),
-            Speaker::Candle(network, pool) => {
-                // `check` borrows the token, which threads may share.
-                pool.install(|| network.speak(&ids, style, self.speed, &|| check()))
+        let (network, pool) = match &self.speaker {
+            Speaker::Exported(exported) => {
+                let speech = exported.speak(&ids, style, self.speed)?;
+                check()?;
+                let durations = speech.durations.as_deref();
+                let mut finisher = Finisher::new(phrase, durations, per_frame, 0, start);
+                return Ok(give(finisher.part(speech.samples, true)));
+            }
+            Speaker::Candle(network, pool) => (network, pool),
+        };
+        let plan = pool.install(|| network.plan(&ids, style, self.speed, &|| check()))?;
+        let ends_word = |id| phrase.words.iter().any(|(_, ids)| ids.end == id);
+        let windows = windows(&plan.durations, ends_word);
+        let skipped = windows.first().map_or(0, |window| window.frames.start) * per_frame;
+        let mut finisher = Finisher::new(phrase, Some(&plan.durations), per_frame, skipped, start);
+        let mut blend = Blend::default();
+        for (at, window) in windows.iter().enumerate() {
+            // `check` borrows the token, which threads may share.
+            let rendered = pool.install(|| network.render(&plan, window.seen.clone(), &|| check()))?;
+            check()?;
+            let samples = blend.next(window, rendered, per_frame);
+            if give(finisher.part(samples, at + 1 == windows.len())).is_break() {
+                return Ok(ControlFlow::Break(()));
             }
         }
+        Ok(ControlFlow::Continue(()))
     }
 }
 
@@ -255,19 +286,23 @@ impl KokoroTts {
         let (phrases, voice) = self.prepare(text, voice)?;
         let mut given = 0;
         for phrase in &phrases {
-            let speech = self.kokoro.speak(phrase, &voice, cancel)?;
-            if cancel.is_cancelled() {
-                return Err(KokoroError::Cancelled);
+            if sink(TtsEvent::Phonemes(phrase.phonemes.clone())).is_break() {
+                return Ok(());
             }
-            let piece = finish(speech, phrase, self.kokoro.samples_per_frame, given);
-            given += piece.samples.len() as u64;
-            let mut events = vec![TtsEvent::Phonemes(phrase.phonemes.clone())];
-            events.extend((!piece.words.is_empty()).then_some(TtsEvent::Words(piece.words)));
-            events.extend((!piece.samples.is_empty()).then_some(TtsEvent::Audio(piece.samples)));
-            for event in events {
-                if sink(event).is_break() {
-                    return Ok(());
+            let start = given;
+            let mut give = |piece: Piece| {
+                given += piece.samples.len() as u64;
+                if !piece.words.is_empty() {
+                    sink(TtsEvent::Words(piece.words))?;
                 }
+                if piece.samples.is_empty() {
+                    ControlFlow::Continue(())
+                } else {
+                    sink(TtsEvent::Audio(piece.samples))
+                }
+            };
+            if self.kokoro.speak(phrase, &voice, start, cancel, &mut give)?.is_break() {
+                return Ok(());
             }
         }
         Ok(())

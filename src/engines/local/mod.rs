@@ -163,7 +163,7 @@ impl Llm for LocalLlm {
         let _job_ends = stop.clone().drop_guard();
         let (written, events) = channel();
         model.scheduler.submit(Job {
-            writer: model.writer(&prompt, &request.tools)?,
+            writer: model.writer(&prompt, request)?,
             max_new_tokens: max_new_tokens.min(model.context_tokens - input_tokens),
             prompt: prompt.tokens,
             slot,
@@ -249,11 +249,19 @@ impl Shared {
             .unwrap_or_else(|| unreachable!("just put there"))
     }
 
-    fn writer(&self, prompt: &Prompt, tools: &[ToolSpec]) -> Result<Writer, EngineError> {
-        let seed = self.seeds.next();
-        let sampler = Sampler::new(self.sampling, seed).map_err(failed)?;
-        let reader = self.text.reader(prompt, &self.stop, self.seeds.next_call());
-        Ok(Writer::new(self.vocab_size, sampler, self.tools.constraint(&self.text, tools), reader))
+    fn writer(&self, prompt: &Prompt, request: &LlmRequest) -> Result<Writer, EngineError> {
+        let wished = &request.sampling;
+        let seed = wished.seed.unwrap_or_else(|| self.seeds.next());
+        let sampling = Sampling {
+            temperature: wished.temperature.unwrap_or(self.sampling.temperature),
+            top_p: wished.top_p.unwrap_or(self.sampling.top_p),
+            ..self.sampling
+        };
+        let sampler = Sampler::new(sampling, seed).map_err(failed)?;
+        let stop: Vec<String> = self.stop.iter().chain(&wished.stop).cloned().collect();
+        let reader = self.text.reader(prompt, &stop, self.seeds.next_call());
+        let constraint = self.tools.constraint(&self.text, &request.tools);
+        Ok(Writer::new(self.vocab_size, sampler, constraint, reader))
     }
 }
 

@@ -15,7 +15,7 @@ use super::NAME;
 use super::remote::{Address, Limit, Patience, Remote, Stage};
 use super::words::{quote, server_message};
 use crate::engines::{
-    Asr, AsrRequest, CancelToken, EngineError, INPUT_RATE_HZ, SpeechContext, Transcript,
+    Asr, AsrRequest, AsrState, CancelToken, EngineError, INPUT_RATE_HZ, SpeechContext, Transcript,
     forbid_executor_thread,
 };
 use crate::{config, outbound};
@@ -71,9 +71,10 @@ impl OpenAiAsr {
 }
 
 impl Asr for OpenAiAsr {
-    fn transcribe(
+    fn transcribe_on(
         &mut self,
         request: &AsrRequest<'_>,
+        _: &mut AsrState,
         cancel: &CancelToken,
     ) -> Result<Transcript, EngineError> {
         forbid_executor_thread("openai asr");

@@ -24,8 +24,8 @@ pub(super) struct ChatRequest<'a> {
     repetition_penalty: Option<f32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     seed: Option<u64>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    stop: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    stop: Vec<&'a str>,
     max_tokens: u32,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<Tool<'a>>,
@@ -70,18 +70,19 @@ impl<'a> ChatRequest<'a> {
     /// `with_tools`: the server takes them.
     pub fn new(request: &'a LlmRequest, model: &'a str, config: &'a config::Llm, with_tools: bool) -> Self {
         let tools = if with_tools { request.tools.as_slice() } else { &[] };
+        let wished = &request.sampling;
         ChatRequest {
             model,
             messages: request.messages.iter().map(Message::from).collect(),
             stream: true,
             stream_options: StreamOptions { include_usage: true },
-            temperature: config.temperature,
-            top_p: config.top_p,
+            temperature: wished.temperature.or(config.temperature),
+            top_p: wished.top_p.or(config.top_p),
             top_k: config.top_k,
             min_p: config.min_p,
             repetition_penalty: config.repetition_penalty,
-            seed: config.seed,
-            stop: &config.stop,
+            seed: wished.seed.or(config.seed),
+            stop: config.stop.iter().chain(&wished.stop).map(String::as_str).collect(),
             max_tokens: match request.max_new_tokens {
                 0 => config.max_new_tokens,
                 tokens => tokens,

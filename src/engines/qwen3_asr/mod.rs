@@ -35,17 +35,16 @@ pub mod tower;
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
+use super::asr_models::{self, Source};
 use super::local::checkpoint::SafetensorsFolder;
 use super::{
-    Asr, AsrRequest, AsrState, CancelToken, EngineError, INPUT_RATE_HZ, SpeechContext, Transcript,
-    forbid_executor_thread,
+    Asr, AsrRequest, AsrState, CancelToken, EngineError, SpeechContext, Transcript, forbid_executor_thread,
 };
 use crate::audio::pcm::f32s_from_i16s;
 use crate::config::Config;
-use crate::models;
 use config::Qwen3AsrConfig;
 use decode::Beginning;
 use languages::Language;
@@ -54,17 +53,6 @@ use streaming::Streaming;
 
 /// Its name in `config.yml`.
 pub const NAME: &str = "qwen3-asr";
-/// So much of an utterance's beginning tells it from others (a tenth of a second).
-const BEGINNING_SAMPLES: usize = INPUT_RATE_HZ as usize / 10;
-
-/// A model that is there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
-    /// For people: its name in the manifest, or its path.
-    pub name: String,
-    /// A folder with safetensors.
-    pub path: PathBuf,
-}
 
 /// A loaded model. Every [`Asr`] made by it shares its weights and threads.
 #[derive(Clone)]
@@ -86,29 +74,13 @@ struct Qwen3Asr {
     told: Option<(Arc<SpeechContext>, String)>,
 }
 
-/// What is kept of an utterance between its interim recognitions and the final one.
-struct Spoken {
-    beginning: Vec<i16>,
-    streaming: Streaming,
-}
-
 /// The model that `asr.qwen3_asr.model` means, if it is there: of `auto`, the best that was pulled.
 ///
 /// # Errors
 /// If another model than `auto` is named and not there, or the models' folder cannot be read.
 pub fn find(config: &Config) -> Result<Option<Source>, EngineError> {
-    match config.asr.qwen3_asr.model.as_str() {
-        "auto" => {
-            let pulled = models::pulled(config, models::Engine::Asr).map_err(load_error)?;
-            let model = pulled.into_iter().find(|model| is_qwen3_asr(&model.path));
-            Ok(model.map(|model| Source { name: model.name, path: model.path }))
-        }
-        name => {
-            let path = models::find(config, name);
-            let path = path.map_err(|error| load_error(format_args!("asr.qwen3_asr.model: {error}")))?;
-            Ok(Some(Source { name: name.to_owned(), path }))
-        }
-    }
+    asr_models::find(config, "asr.qwen3_asr.model", &config.asr.qwen3_asr.model, is_qwen3_asr)
+        .map_err(load_error)
 }
 
 fn is_qwen3_asr(folder: &Path) -> bool {
@@ -130,19 +102,19 @@ impl Qwen3AsrModel {
         })?;
         let settings = &config.asr.qwen3_asr;
         let folder = SafetensorsFolder::open(&source.path).map_err(load_error)?;
-        let count = threads(settings.threads);
-        let threads = rayon::ThreadPoolBuilder::new()
-            .num_threads(count)
-            .thread_name(|index| format!("asr-cpu-{index}"))
-            .build()
-            .map_err(load_error)?;
+        let threads = asr_models::threads(settings.threads, usize::MAX).map_err(load_error)?;
         let precision = if settings.quantize { Precision::EightBits } else { Precision::AsStored };
         let recogniser = threads.install(|| Recogniser::load(&folder, precision))?;
         let mb = recogniser.bytes() / 1_000_000;
-        tracing::info!(model = source.name, mb, threads = count, "qwen3-asr has loaded its weights");
+        tracing::info!(
+            model = source.name,
+            mb,
+            threads = threads.current_num_threads(),
+            "qwen3-asr has loaded its weights"
+        );
         let shared = Arc::new(Shared { recogniser, threads, context_tokens: settings.context_tokens });
         let model = Qwen3AsrModel { name: source.name, shared };
-        let noise: Vec<i16> = (0..INPUT_RATE_HZ as i16).map(|at| at.wrapping_mul(7_919) / 64).collect();
+        let noise = asr_models::warm_up_noise();
         let context = Arc::new(SpeechContext::of(&config.persona));
         let request = AsrRequest { context: Some(&context), language: Some("en"), ..AsrRequest::new(&noise) };
         model.asr().transcribe(&request, &CancelToken::new())?;
@@ -174,14 +146,6 @@ impl Qwen3Asr {
 }
 
 impl Asr for Qwen3Asr {
-    fn transcribe(
-        &mut self,
-        request: &AsrRequest<'_>,
-        cancel: &CancelToken,
-    ) -> Result<Transcript, EngineError> {
-        self.transcribe_on(request, &mut AsrState::default(), cancel)
-    }
-
     fn transcribe_on(
         &mut self,
         request: &AsrRequest<'_>,
@@ -191,9 +155,7 @@ impl Asr for Qwen3Asr {
         forbid_executor_thread("Qwen3Asr::transcribe");
         let shared = self.shared.clone();
         // What is kept stays where it is until there is more: a recognition that is cancelled takes nothing.
-        let spoken = state.0.as_ref().and_then(|kept| kept.downcast_ref::<Spoken>());
-        let spoken = spoken.filter(|spoken| request.pcm.starts_with(&spoken.beginning));
-        let mut streaming = spoken.map(|spoken| spoken.streaming.clone()).unwrap_or_default();
+        let mut streaming = state.kept_of::<Streaming>(request.pcm).cloned().unwrap_or_default();
         let hints = Hints {
             language: request.language.and_then(Language::of),
             context: self.told(request.context)?,
@@ -201,17 +163,11 @@ impl Asr for Qwen3Asr {
         };
         let samples = f32s_from_i16s(request.pcm);
         let recognised = shared.threads.install(|| shared.recogniser.transcribe(&samples, &hints, cancel))?;
-        let beginning = request.pcm[..request.pcm.len().min(BEGINNING_SAMPLES)].to_vec();
         streaming.push(samples.len(), recognised.tokens);
-        state.0 = Some(Box::new(Spoken { beginning, streaming }));
+        state.keep(request.pcm, streaming);
         let language = recognised.language.map(|language| language.code.to_owned());
         Ok(Transcript { text: recognised.text, language })
     }
-}
-
-/// All cores if nobody says otherwise: recognition is what everybody waits for.
-fn threads(configured: usize) -> usize {
-    if configured > 0 { configured } else { std::thread::available_parallelism().map_or(1, usize::from) }
 }
 
 fn load_error(error: impl std::fmt::Display) -> EngineError {

@@ -16,8 +16,8 @@ fn ask(user_words: &str) -> LlmRequest {
             message(Role::Assistant, "yes"),
             message(Role::User, user_words),
         ],
-        tools: vec![],
         max_new_tokens: 100,
+        ..LlmRequest::default()
     }
 }
 

@@ -34,18 +34,17 @@ pub mod transcribe;
 #[allow(clippy::print_stderr)] // Tests tell why they skip.
 mod tests;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
+use super::asr_models::{self, Source};
 use super::local::checkpoint::SafetensorsFolder;
 use super::local::text::Tokenizer;
 use super::{
-    Asr, AsrRequest, AsrState, CancelToken, EngineError, INPUT_RATE_HZ, SpeechContext, Transcript,
-    forbid_executor_thread,
+    Asr, AsrRequest, AsrState, CancelToken, EngineError, SpeechContext, Transcript, forbid_executor_thread,
 };
 use crate::audio::pcm::f32_from_i16;
 use crate::config::Config;
-use crate::models;
 use config::{GenerationConfig, WhisperConfig};
 use network::Network;
 use rules::Rules;
@@ -58,17 +57,6 @@ pub const NAME: &str = "whisper";
 const MAX_THREADS: usize = 4;
 /// Tokens of names in a prompt.
 const MAX_NAME_TOKENS: usize = 96;
-/// So much of an utterance's beginning tells it from others (a tenth of a second).
-const BEGINNING_SAMPLES: usize = INPUT_RATE_HZ as usize / 10;
-
-/// A model that is there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
-    /// For people: its name in the manifest, or its path.
-    pub name: String,
-    /// A folder with safetensors.
-    pub path: PathBuf,
-}
 
 /// A loaded model. Every [`Asr`] made by it shares its weights and threads.
 #[derive(Clone)]
@@ -92,28 +80,14 @@ struct Whisper {
 }
 
 /// What is kept of an utterance between its interim recognitions and the final one.
-struct Draft {
-    beginning: Vec<i16>,
-    tokens: Vec<u32>,
-}
+struct Draft(Vec<u32>);
 
 /// The model that `asr.whisper.model` means, if it is there: of `auto`, the best that was pulled.
 ///
 /// # Errors
 /// If another model than `auto` is named and not there, or the models' folder cannot be read.
 pub fn find(config: &Config) -> Result<Option<Source>, EngineError> {
-    match config.asr.whisper.model.as_str() {
-        "auto" => {
-            let pulled = models::pulled(config, models::Engine::Asr).map_err(load_error)?;
-            let whisper = pulled.into_iter().find(|model| is_whisper(&model.path));
-            Ok(whisper.map(|model| Source { name: model.name, path: model.path }))
-        }
-        name => {
-            let path = models::find(config, name);
-            let path = path.map_err(|error| load_error(format_args!("asr.whisper.model: {error}")))?;
-            Ok(Some(Source { name: name.to_owned(), path }))
-        }
-    }
+    asr_models::find(config, "asr.whisper.model", &config.asr.whisper.model, is_whisper).map_err(load_error)
 }
 
 fn is_whisper(folder: &Path) -> bool {
@@ -140,19 +114,14 @@ impl WhisperModel {
         let vocabulary = Vocabulary::new(tokenizer, &network_config, &generation)
             .map_err(|reason| load_error(format_args!("{}: {reason}", source.path.display())))?;
         let rules = Rules::new(&vocabulary, &generation);
-        let count = threads(settings.threads);
-        let threads = rayon::ThreadPoolBuilder::new()
-            .num_threads(count)
-            .thread_name(|index| format!("asr-cpu-{index}"))
-            .build()
-            .map_err(load_error)?;
+        let threads = asr_models::threads(settings.threads, MAX_THREADS).map_err(load_error)?;
         let network = threads
             .install(|| Network::load(&folder, network_config, settings.weights))
             .map_err(load_error)?;
         tracing::info!(
             model = source.name,
             mb = network.bytes() / 1_000_000,
-            threads = count,
+            threads = threads.current_num_threads(),
             "whisper has loaded its weights"
         );
         let recogniser = Recogniser::new(network, vocabulary, rules, settings.window, settings.fallbacks);
@@ -163,7 +132,7 @@ impl WhisperModel {
             expects_names: settings.expect_names,
         };
         let model = WhisperModel { name: source.name, shared: Arc::new(shared) };
-        let noise: Vec<i16> = (0..INPUT_RATE_HZ as i16).map(|at| at.wrapping_mul(7_919) / 64).collect();
+        let noise = asr_models::warm_up_noise();
         model.asr().transcribe(&AsrRequest::new(&noise), &CancelToken::new())?;
         Ok(model)
     }
@@ -198,14 +167,6 @@ impl Whisper {
 }
 
 impl Asr for Whisper {
-    fn transcribe(
-        &mut self,
-        request: &AsrRequest<'_>,
-        cancel: &CancelToken,
-    ) -> Result<Transcript, EngineError> {
-        self.transcribe_on(request, &mut AsrState::default(), cancel)
-    }
-
     fn transcribe_on(
         &mut self,
         request: &AsrRequest<'_>,
@@ -214,27 +175,19 @@ impl Asr for Whisper {
     ) -> Result<Transcript, EngineError> {
         forbid_executor_thread("Whisper::transcribe");
         let shared = self.shared.clone();
-        let draft = state.0.as_ref().and_then(|kept| kept.downcast_ref::<Draft>());
-        let draft = draft.filter(|draft| request.pcm.starts_with(&draft.beginning));
+        let draft = state.kept_of::<Draft>(request.pcm);
         let samples: Vec<f32> = request.pcm.iter().map(|sample| f32_from_i16(*sample)).collect();
         let vocabulary = &shared.recogniser.vocabulary;
         let hints = Hints {
             language: request.language.and_then(|tag| vocabulary.language(tag)),
             previous: self.previous(request.context)?,
-            draft: draft.map_or(&[], |draft| &draft.tokens),
+            draft: draft.map_or(&[], |draft| &draft.0),
             timestamps: false,
         };
         let recognised = shared.threads.install(|| shared.recogniser.transcribe(&samples, &hints, cancel))?;
-        let beginning = request.pcm[..request.pcm.len().min(BEGINNING_SAMPLES)].to_vec();
-        state.0 = Some(Box::new(Draft { beginning, tokens: recognised.tokens }));
+        state.keep(request.pcm, Draft(recognised.tokens));
         Ok(Transcript { text: recognised.text, language: vocabulary.code(recognised.language) })
     }
-}
-
-/// As many as can be of use, if nobody says otherwise: recognition is what everybody waits for.
-fn threads(configured: usize) -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    if configured > 0 { configured } else { cores.min(MAX_THREADS) }
 }
 
 fn load_error(error: impl std::fmt::Display) -> EngineError {

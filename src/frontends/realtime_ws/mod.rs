@@ -26,14 +26,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocketUpgrade};
-use axum::extract::{ConnectInfo, Query, State};
-use axum::http::HeaderMap;
+use axum::extract::{ConnectInfo, Extension, Query, State};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use serde_json::Value;
 use tracing::Instrument;
 
-use super::auth;
+use super::auth::{self, Visitor};
 use super::listener::Peer;
+use super::problem;
 use super::server::Server;
 use super::socket::{self, Frame, SOCKET_BUFFER_BYTES, Translated, Wire, opening};
 use crate::session::messages::ToClient;
@@ -51,32 +52,38 @@ const AMENDABLE_REPLIES: usize = 32;
 const TAG_CHARS: usize = 10;
 
 /// The query of `/v1/realtime`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct RealtimeQuery {
+    /// A name for the session's model; which engines answer is the operator's choice.
     model: Option<String>,
 }
 
-/// `GET /v1/realtime?model=NAME`
+/// The Realtime API
+///
+/// A WebSocket with the messages of OpenAI's Realtime API; docs/realtime.md lists them.
+#[utoipa::path(get, path = "/v1/realtime", tag = "conversations", params(RealtimeQuery),
+    responses(
+        (status = 101, description = "The socket is open"),
+        (status = 429, description = "Too many sessions", body = problem::ErrorBody),
+        (status = 503, description = "The server is busy", body = problem::ErrorBody),
+    ))]
 pub async fn upgrade(
     State(server): State<Arc<Server>>,
     ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
+    Extension(visitor): Extension<Visitor>,
     Query(query): Query<RealtimeQuery>,
-    headers: HeaderMap,
     socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
-    let visitor = match opening::enter(&server, headers).await {
-        Ok(visitor) => visitor,
-        Err(response) => return *response,
-    };
-    let admitted = match opening::make_room(&server, peer.ip()) {
-        Ok(admitted) => admitted,
-        Err(response) => return *response,
+    let room = match opening::make_room(&server, peer.ip(), visitor.owner) {
+        Ok(room) => room,
+        Err(problem) => return problem.into_response(),
     };
     let socket = match socket {
         Ok(socket) => socket,
         Err(rejection) => return rejection.into_response(),
     };
-    let opened = match opening::open_history(&server, "realtime", None, visitor, admitted).await {
+    let opened = match opening::open_history(&server, "realtime", None, visitor.owner, room).await {
         Ok(opened) => opened,
         Err(response) => return *response,
     };
@@ -93,7 +100,8 @@ pub async fn upgrade(
             let sessions = server.sessions.clone();
             // The client says who it wants to talk with; which engines that are is the operator's choice.
             let model = query.model.unwrap_or_else(|| server.engines.names.llm.clone());
-            let (settings, config) = begin(&server, session_id, model);
+            let wanted = visitor.secret.as_ref().map(|secret| &secret.session);
+            let (settings, config) = begin(&server, session_id, model, wanted);
             let tag: String =
                 session_id.chars().filter(char::is_ascii_alphanumeric).take(TAG_CHARS).collect();
             let wire =
@@ -104,8 +112,42 @@ pub async fn upgrade(
         })
 }
 
-/// The settings of a new session, and the same as its client sees it.
-fn begin(server: &Server, session_id: &str, model: String) -> (Settings, SessionConfig) {
+/// What is wrong with `session`, the configuration that sessions with a client secret are to begin with.
+pub fn check(server: &Server, session: &Value) -> Result<(), Problem> {
+    let (_, _, config) = configured(server, "", String::new());
+    config.updated(session).map(drop)
+}
+
+/// The settings of a new session, and the same as its client sees it. `wanted`: the configuration of the
+/// client secret with which it came.
+fn begin(
+    server: &Server,
+    session_id: &str,
+    model: String,
+    wanted: Option<&Value>,
+) -> (Settings, SessionConfig) {
+    let (offers, settings, config) = configured(server, session_id, model);
+    let apply = |settings: Settings, patch| {
+        settings.with(patch, &offers).unwrap_or_else(|fault| {
+            // The operator's own values, which may lie beyond what clients may ask for.
+            tracing::warn!("a Realtime session keeps what is configured: {}", fault.message);
+            settings
+        })
+    };
+    let settings = apply(settings, config.first_patch());
+    // It was checked when the secret was made.
+    match wanted.and_then(|wanted| config.updated(wanted).ok()) {
+        Some((config, patch)) => (apply(settings, patch), config),
+        None => (settings, config),
+    }
+}
+
+/// What can be had, and what the operator configured: for the machine, and as clients see it.
+fn configured<'a>(
+    server: &'a Server,
+    session_id: &str,
+    model: String,
+) -> (Offers<'a>, Settings, SessionConfig) {
     let mut offers = Offers::of(&server.engines);
     offers.clips = false;
     let mut settings = Settings::new(&server.config, &server.persona(), &offers);
@@ -133,12 +175,7 @@ fn begin(server: &Server, session_id: &str, model: String) -> (Settings, Session
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let expires_at = (now + Duration::from_secs(server.config.limits.session_max_s)).as_secs();
     let config = SessionConfig::new(format!("sess_{session_id}"), model, expires_at, &settings, has);
-    let settings = settings.with(config.first_patch(), &offers).unwrap_or_else(|fault| {
-        // The operator's own values, which may lie beyond what clients may ask for.
-        tracing::warn!("a Realtime session keeps the configured turn detection: {}", fault.message);
-        settings
-    });
-    (settings, config)
+    (offers, settings, config)
 }
 
 /// The translator, and the bytes around it.

@@ -28,7 +28,7 @@ use crate::session::recording::Recorder;
 use crate::session::settings::Settings;
 use crate::session::{self, Journal, Start};
 use crate::turn::io::Fault;
-use opening::Opened;
+use opening::{Opened, Room};
 
 /// Messages of the client that wait for its session.
 const INBOUND_MESSAGES: usize = 32;
@@ -103,7 +103,7 @@ pub async fn serve(
     wire: impl Wire,
     socket: WebSocket,
 ) {
-    let Opened { writer: journal, hello, live, admitted } = opened;
+    let Opened { writer: journal, hello, live, room: Room { admitted, quota } } = opened;
     let config = &server.config;
     let (to_client, outbound) = mpsc::channel(config.limits.outbound_messages);
     let (to_session, inbound) = mpsc::channel(INBOUND_MESSAGES);
@@ -137,7 +137,7 @@ pub async fn serve(
     let ping = Duration::from_secs(config.limits.ping_s);
     let mut writer = tokio::spawn(write(sink, messages, ping).in_current_span());
     let mut exchange = Exchange {
-        allowance: Allowance::new(&config.limits),
+        allowance: Allowance::new(&config.limits, quota),
         began: Instant::now(),
         patience: ping * MISSED_PINGS,
         wire,

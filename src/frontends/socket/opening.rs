@@ -1,44 +1,48 @@
-//! How a session begins: who asks, whether there is room, and its place in the log.
+//! How a session begins: whether there is room, and its place in the log.
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 
-use crate::conversation::ids::SessionId;
+use crate::conversation::ids::{Hash, SessionId};
 use crate::conversation::log::{NewSession, SessionWriter};
 use crate::frontends::admission::{Admitted, Refused};
-use crate::frontends::auth::Visitor;
 use crate::frontends::live::Live;
+use crate::frontends::problem::Problem;
+use crate::frontends::quotas::{AudioQuota, Payer};
 use crate::frontends::server::{self, Server};
 use crate::session::messages::Hello;
 
 /// The only agent there is until agents can be configured.
 pub const DEFAULT_AGENT: &str = "default";
 
-/// Lets somebody in, or says why not. Looks at the token on a thread of its own.
-pub async fn enter(server: &Arc<Server>, headers: HeaderMap) -> Result<Visitor, Box<Response>> {
-    let door = Arc::clone(server);
-    match tokio::task::spawn_blocking(move || door.door.admit(&headers)).await {
-        Ok(Ok(visitor)) => Ok(visitor),
-        Ok(Err(refusal)) => Err(Box::new(server::refusal(&refusal))),
-        Err(_) => Err(Box::new(server::error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "stopped"))),
-    }
+/// When somebody who found no place may try again.
+const BUSY_WAIT: Duration = Duration::from_secs(10);
+
+/// The right to one session more.
+pub struct Room {
+    /// Its place among the sessions.
+    pub admitted: Admitted,
+    /// What may be said in it.
+    pub quota: AudioQuota,
 }
 
-/// The right to one session more, or why there is none.
-pub fn make_room(server: &Server, address: IpAddr) -> Result<Admitted, Box<Response>> {
+/// Room for a session of `owner` at `address`, or why there is none.
+pub fn make_room(server: &Server, address: IpAddr, owner: Option<Hash>) -> Result<Room, Problem> {
     if let Some(reason) = server.why_not_ready() {
-        return Err(Box::new(server::error(StatusCode::SERVICE_UNAVAILABLE, "busy", reason)));
+        return Err(Problem::busy(reason).after(BUSY_WAIT));
     }
-    server.admission.admit(address).map_err(|refused| {
+    let admitted = server.admission.admit(address, owner).map_err(|refused| {
         let status = match refused {
             Refused::Busy => StatusCode::SERVICE_UNAVAILABLE,
-            Refused::TooManyFromAddress => StatusCode::TOO_MANY_REQUESTS,
+            Refused::TooManyFromAddress | Refused::TooManyOfToken => StatusCode::TOO_MANY_REQUESTS,
         };
-        Box::new(server::error(status, "busy", &refused.to_string()))
-    })
+        Problem::new(status, "busy", refused.to_string()).after(BUSY_WAIT)
+    })?;
+    Ok(Room { admitted, quota: server.quotas.audio(Payer::of(owner, address)) })
 }
 
 /// A conversation that can begin, or go on.
@@ -49,8 +53,8 @@ pub struct Opened {
     pub hello: Hello,
     /// It is open for as long as this lives.
     pub live: Live,
-    /// Its place among the sessions.
-    pub admitted: Admitted,
+    /// Its place.
+    pub room: Room,
 }
 
 /// An earlier session, and the key to it.
@@ -66,8 +70,8 @@ pub async fn open_history(
     server: &Arc<Server>,
     frontend: &str,
     resume: Option<Resume>,
-    visitor: Visitor,
-    admitted: Admitted,
+    owner: Option<Hash>,
+    room: Room,
 ) -> Result<Opened, Box<Response>> {
     let names = &server.engines.names;
     let hello = |session_id: SessionId, resume_token: String, resumed: bool| Hello {
@@ -86,7 +90,7 @@ pub async fn open_history(
             agent: DEFAULT_AGENT.to_owned(),
             frontend: frontend.to_owned(),
             engines,
-            owner: visitor.owner,
+            owner,
             ..NewSession::default()
         };
         let started = server.log.start_session(
@@ -100,7 +104,7 @@ pub async fn open_history(
         let id = started.writer.session_id();
         let live = server.live.enter(id).await;
         let hello = hello(id, started.resume_token, false);
-        return Ok(Opened { writer: started.writer, hello, live, admitted });
+        return Ok(Opened { writer: started.writer, hello, live, room });
     };
     let not_found = || {
         let message = "there is no such session, or it is not yours; give its resume_token";
@@ -119,5 +123,5 @@ pub async fn open_history(
     let log = Arc::clone(&server.log);
     let writer = tokio::task::spawn_blocking(move || log.continue_session(id)).await;
     let Ok(Ok(writer)) = writer else { return Err(not_found()) };
-    Ok(Opened { writer, hello: hello(id, token, true), live, admitted })
+    Ok(Opened { writer, hello: hello(id, token, true), live, room })
 }

@@ -7,14 +7,15 @@ use std::sync::Arc;
 
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocketUpgrade};
-use axum::extract::{ConnectInfo, Query, State};
+use axum::extract::{ConnectInfo, Extension, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use tracing::Instrument;
 
-use super::auth::{self, SUBPROTOCOL};
+use super::auth::{self, SUBPROTOCOL, Visitor};
 use super::listener::Peer;
+use super::problem::ErrorBody;
 use super::server::{self, Server};
 use super::socket::opening::{self, DEFAULT_AGENT, Resume};
 use super::socket::{self, Frame, SOCKET_BUFFER_BYTES, Translated, Wire};
@@ -24,33 +25,43 @@ use crate::session::settings::{Offers, Settings};
 use crate::turn::io::Fault;
 
 /// The query of `/ws/chat`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct ChatQuery {
+    /// Who answers; only `default` so far.
     agent: Option<String>,
+    /// Go on with an earlier session.
     session: Option<String>,
+    /// That session's resume token.
     resume_token: Option<String>,
 }
 
-/// `GET /ws/chat?agent=NAME&session=ID&resume_token=TOKEN`
+/// The voice socket
+///
+/// A WebSocket; docs/protocol.md has its messages.
+#[utoipa::path(get, path = "/ws/chat", tag = "conversations", params(ChatQuery),
+    responses(
+        (status = 101, description = "The socket is open"),
+        (status = 404, description = "There is no such agent or session", body = ErrorBody),
+        (status = 429, description = "Too many sessions", body = ErrorBody),
+        (status = 503, description = "The server is busy", body = ErrorBody),
+    ))]
 pub async fn upgrade(
     State(server): State<Arc<Server>>,
     ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
+    Extension(visitor): Extension<Visitor>,
     Query(query): Query<ChatQuery>,
     headers: HeaderMap,
     socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let resume_token = auth::resume_token(&headers).map(str::to_owned);
-    let visitor = match opening::enter(&server, headers).await {
-        Ok(visitor) => visitor,
-        Err(response) => return *response,
-    };
     if query.agent.as_deref().is_some_and(|agent| agent != DEFAULT_AGENT) {
         let message = format!("there is no such agent; there is `{DEFAULT_AGENT}`");
         return server::error(StatusCode::NOT_FOUND, "unknown_agent", &message);
     }
-    let admitted = match opening::make_room(&server, peer.ip()) {
-        Ok(admitted) => admitted,
-        Err(response) => return *response,
+    let room = match opening::make_room(&server, peer.ip(), visitor.owner) {
+        Ok(room) => room,
+        Err(problem) => return problem.into_response(),
     };
     // A browser's script cannot see why a socket was refused. It asks again without an upgrade, and
     // gets one of the answers above, or this one.
@@ -60,7 +71,7 @@ pub async fn upgrade(
     };
     let token = query.resume_token.or(resume_token).unwrap_or_default();
     let resume = query.session.map(|session| Resume { session, token });
-    let opened = match opening::open_history(&server, "voice", resume, visitor, admitted).await {
+    let opened = match opening::open_history(&server, "voice", resume, visitor.owner, room).await {
         Ok(opened) => opened,
         Err(response) => return *response,
     };

@@ -54,6 +54,8 @@ impl Chromium {
             "--autoplay-policy=no-user-gesture-required",
             "--use-fake-device-for-media-stream",
             "--window-size=1280,800",
+            // Those that servers make for themselves.
+            "--ignore-certificate-errors",
         ]
         .map(str::to_owned)
         .into();

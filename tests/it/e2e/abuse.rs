@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use vivavoce::client::{ClientError, ClientMessage, ServerMessage};
+use vivavoce::conversation::{NewToken, Scope};
 use vivavoce::turn::io::Outcome;
 
 use super::person::{Person, wait_until};
@@ -218,7 +219,11 @@ async fn elsewhere_a_token_is_needed() {
     assert!(matches!(refused, ClientError::Refused { status: 401, .. }), "{refused}");
     let refused = vivavoce::client::connect(&server.url(), Some("guess")).await.unwrap_err();
     assert!(matches!(refused, ClientError::Refused { status: 401, .. }), "{refused}");
-    let token = server.server.tokens.create("a test").unwrap();
+    let token = server
+        .server
+        .tokens
+        .create(&NewToken { name: "a test", scopes: &[Scope::Voice], expires_at_unix_us: None })
+        .unwrap();
     vivavoce::client::connect(&server.url(), Some(&token)).await.unwrap();
     // As a browser does it.
     use tokio_tungstenite::tungstenite::client::IntoClientRequest;

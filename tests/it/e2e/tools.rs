@@ -93,7 +93,7 @@ async fn a_built_in_tool_is_used_told_and_remembered() {
             "content": "Let me see.",
             "tool_calls": [{"id": "c1", "type": "function", "function": function}],
         }),
-        json!({"role": "tool", "content": r#"{"result":"11","spoken":"eleven"}"#, "tool_call_id": "c1"}),
+        json!({"role": "tool", "content": r#"{"result": "11", "spoken": "eleven"}"#, "tool_call_id": "c1"}),
     ];
     assert_eq!(prompts[0].as_array().unwrap()[1..], used[..1]);
     assert_eq!(prompts[1].as_array().unwrap()[1..], used);

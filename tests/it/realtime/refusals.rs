@@ -3,6 +3,7 @@
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use vivavoce::conversation::tokens::{NewToken, Scope};
 
 use super::client::Client;
 use crate::harness::TestServer;
@@ -105,7 +106,8 @@ async fn a_session_ends_at_its_maximum() {
 #[tokio::test]
 async fn browsers_bring_their_key_in_a_subprotocol() {
     let server = TestServer::start(|config| config.auth.mode = vivavoce::config::AuthMode::Tokens);
-    let token = server.server.tokens.create("browser").unwrap();
+    let new = NewToken { name: "browser", scopes: &[Scope::Realtime], expires_at_unix_us: None };
+    let token = server.server.tokens.create(&new).unwrap();
     let url = format!("ws://{}/v1/realtime?model=gpt-realtime", server.address);
     let connect = |protocols: Option<String>| {
         let mut request = url.as_str().into_client_request().unwrap();

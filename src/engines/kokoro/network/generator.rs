@@ -5,7 +5,7 @@
 
 use candle_core::{Device, Tensor};
 
-use super::layers::{Conv, leaky_relu};
+use super::layers::{Conv, Raise, leaky_relu};
 use super::snake::StyledSnake;
 use super::source::{Source, Stft, seeded_noise};
 use super::weights::Weights;
@@ -28,10 +28,7 @@ pub struct Generator {
 
 /// One step up in rate.
 struct Stage {
-    /// [in, out, kernel] and [1, out, 1]
-    up: (Tensor, Tensor),
-    rate: usize,
-    padding: usize,
+    up: Raise,
     noise_conv: Conv,
     noise_block: ResBlock,
     blocks: Vec<ResBlock>,
@@ -67,8 +64,7 @@ impl ResBlock {
         for (snake1, conv1, snake2, conv2) in &self.0 {
             check()?;
             let y = conv1.forward(&snake1.forward(&x, style)?)?;
-            let y = conv2.forward(&snake2.forward(&y, style)?)?;
-            x = (x + y)?;
+            x = conv2.forward_onto(&snake2.forward(&y, style)?, &x)?;
         }
         Ok(x)
     }
@@ -107,9 +103,7 @@ impl Generator {
                 blocks.push(ResBlock::load(&weights, outputs, kernel, dilations, style)?);
             }
             stages.push(Stage {
-                up: (up.normed(&[inputs, outputs, kernel])?, up.bias(outputs)?.reshape((1, outputs, 1))?),
-                rate,
-                padding: (kernel - rate) / 2,
+                up: Raise::normed(&up, [inputs, outputs, kernel], rate)?,
                 noise_conv: Conv::plain(
                     &weights.pp(format!("noise_convs.{at}")),
                     noise_shape,
@@ -132,8 +126,11 @@ impl Generator {
 
     /// The source's spectra [1, 2 · bins, frames] of a pitch curve in Hz. `noise`: none for comparisons.
     pub fn spectra(&self, pitch_hz: &[f32], noise: bool, device: &Device) -> Result<Tensor> {
-        let mut seeded = seeded_noise(SEED);
-        let excitation = self.source.excite(pitch_hz, || if noise { seeded() } else { 0.0 })?;
+        let source = |harmonic: usize| {
+            let mut seeded = seeded_noise(SEED + harmonic as u64);
+            move || if noise { seeded() } else { 0.0 }
+        };
+        let excitation = self.source.excite(pitch_hz, source);
         let (spectra, frames) = self.stft.analyse(&excitation);
         Ok(Tensor::from_vec(spectra, (1, 2 * self.bins, frames), device)?)
     }
@@ -152,7 +149,7 @@ impl Generator {
             x = leaky_relu(&x, 0.1)?;
             let noise = stage.noise_conv.forward(spectra)?;
             let noise = stage.noise_block.forward(&noise, style, check)?;
-            x = stage.raise(&x)?;
+            x = stage.up.forward(&x)?;
             if at == last {
                 // One frame more, mirrored: there is a spectrum at both ends.
                 x = Tensor::cat(&[&x.narrow(2, 1, 1)?, &x], 2)?;
@@ -176,15 +173,5 @@ impl Generator {
         let magnitudes: Vec<f32> = x.narrow(1, 0, self.bins)?.exp()?.flatten_all()?.to_vec1()?;
         let phases: Vec<f32> = x.narrow(1, self.bins, self.bins)?.sin()?.flatten_all()?.to_vec1()?;
         Ok(self.stft.synthesise(&magnitudes, &phases, frames))
-    }
-}
-
-impl Stage {
-    /// Transposed convolution. The padding is cut off behind it, which lets candle take its faster way.
-    fn raise(&self, x: &Tensor) -> Result<Tensor> {
-        let (weight, bias) = &self.up;
-        let frames = x.dim(2)?;
-        let y = x.conv_transpose1d(weight, 0, 0, self.rate, 1, 1)?;
-        Ok(y.narrow(2, self.padding, frames * self.rate)?.broadcast_add(bias)?)
     }
 }

@@ -1,34 +1,53 @@
 //! The layers that the parts of the network share. Signals are [1, channels, frames], f32.
 
+use candle_core::quantized::GgmlDType;
 use candle_core::{D, Tensor};
 
+use super::convolution::{Convolution, Transposed};
+use super::on_cpu::Dense;
 use super::weights::Weights;
 use crate::engines::kokoro::error::KokoroError;
+use crate::engines::local::packed::PackedMatrix;
 
 type Result<T> = std::result::Result<T, KokoroError>;
 
 /// `x · Wᵀ + b` over the last axis.
-pub struct Linear {
-    /// [in, out]
-    weight: Tensor,
-    bias: Tensor,
+pub struct Linear(LinearWay);
+
+enum LinearWay {
+    Packed(Dense),
+    /// weight [in, out]
+    Tensors {
+        weight: Tensor,
+        bias: Tensor,
+    },
 }
 
 impl Linear {
-    /// Where its weights are.
-    pub fn device(&self) -> &candle_core::Device {
-        self.weight.device()
-    }
-
     /// Of `weight` `[out, in]` and `bias` `[out]`.
     pub fn load(weights: &Weights<'_>, inputs: usize, outputs: usize) -> Result<Linear> {
-        let weight = weights.get("weight", &[outputs, inputs])?.t()?.contiguous()?;
-        Ok(Linear { weight, bias: weights.bias(outputs)? })
+        Linear::of(&weights.get("weight", &[outputs, inputs])?, weights.bias(outputs)?)
+    }
+
+    /// Of a weight `[out, in]` and a bias `[out]`.
+    pub fn of(weight: &Tensor, bias: Tensor) -> Result<Linear> {
+        let (outputs, inputs) = weight.dims2()?;
+        if !weight.device().is_cpu() {
+            return Ok(Linear(LinearWay::Tensors { weight: weight.t()?.contiguous()?, bias }));
+        }
+        let weight: Vec<f32> = weight.flatten_all()?.to_vec1()?;
+        let bytes: Vec<u8> = weight.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let matrix = PackedMatrix::pack(GgmlDType::F32, outputs, inputs, &bytes)
+            .map_err(|error| KokoroError::Network(error.to_string()))?;
+        Ok(Linear(LinearWay::Packed(Dense { matrix, bias: bias.to_vec1()? })))
     }
 
     /// [rows, in] → [rows, out]
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(x.matmul(&self.weight)?.broadcast_add(&self.bias)?)
+        match &self.0 {
+            LinearWay::Packed(dense) => Ok(x.contiguous()?.apply_op1_no_bwd(dense)?),
+            LinearWay::Tensors { weight, bias } => Ok(x.matmul(weight)?.broadcast_add(bias)?),
+        }
     }
 }
 
@@ -70,17 +89,34 @@ pub fn leaky_relu(x: &Tensor, slope: f64) -> Result<Tensor> {
 }
 
 /// A convolution over frames.
-pub struct Conv {
-    /// [out, in, kernel]
-    weight: Tensor,
-    /// [1, out, 1]
-    bias: Option<Tensor>,
-    stride: usize,
-    padding: usize,
-    dilation: usize,
+pub struct Conv(Way);
+
+enum Way {
+    /// On the processor.
+    Packed(Convolution),
+    /// Elsewhere, and where frames are left out: weight [out, in, kernel], bias [1, out, 1].
+    Tensors { weight: Tensor, bias: Option<Tensor>, stride: usize, padding: usize, dilation: usize },
 }
 
 impl Conv {
+    fn of(
+        weight: Tensor,
+        bias: Option<Tensor>,
+        stride: usize,
+        padding: usize,
+        dilation: usize,
+    ) -> Result<Conv> {
+        if stride > 1 || !weight.device().is_cpu() {
+            let bias = bias.map(|bias| bias.reshape((1, (), 1))).transpose()?;
+            return Ok(Conv(Way::Tensors { weight, bias, stride, padding, dilation }));
+        }
+        let (outputs, inputs, kernel) = weight.dims3()?;
+        let bias = bias.map(|bias| bias.to_vec1::<f32>()).transpose()?.unwrap_or_default();
+        let weights: Vec<f32> = weight.flatten_all()?.to_vec1()?;
+        let shape = [outputs, inputs, kernel];
+        Ok(Conv(Way::Packed(Convolution::new(&weights, &bias, shape, padding, dilation))))
+    }
+
     /// Weight-normalised, of the same number of frames.
     pub fn normed(
         weights: &Weights<'_>,
@@ -90,20 +126,17 @@ impl Conv {
         dilation: usize,
     ) -> Result<Conv> {
         let weight = weights.normed(&[outputs, inputs, kernel])?;
-        let padding = dilation * (kernel - 1) / 2;
-        Ok(Conv { weight, bias: Some(column(weights, outputs)?), stride: 1, padding, dilation })
+        Conv::of(weight, Some(weights.bias(outputs)?), 1, dilation * (kernel - 1) / 2, dilation)
     }
 
     /// Weight-normalised, one value wide, without bias: changes the number of channels.
     pub fn channels(weights: &Weights<'_>, inputs: usize, outputs: usize) -> Result<Conv> {
-        let weight = weights.normed(&[outputs, inputs, 1])?;
-        Ok(Conv { weight, bias: None, stride: 1, padding: 0, dilation: 1 })
+        Conv::of(weights.normed(&[outputs, inputs, 1])?, None, 1, 0, 1)
     }
 
     /// Weight-normalised, every second frame.
     pub fn halving(weights: &Weights<'_>) -> Result<Conv> {
-        let weight = weights.normed(&[1, 1, 3])?;
-        Ok(Conv { weight, bias: Some(column(weights, 1)?), stride: 2, padding: 1, dilation: 1 })
+        Conv::of(weights.normed(&[1, 1, 3])?, Some(weights.bias(1)?), 2, 1, 1)
     }
 
     /// A plain one.
@@ -114,16 +147,76 @@ impl Conv {
         padding: usize,
     ) -> Result<Conv> {
         let weight = weights.get("weight", &[outputs, inputs, kernel])?;
-        Ok(Conv { weight, bias: Some(column(weights, outputs)?), stride, padding, dilation: 1 })
+        Conv::of(weight, Some(weights.bias(outputs)?), stride, padding, 1)
     }
 
     /// [1, in, frames] → [1, out, frames']
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let y = x.conv1d(&self.weight, self.padding, self.stride, self.dilation, 1)?;
-        Ok(match &self.bias {
-            Some(bias) => y.broadcast_add(bias)?,
-            None => y,
-        })
+        match &self.0 {
+            Way::Packed(convolution) => Ok(x.contiguous()?.apply_op1_no_bwd(convolution)?),
+            Way::Tensors { weight, bias, stride, padding, dilation } => {
+                let y = x.conv1d(weight, *padding, *stride, *dilation, 1)?;
+                Ok(match bias {
+                    Some(bias) => y.broadcast_add(bias)?,
+                    None => y,
+                })
+            }
+        }
+    }
+
+    /// The same, plus `residual` [1, out, frames'].
+    pub fn forward_onto(&self, x: &Tensor, residual: &Tensor) -> Result<Tensor> {
+        match &self.0 {
+            Way::Packed(convolution) => {
+                Ok(x.contiguous()?.apply_op2_no_bwd(&residual.contiguous()?, convolution)?)
+            }
+            Way::Tensors { .. } => Ok((self.forward(x)? + residual)?),
+        }
+    }
+}
+
+/// A transposed convolution, which raises the number of frames.
+pub struct Raise(RaiseWay);
+
+enum RaiseWay {
+    Packed(Transposed),
+    /// weight [in, out, kernel], bias [1, out, 1].
+    Tensors {
+        weight: Tensor,
+        bias: Tensor,
+        rate: usize,
+        padding: usize,
+    },
+}
+
+impl Raise {
+    /// Weight-normalised; each frame becomes `rate`.
+    pub fn normed(
+        weights: &Weights<'_>,
+        [inputs, outputs, kernel]: [usize; 3],
+        rate: usize,
+    ) -> Result<Raise> {
+        let (weight, bias) = (weights.normed(&[inputs, outputs, kernel])?, weights.bias(outputs)?);
+        let padding = (kernel - rate) / 2;
+        if !weight.device().is_cpu() {
+            let bias = bias.reshape((1, outputs, 1))?;
+            return Ok(Raise(RaiseWay::Tensors { weight, bias, rate, padding }));
+        }
+        let (weight, bias): (Vec<f32>, Vec<f32>) = (weight.flatten_all()?.to_vec1()?, bias.to_vec1()?);
+        let shape = [inputs, outputs, kernel];
+        Ok(Raise(RaiseWay::Packed(Transposed::new(&weight, &bias, shape, rate, padding))))
+    }
+
+    /// [1, in, frames] → [1, out, frames · rate]
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        match &self.0 {
+            RaiseWay::Packed(transposed) => Ok(x.contiguous()?.apply_op1_no_bwd(transposed)?),
+            RaiseWay::Tensors { weight, bias, rate, padding } => {
+                // The padding is cut off behind it, which lets candle take its faster way.
+                let y = x.conv_transpose1d(weight, 0, 0, *rate, 1, 1)?;
+                Ok(y.narrow(2, *padding, x.dim(2)? * rate)?.broadcast_add(bias)?)
+            }
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use candle_core::{Device, Tensor};
 
+use super::layers::Linear;
 use super::weights::Weights;
 use crate::engines::kokoro::error::KokoroError;
 
@@ -16,10 +17,8 @@ pub struct BiLstm {
 }
 
 struct Direction {
-    /// [in, 4 · hidden]
-    input: Tensor,
-    /// [4 · hidden], both biases together.
-    bias: Tensor,
+    /// in → 4 · hidden, with both biases.
+    input: Linear,
     /// [4 · hidden, hidden], row by row; gates in PyTorch's order: input, forget, cell, output.
     recurrent: Vec<f32>,
     hidden: usize,
@@ -32,8 +31,10 @@ impl BiLstm {
             let get = |name: &str, shape: &[usize]| weights.get(&format!("{name}_l0{suffix}"), shape);
             let gates = 4 * hidden;
             Ok(Direction {
-                input: get("weight_ih", &[gates, inputs])?.t()?.contiguous()?,
-                bias: (get("bias_ih", &[gates])? + get("bias_hh", &[gates])?)?,
+                input: Linear::of(
+                    &get("weight_ih", &[gates, inputs])?,
+                    (get("bias_ih", &[gates])? + get("bias_hh", &[gates])?)?,
+                )?,
                 recurrent: get("weight_hh", &[gates, hidden])?.flatten_all()?.to_vec1()?,
                 hidden,
             })
@@ -43,9 +44,8 @@ impl BiLstm {
 
     /// [steps, in] → [steps, 2 · hidden]
     pub fn forward(&self, x: &Tensor) -> Result<Tensor, KokoroError> {
-        let forward = self.forward.run(x, false)?;
-        let backward = self.backward.run(x, true)?;
-        Ok(Tensor::cat(&[forward, backward], 1)?)
+        let (forward, backward) = rayon::join(|| self.forward.run(x, false), || self.backward.run(x, true));
+        Ok(Tensor::cat(&[forward?, backward?], 1)?)
     }
 }
 
@@ -53,7 +53,7 @@ impl Direction {
     fn run(&self, x: &Tensor, backward: bool) -> Result<Tensor, KokoroError> {
         let hidden = self.hidden;
         let steps = x.dim(0)?;
-        let gates: Vec<f32> = x.matmul(&self.input)?.broadcast_add(&self.bias)?.flatten_all()?.to_vec1()?;
+        let gates: Vec<f32> = self.input.forward(x)?.flatten_all()?.to_vec1()?;
         let mut output = vec![0.0; steps * hidden];
         let (mut state, mut cell) = (vec![0.0; hidden], vec![0.0; hidden]);
         let mut sums = vec![0.0; 4 * hidden];

@@ -8,10 +8,12 @@
 //! Reference: `KModel` of the package kokoro 0.9.4, stage by stage (`models/parity/kokoro/model.py`).
 
 pub mod albert;
+pub mod convolution;
 pub mod decoder;
 pub mod generator;
 pub mod layers;
 pub mod lstm;
+mod on_cpu;
 pub mod prosody;
 pub mod snake;
 pub mod source;
@@ -20,6 +22,7 @@ mod tests;
 pub mod text_encoder;
 pub mod weights;
 
+use std::ops::Range;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
@@ -49,6 +52,24 @@ pub struct Network {
     decoder: Decoder,
 }
 
+/// How a text will sound, before it does.
+pub struct Plan {
+    /// Frames of each id.
+    pub durations: Vec<u32>,
+    /// Frames of all of them.
+    pub frames: usize,
+    /// [1, width, frames]
+    text: Tensor,
+    /// [2 · frames], in Hz.
+    pitch: Tensor,
+    /// [2 · frames]
+    energy: Tensor,
+    /// Of the source.
+    spectra: Tensor,
+    /// [1, style_dim]
+    sound: Tensor,
+}
+
 impl Network {
     /// Reads the published `.pth`.
     pub fn load(path: &Path, settings: &Settings, device: &Device) -> Result<Network, KokoroError> {
@@ -73,6 +94,19 @@ impl Network {
         speed: f32,
         check: Check<'_>,
     ) -> Result<Speech, KokoroError> {
+        let plan = self.plan(ids, style, speed, check)?;
+        let samples = self.render(&plan, 0..plan.frames, check)?;
+        Ok(Speech { samples, durations: Some(plan.durations) })
+    }
+
+    /// Everything but the sound.
+    pub fn plan(
+        &self,
+        ids: &[u32],
+        style: &[f32],
+        speed: f32,
+        check: Check<'_>,
+    ) -> Result<Plan, KokoroError> {
         let half = self.settings.style_dim;
         if style.len() != 2 * half {
             let message = format!("a voice of {} values, expected {}", style.len(), 2 * half);
@@ -91,11 +125,27 @@ impl Network {
         let text = self.text_encoder.forward(&ids)?.index_select(&frames, 0)?;
         let text = text.t()?.unsqueeze(0)?.contiguous()?;
         check()?;
-        let decoded = self.decoder.forward(&text, &pitch, &energy, &sound, check)?;
-        let generator = &self.decoder.generator;
-        let spectra = generator.spectra(&pitch.to_vec1::<f32>()?, true, &self.device)?;
-        let samples = generator.forward(&decoded, &sound, &spectra, check)?;
-        Ok(Speech { samples, durations: Some(durations) })
+        let spectra = self.decoder.generator.spectra(&pitch.to_vec1::<f32>()?, true, &self.device)?;
+        Ok(Plan { frames: frames.dim(0)?, durations, text, pitch, energy, spectra, sound })
+    }
+
+    /// The sound of some frames of a plan. Its norms are over these frames, so a part does not sound exactly as
+    /// it does in the whole; the decoder was trained on such parts.
+    pub fn render(
+        &self,
+        plan: &Plan,
+        frames: Range<usize>,
+        check: Check<'_>,
+    ) -> Result<Vec<f32>, KokoroError> {
+        let (start, count) = (frames.start, frames.len());
+        // The curves have two values a frame, the spectra one more than fit between the frames' borders.
+        let curve = |curve: &Tensor| curve.narrow(0, 2 * start, 2 * count);
+        let each = (plan.spectra.dim(2)? - 1) / plan.frames.max(1);
+        let spectra = plan.spectra.narrow(2, each * start, each * count + 1)?.contiguous()?;
+        let text = plan.text.narrow(2, start, count)?.contiguous()?;
+        let (pitch, energy) = (curve(&plan.pitch)?, curve(&plan.energy)?);
+        let decoded = self.decoder.forward(&text, &pitch, &energy, &plan.sound, check)?;
+        self.decoder.generator.forward(&decoded, &plan.sound, &spectra, check)
     }
 
     /// Which phoneme each frame belongs to.

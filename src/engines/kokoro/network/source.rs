@@ -7,9 +7,8 @@
 
 use std::f64::consts::PI;
 
-use candle_core::{Device, Tensor};
+use rayon::prelude::*;
 
-use super::layers::Linear;
 use super::weights::Weights;
 use crate::engines::OUTPUT_RATE_HZ;
 use crate::engines::kokoro::error::KokoroError;
@@ -23,8 +22,8 @@ const VOICED_ABOVE_HZ: f32 = 10.0;
 
 /// Makes the excitation signal of a pitch curve.
 pub struct Source {
-    /// [harmonics → 1]
-    merge: Linear,
+    /// What each harmonic counts, and a bias.
+    merge: ([f32; HARMONICS], f32),
     /// Samples of one value of the curve.
     scale: usize,
 }
@@ -32,26 +31,35 @@ pub struct Source {
 impl Source {
     /// `m_source` of the generator.
     pub fn load(weights: &Weights<'_>, scale: usize) -> Result<Source, KokoroError> {
-        Ok(Source { merge: Linear::load(&weights.pp("l_linear"), HARMONICS, 1)?, scale })
+        let linear = weights.pp("l_linear");
+        let shares: Vec<f32> = linear.get("weight", &[1, HARMONICS])?.flatten_all()?.to_vec1()?;
+        let bias: Vec<f32> = linear.bias(1)?.to_vec1()?;
+        let mut merge = ([0.0; HARMONICS], bias.iter().sum());
+        merge.0.iter_mut().zip(shares).for_each(|(merge, share)| *merge = share);
+        Ok(Source { merge, scale })
     }
 
-    /// Pitch in Hz `[values]` → samples `[values · scale]`. `noise`: standard normal numbers.
-    pub fn excite(&self, pitch_hz: &[f32], mut noise: impl FnMut() -> f32) -> Result<Vec<f32>, KokoroError> {
+    /// Pitch in Hz `[values]` → samples `[values · scale]`. `noise`: standard normal numbers, from a source for
+    /// each harmonic.
+    pub fn excite<N: FnMut() -> f32>(&self, pitch_hz: &[f32], noise: impl Fn(usize) -> N + Sync) -> Vec<f32> {
         let (values, scale) = (pitch_hz.len(), self.scale);
-        let mut waves = vec![0.0; values * scale * HARMONICS];
-        for harmonic in 0..HARMONICS {
-            let phases = self.phases(pitch_hz, harmonic);
-            for at in 0..values * scale {
+        let wave = |harmonic: usize| -> Vec<f32> {
+            let (phases, mut noise) = (self.phases(pitch_hz, harmonic), noise(harmonic));
+            let wave = |at: usize| {
                 let voiced = pitch_hz[at / scale] > VOICED_ABOVE_HZ;
                 let phase = interpolated(&phases, at, scale);
                 let wave = if voiced { f64::from(phase).sin() as f32 * SINE_AMPLITUDE } else { 0.0 };
                 let amplitude = if voiced { VOICED_NOISE } else { SINE_AMPLITUDE / 3.0 };
-                waves[at * HARMONICS + harmonic] = wave + amplitude * noise();
-            }
-        }
-        let waves = Tensor::from_vec(waves, (values * scale, HARMONICS), &Device::Cpu)?;
-        let merged = self.merge.forward(&waves.to_device(self.merge.device())?)?.tanh()?;
-        Ok(merged.flatten_all()?.to_vec1()?)
+                wave + amplitude * noise()
+            };
+            (0..values * scale).map(wave).collect()
+        };
+        let waves: Vec<Vec<f32>> = (0..HARMONICS).into_par_iter().map(wave).collect();
+        let merged = |at: usize| {
+            let sum: f32 = waves.iter().zip(self.merge.0).map(|(wave, share)| wave[at] * share).sum();
+            (sum + self.merge.1).tanh()
+        };
+        (0..values * scale).into_par_iter().with_min_len(1_000).map(merged).collect()
     }
 
     /// The phase at the middle of each value of the curve, times the scale.
@@ -104,56 +112,66 @@ impl Stft {
     /// Magnitudes, then phases: [2 · bins, frames]; the ends are mirrored.
     pub fn analyse(&self, samples: &[f32]) -> (Vec<f32>, usize) {
         let frames = samples.len() / self.hop + 1;
-        let mut spectra = vec![0.0; 2 * self.bins() * frames];
         let mirrored = |at: isize| -> f64 {
             let last = samples.len() as isize - 1;
             let at = at.unsigned_abs() as isize;
             let at = if at > last { 2 * last - at } else { at };
             f64::from(samples[at.clamp(0, last) as usize])
         };
-        let mut windowed = vec![0.0; self.size];
-        for frame in 0..frames {
+        // Frame by frame, then turned round.
+        let mut spectra = vec![(0.0, 0.0); self.bins() * frames];
+        spectra.par_chunks_exact_mut(self.bins()).enumerate().with_min_len(200).for_each(|(frame, bins)| {
             let start = (frame * self.hop) as isize - (self.size / 2) as isize;
-            for (i, (value, window)) in windowed.iter_mut().zip(&self.window).enumerate() {
-                *value = mirrored(start + i as isize) * window;
-            }
-            for bin in 0..self.bins() {
-                let (mut real, mut imaginary) = (0.0, 0.0);
-                for (i, value) in windowed.iter().enumerate() {
-                    let (cos, sin) = self.circle[bin * i % self.size];
-                    real += value * cos;
-                    imaginary -= value * sin;
+            let windowed = |(i, window): (usize, &f64)| mirrored(start + i as isize) * window;
+            let windowed: Vec<f64> = self.window.iter().enumerate().map(windowed).collect();
+            for (bin, value) in bins.iter_mut().enumerate() {
+                let (mut real, mut imaginary, mut turn) = (0.0, 0.0, 0);
+                for sample in &windowed {
+                    let (cos, sin) = self.circle[turn];
+                    real += sample * cos;
+                    imaginary -= sample * sin;
+                    turn += bin;
+                    turn -= if turn >= self.size { self.size } else { 0 };
                 }
-                spectra[bin * frames + frame] = real.hypot(imaginary) as f32;
-                spectra[(self.bins() + bin) * frames + frame] = (imaginary as f32).atan2(real as f32);
+                *value = (real.hypot(imaginary) as f32, (imaginary as f32).atan2(real as f32));
             }
-        }
-        (spectra, frames)
+        });
+        let bins = self.bins();
+        let turned = |at: usize| {
+            let (row, frame) = (at / frames, at % frames);
+            let (magnitude, phase) = spectra[frame * bins + row % bins];
+            if row < bins { magnitude } else { phase }
+        };
+        ((0..2 * bins * frames).map(turned).collect(), frames)
     }
 
     /// Magnitudes and phases, [bins, frames] each → samples, overlapped and divided by the windows' sum.
     pub fn synthesise(&self, magnitudes: &[f32], phases: &[f32], frames: usize) -> Vec<f32> {
         let length = self.hop * frames.saturating_sub(1);
         let padded = length + self.size;
-        let (mut sums, mut weights) = (vec![0.0_f64; padded], vec![0.0_f64; padded]);
-        let mut spectrum = vec![(0.0, 0.0); self.bins()];
-        for frame in 0..frames {
-            for (bin, value) in spectrum.iter_mut().enumerate() {
+        let mut pieces = vec![0.0_f64; frames * self.size];
+        pieces.par_chunks_exact_mut(self.size).enumerate().with_min_len(200).for_each(|(frame, piece)| {
+            for bin in 0..self.bins() {
                 let at = bin * frames + frame;
                 let (sin, cos) = f64::from(phases[at]).sin_cos();
                 // The first and the last bin have no partner.
                 let twice = if bin == 0 || bin == self.size / 2 { 1.0 } else { 2.0 };
                 let magnitude = f64::from(magnitudes[at]) * twice / self.size as f64;
-                *value = (magnitude * cos, if twice == 1.0 { 0.0 } else { magnitude * sin });
-            }
-            for i in 0..self.size {
-                let mut sample = 0.0;
-                for (bin, (real, imaginary)) in spectrum.iter().enumerate() {
-                    let (cos, sin) = self.circle[bin * i % self.size];
-                    sample += real * cos - imaginary * sin;
+                let (real, imaginary) = (magnitude * cos, if twice == 1.0 { 0.0 } else { magnitude * sin });
+                let mut turn = 0;
+                for sample in piece.iter_mut() {
+                    let (cos, sin) = self.circle[turn];
+                    *sample += real * cos - imaginary * sin;
+                    turn += bin;
+                    turn -= if turn >= self.size { self.size } else { 0 };
                 }
-                sums[frame * self.hop + i] += sample * self.window[i];
-                weights[frame * self.hop + i] += self.window[i] * self.window[i];
+            }
+        });
+        let (mut sums, mut weights) = (vec![0.0_f64; padded], vec![0.0_f64; padded]);
+        for (frame, piece) in pieces.chunks_exact(self.size).enumerate() {
+            for (i, (sample, window)) in piece.iter().zip(&self.window).enumerate() {
+                sums[frame * self.hop + i] += sample * window;
+                weights[frame * self.hop + i] += window * window;
             }
         }
         let half = self.size / 2;

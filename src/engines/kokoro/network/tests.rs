@@ -33,6 +33,13 @@ fn assert_close(name: &str, found: &[f32], expected: &[f32], tolerance: f32) {
     assert!(worst <= tolerance, "{name} is off by {worst}");
 }
 
+/// Within a part of the greatest value, which is what single precision can promise of a sum of such values.
+#[track_caller]
+fn assert_close_to_scale(name: &str, found: &[f32], expected: &[f32], part: f32) {
+    let scale = expected.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+    assert_close(name, found, expected, part * scale);
+}
+
 struct Inputs {
     ids: Tensor,
     sound: Tensor,
@@ -74,7 +81,7 @@ fn text_and_prosody_are_the_references() {
     let (pitch, energy) = network.prosody.curves(&aligned, &manner).expect("runs");
     assert_close("energy", &values(&energy), &values(&golden["energy"]), 1e-4);
     // Up to 300 Hz.
-    assert_close("pitch", &values(&pitch), &values(&golden["f0"]), 1e-2);
+    assert_close_to_scale("pitch", &values(&pitch), &values(&golden["f0"]), 1e-5);
 }
 
 #[test]
@@ -87,7 +94,8 @@ fn the_decoder_is_the_references() {
     let curve = |name: &str| golden[name].flatten_all().expect("a curve");
     let decoded =
         network.decoder.forward(&text, &curve("f0"), &curve("energy"), &sound, &|| Ok(())).expect("runs");
-    assert_close("decoded", &values(&decoded), &values(&golden["decoded"]), 1e-3);
+    // Up to 50.
+    assert_close_to_scale("decoded", &values(&decoded), &values(&golden["decoded"]), 1e-5);
 }
 
 /// Where a bin is nearly empty its phase is noise, and at ±π its sign: the two are compared as complex
@@ -104,7 +112,7 @@ fn the_source_is_the_references() {
         magnitudes.iter().zip(phases).flat_map(|(m, p)| [m * p.cos(), m * p.sin()]).collect()
     };
     assert_eq!(spectra.dims(), golden["har"].dims());
-    assert_close("source", &complex(&spectra), &complex(&golden["har"]), 5e-4);
+    assert_close_to_scale("source", &complex(&spectra), &complex(&golden["har"]), 1e-4);
 }
 
 #[test]

@@ -20,14 +20,14 @@
 
 mod activations;
 mod attention;
-mod disjoint;
+pub(crate) mod disjoint;
 mod ggml;
 mod kernels;
 mod kv_blocks;
 mod layout;
 mod multiply;
 mod rowwise;
-mod simd;
+pub(crate) mod simd;
 
 use candle_core::quantized::GgmlDType;
 

@@ -1,14 +1,10 @@
 //! From a folder to the network: names, shapes, types.
 
-use candle_core::quantized::{GgmlDType, QTensor};
-use candle_core::{Device, Tensor};
-
 use super::decoder::{Decoder, DecoderLayer};
 use super::encoder::{Convolution, Encoder, EncoderLayer, KERNEL};
 use super::layers::{FeedForward, LayerNorm, Linear};
 use crate::config::WhisperWeights;
 use crate::engines::local::checkpoint::{CheckpointError, RawTensor, SafetensorsFolder};
-use crate::engines::local::packed::PackedMatrix;
 use crate::engines::whisper::config::WhisperConfig;
 use crate::engines::whisper::layout;
 
@@ -120,42 +116,17 @@ impl Tensors<'_> {
                 turned.extend(output.chunks_exact(KERNEL).map(|taps| taps[at]));
             }
         }
-        let precision = if stride == 1 { WhisperWeights::F32 } else { self.precision };
-        let weight = self.pack(&raw.name, turned, outputs, inputs * KERNEL, precision)?;
+        let eight_bits = stride != 1 && self.precision == WhisperWeights::Int8;
         let bias = Some(self.numbers(&format!("{name}.bias"))?);
-        Ok(Convolution { linear: Linear { weight, bias }, inputs, stride })
+        let linear = Linear::new(turned, [outputs, inputs * KERNEL], bias, eight_bits)
+            .map_err(|error| self.wrong(&raw.name, error.to_string()))?;
+        Ok(Convolution { linear, inputs, stride })
     }
 
     fn packed(&self, raw: &RawTensor, bias: Option<Vec<f32>>) -> Result<Linear, CheckpointError> {
-        let numbers = self.widened(raw)?;
-        let weight = self.pack(&raw.name, numbers, raw.rows(), raw.columns(), self.precision)?;
-        Ok(Linear { weight, bias })
-    }
-
-    /// Rows that are not whole blocks of 32 stay floats.
-    fn pack(
-        &self,
-        name: &str,
-        numbers: Vec<f32>,
-        rows: usize,
-        columns: usize,
-        precision: WhisperWeights,
-    ) -> Result<PackedMatrix, CheckpointError> {
-        let wrong = |message: String| self.wrong(name, message);
-        let is_int8 =
-            precision == WhisperWeights::Int8 && columns.is_multiple_of(GgmlDType::Q8_0.block_size());
-        let packed = if is_int8 {
-            let quantised = || {
-                let dense = Tensor::from_vec(numbers, (rows, columns), &Device::Cpu)?;
-                QTensor::quantize(&dense, GgmlDType::Q8_0)?.data().map(|data| data.into_owned())
-            };
-            let blocks = quantised().map_err(|error: candle_core::Error| wrong(error.to_string()))?;
-            PackedMatrix::pack(GgmlDType::Q8_0, rows, columns, &blocks)
-        } else {
-            let bytes: Vec<u8> = numbers.into_iter().flat_map(f32::to_le_bytes).collect();
-            PackedMatrix::pack(GgmlDType::F32, rows, columns, &bytes)
-        };
-        packed.map_err(|error| wrong(error.to_string()))
+        let eight_bits = self.precision == WhisperWeights::Int8;
+        Linear::new(self.widened(raw)?, [raw.rows(), raw.columns()], bias, eight_bits)
+            .map_err(|error| self.wrong(&raw.name, error.to_string()))
     }
 
     fn numbers(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {

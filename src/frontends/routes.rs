@@ -1,0 +1,174 @@
+//! THE TABLE: every route of the server, and what it asks of who comes. The router and the OpenAPI document
+//! are made of it and of nothing else, so there is no route without its line here.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathItem};
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
+use utoipa_axum::routes;
+
+use super::auth::Needs;
+use super::gate::{self, Gate};
+use super::server::Server;
+use super::{openai_api, ops, pages, realtime_ws, security_headers, sessions_api, voice_ws};
+use crate::conversation::tokens::Scope;
+
+/// The name of the access token in the OpenAPI document.
+const BEARER: &str = "bearer";
+
+type Handlers = UtoipaMethodRouter<Arc<Server>>;
+
+/// All routes.
+fn table() -> Vec<(Needs, Handlers)> {
+    use Needs::{Nothing, Own, Scope as With, ScopeOrSecret as WithOrSecret};
+    use Scope::{Admin, Api, Realtime, Voice};
+    vec![
+        // Pages, and what balancers ask: nothing in them is private.
+        (Nothing, routes!(pages::index)),
+        (Nothing, routes!(pages::asset)),
+        (Nothing, routes!(pages::docs)),
+        (Nothing, routes!(pages::openapi)),
+        (Nothing, routes!(ops::healthz)),
+        (Nothing, routes!(ops::readyz)),
+        (With(Admin), routes!(ops::show_metrics)),
+        // Conversations.
+        (WithOrSecret(Voice), routes!(voice_ws::upgrade)),
+        (WithOrSecret(Realtime), routes!(realtime_ws::upgrade)),
+        (Own, routes!(sessions_api::get)),
+        (With(Realtime), routes!(openai_api::client_secrets::create)),
+        // The engines by themselves.
+        (With(Api), routes!(openai_api::models::list)),
+        (With(Api), routes!(openai_api::models::get)),
+        (With(Api), routes!(openai_api::chat::create)),
+        (With(Api), routes!(openai_api::speech::create)),
+        (With(Api), routes!(openai_api::transcriptions::create)),
+    ]
+}
+
+/// The router: every route behind its gate.
+pub fn router(server: &Arc<Server>) -> Router {
+    let limits = &server.config.limits;
+    let mut router = OpenApiRouter::new();
+    for (needs, (schemas, paths, handlers)) in table() {
+        let gate = Gate { server: Arc::clone(server), needs };
+        let recordings = paths.paths.contains_key(openai_api::transcriptions::PATH);
+        let limit = if recordings { limits.upload_bytes } else { limits.message_bytes };
+        let handlers = handlers
+            .route_layer(DefaultBodyLimit::max(limit))
+            .route_layer(middleware::from_fn_with_state(gate, gate::check));
+        router = router.routes((schemas, paths, handlers));
+    }
+    let (router, _) = router.split_for_parts();
+    router
+        .layer(middleware::from_fn_with_state(Arc::clone(server), security_headers::add))
+        .with_state(Arc::clone(server))
+}
+
+/// The OpenAPI document.
+pub fn openapi() -> OpenApi {
+    let license = LicenseBuilder::new().name("MIT OR Apache-2.0").identifier(Some("MIT OR Apache-2.0"));
+    let info = InfoBuilder::new()
+        .title("Vivavoce")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some("A self-hosted realtime voice server: its HTTP interface and its sockets."))
+        .license(Some(license.build()));
+    let mut all = OpenApiRouter::with_openapi(OpenApiBuilder::new().info(info).build());
+    for (needs, (schemas, mut paths, handlers)) in table() {
+        for item in paths.paths.values_mut() {
+            for (_, operation) in operations(item) {
+                secure(operation, needs);
+            }
+        }
+        all = all.routes((schemas, paths, handlers));
+    }
+    let mut document = all.into_openapi();
+    let scheme = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("An access token: `vivavoce token create`. On loopback none is needed."))
+        .build();
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme(BEARER, SecurityScheme::Http(scheme));
+    document
+}
+
+/// Every method of every route, and what it asks for: `("GET", "/metrics", Needs::Scope(Scope::Admin))`.
+pub fn listed() -> Vec<(&'static str, String, Needs)> {
+    let mut found = Vec::new();
+    for (needs, (_, mut paths, _)) in table() {
+        for (path, item) in &mut paths.paths {
+            found.extend(operations(item).map(|(method, _)| (method, path.clone(), needs)));
+        }
+    }
+    found
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
+    let PathItem { get, put, post, delete, patch, .. } = item;
+    let all = [("GET", get), ("PUT", put), ("POST", post), ("DELETE", delete), ("PATCH", patch)];
+    all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+}
+
+/// Writes into the document what the gate will ask for.
+fn secure(operation: &mut Operation, needs: Needs) {
+    let (requirement, says) = match needs {
+        Needs::Nothing => return,
+        Needs::Scope(scope) => (scope.name(), format!("Needs a token with the scope `{scope}`.")),
+        Needs::ScopeOrSecret(scope) => {
+            (scope.name(), format!("Needs a token with the scope `{scope}`, or a client secret."))
+        }
+        Needs::Own => ("", "Needs the session's own token.".to_owned()),
+    };
+    let scopes: Vec<&str> = Some(requirement).filter(|scope| !scope.is_empty()).into_iter().collect();
+    operation.security = Some(vec![SecurityRequirement::new(BEARER, scopes)]);
+    let before = operation.description.take().map(|text| format!("{text}\n\n")).unwrap_or_default();
+    operation.description = Some(format!("{before}{says}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    #[test]
+    fn every_route_has_its_needs() {
+        let lines: Vec<String> = listed()
+            .into_iter()
+            .map(|(method, path, needs)| format!("{method:<5} {path:<32} {needs:?}\n"))
+            .collect();
+        expect![[r#"
+            GET   /                                Nothing
+            GET   /{name}                          Nothing
+            GET   /docs                            Nothing
+            GET   /openapi.json                    Nothing
+            GET   /healthz                         Nothing
+            GET   /readyz                          Nothing
+            GET   /metrics                         Scope(Admin)
+            GET   /ws/chat                         ScopeOrSecret(Voice)
+            GET   /api/sessions/{id}               Own
+            POST  /v1/realtime/client_secrets      Scope(Realtime)
+            GET   /v1/models                       Scope(Api)
+            GET   /v1/models/{id}                  Scope(Api)
+        "#]]
+        .assert_eq(&lines.concat());
+    }
+
+    #[test]
+    fn the_document_lists_every_route() {
+        let mut document = openapi();
+        let mut documented: Vec<(&str, String)> = Vec::new();
+        for (path, item) in &mut document.paths.paths {
+            documented.extend(operations(item).map(|(method, _)| (method, path.clone())));
+        }
+        let mut routed: Vec<(&str, String)> =
+            listed().into_iter().map(|(method, path, _)| (method, path)).collect();
+        documented.sort();
+        routed.sort();
+        assert_eq!(documented, routed);
+    }
+}

@@ -1,0 +1,66 @@
+// OpenAI's agents client for JavaScript, unmodified and over TLS, against a Vivavoce server with scripted engines:
+//
+//     node agents.mjs wss://HOST:PORT/v1/realtime SPEECH.pcm
+//
+// As in openai.mjs, the language model repeats and the recogniser hears "where is the station".
+
+import { readFileSync } from 'node:fs';
+import { RealtimeAgent, RealtimeSession, tool } from '@openai/agents-realtime';
+import { z } from 'zod';
+import { assert, Events, microphone, run } from './talk.mjs';
+
+const [url, speechFile] = process.argv.slice(2);
+const speech = readFileSync(speechFile);
+const asked = [];
+const lookUp = tool({
+  name: 'look_up',
+  description: 'The weather of a city.',
+  parameters: z.object({ city: z.string() }),
+  execute: async ({ city }) => {
+    asked.push(city);
+    return 'sunny';
+  },
+});
+
+async function speaks_and_hears({ session, events }) {
+  const voice = microphone(speech, (pcm) => session.sendAudio(pcm.buffer.slice(pcm.byteOffset, pcm.byteOffset + pcm.length)));
+  await events.until('input_audio_buffer.speech_started');
+  await events.until('response.done');
+  voice.stop();
+  await events.until('history', ({ history }) => {
+    const words = history.map(({ role, content }) => [role, content?.map((part) => part.transcript ?? part.text).join('')]);
+    const has = (role) => words.some(([who, text]) => who === role && text === 'where is the station');
+    return has('user') && has('assistant');
+  });
+  const bytes = events.seen.filter(({ type }) => type === 'audio').reduce((sum, { data }) => sum + data.byteLength, 0);
+  assert(bytes / 48_000 > 0.9 && bytes / 48_000 < 1.5, `${bytes / 48_000} s of speech`);
+}
+
+async function runs_its_tool_and_goes_on({ session, events }) {
+  session.sendMessage('{call look_up {"city":"Rome"}}');
+  await events.until('response.output_item.done', ({ item }) => item.type === 'function_call');
+  await events.until('response.done');
+  await events.until('response.created');
+  await events.until('response.done');
+  assert(asked.join() === 'Rome', asked.join());
+}
+
+async function interrupts({ session, events }) {
+  session.sendMessage('One is the first number. Two comes after it. Three is a crowd. Four wheels has a car.');
+  await events.until('response.output_audio.delta');
+  session.interrupt();
+  const { response } = await events.until('response.done');
+  assert(response.status === 'cancelled', response.status);
+}
+
+await run([speaks_and_hears, runs_its_tool_and_goes_on, interrupts], async () => {
+  const agent = new RealtimeAgent({ name: 'Ada', instructions: 'Be brief.', tools: [lookUp] });
+  const session = new RealtimeSession(agent, { transport: 'websocket', model: 'gpt-realtime' });
+  const events = new Events();
+  session.transport.on('*', (event) => events.push(event));
+  session.on('audio', ({ data }) => events.push({ type: 'audio', data }));
+  session.on('history_updated', (history) => events.push({ type: 'history', history }));
+  session.on('error', (error) => events.push({ type: 'error', error }));
+  await session.connect({ apiKey: process.env.VIVAVOCE_TOKEN ?? 'none-is-needed-on-loopback', url });
+  return { session, events, close: () => session.close() };
+});
