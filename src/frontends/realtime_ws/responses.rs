@@ -130,11 +130,7 @@ impl Response {
     }
 
     /// Opens the message, if it is not open yet.
-    pub fn open(
-        &mut self,
-        item: impl FnOnce() -> (Id, Option<Anchor>),
-        stage: &mut Stage<'_>,
-    ) -> &mut Open {
+    pub fn open(&mut self, item: impl FnOnce() -> (Id, Option<Anchor>), stage: &mut Stage<'_>) -> &mut Open {
         let (head, output) = (&self.head, &mut self.output);
         self.open.get_or_insert_with(|| {
             let (item_id, anchor) = item();
