@@ -164,6 +164,7 @@ impl Default for KokoroTts {
             voice: "af_heart".into(),
             speed: 1.0,
             threads: 2,
+            early_audio: true,
             lexicons: PathBuf::new(),
         }
     }

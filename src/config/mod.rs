@@ -361,6 +361,8 @@ pub struct KokoroTts {
     pub speed: f32,
     /// Threads that compute.
     pub threads: usize,
+    /// A checkpoint's long sentences are spoken in windows, so that the first is heard early.
+    pub early_audio: bool,
     /// Folder of misaki's pronunciation dictionaries; empty: those in `models.dir`.
     pub lexicons: PathBuf,
 }

@@ -49,7 +49,7 @@ use self::g2p::{G2p, Spoken};
 use self::network::Network;
 use self::phrases::{Phrase, phrases};
 use self::voices::{Voice, Voices};
-use self::windows::{Blend, windows};
+use self::windows::{Blend, whole, windows};
 use super::{CancelToken, EngineError, Tts, TtsEvent, forbid_executor_thread};
 use crate::config::Config;
 
@@ -78,6 +78,7 @@ pub struct Kokoro {
     samples_per_frame: usize,
     default_voice: String,
     speed: f32,
+    early_audio: bool,
     lexicons: Mutex<HashMap<Dialect, Arc<Lexicon>>>,
 }
 
@@ -99,6 +100,7 @@ impl Kokoro {
             Opening::Engine(error) => error,
         })?;
         kokoro.speed = options.speed;
+        kokoro.early_audio = options.early_audio;
         kokoro.default_voice.clone_from(&options.voice);
         let asked = config.persona.voice.as_deref().unwrap_or(&options.voice);
         let load_voice = || -> Result<(), KokoroError> {
@@ -141,6 +143,7 @@ impl Kokoro {
             speaker,
             default_voice: String::new(),
             speed: 1.0,
+            early_audio: true,
             lexicons: Mutex::default(),
         })
     }
@@ -205,7 +208,10 @@ impl Kokoro {
         };
         let plan = pool.install(|| network.plan(&ids, style, self.speed, &|| check()))?;
         let ends_word = |id| phrase.words.iter().any(|(_, ids)| ids.end == id);
-        let windows = windows(&plan.durations, ends_word);
+        let windows = match self.early_audio {
+            true => windows(&plan.durations, ends_word),
+            false => vec![whole(plan.durations.iter().sum::<u32>() as usize)],
+        };
         let skipped = windows.first().map_or(0, |window| window.frames.start) * per_frame;
         let mut finisher = Finisher::new(phrase, Some(&plan.durations), per_frame, skipped, start);
         let mut blend = Blend::default();

@@ -40,7 +40,7 @@ pub fn windows(durations: &[u32], ends_word: impl Fn(usize) -> bool) -> Vec<Wind
         ends.push(total);
     }
     if total <= WHOLE_FRAMES {
-        return vec![Window { frames: 0..total, seen: 0..total }];
+        return vec![whole(total)];
     }
     let mut start = ends.first().map_or(0, |pause| pause.saturating_sub(LEAD_FRAMES));
     let mut length = FIRST_FRAMES;
@@ -58,6 +58,11 @@ pub fn windows(durations: &[u32], ends_word: impl Fn(usize) -> bool) -> Vec<Wind
         (start, length) = (end, GROWTH * length);
     }
     windows
+}
+
+/// All frames at once.
+pub fn whole(frames: usize) -> Window {
+    Window { frames: 0..frames, seen: 0..frames }
 }
 
 /// Puts windows together.

@@ -233,17 +233,17 @@ impl Job<'_> {
                 from += dilation;
             }
         }
-        for m in 0..M {
+        for (m, sums) in sums.into_iter().enumerate() {
             let output = block * BLOCK + first + m;
             if output >= outputs {
                 return;
             }
             let bias = simd.splat(self.convolution.bias[output]);
-            for n in 0..N {
+            for (n, sum) in sums.into_iter().enumerate() {
                 let frame = at + n * LANES;
                 let count = self.frames.len().saturating_sub(frame).min(LANES);
                 let place = output * self.total + self.frames.start + frame;
-                let mut sum = simd.add(sums[m][n], bias);
+                let mut sum = simd.add(sum, bias);
                 if let Some(residual) = self.residual {
                     let mut old = [0.0; LANES];
                     old[..count].copy_from_slice(&residual[place..][..count]);
