@@ -10,7 +10,7 @@ use crate::engines::{ChatMessage, Role, ToolCall};
 use crate::turn::io::SoFar;
 
 /// What the model is told of a tool that never answered.
-const NO_RESULT: &str = r#"{"error":"stopped before there was a result"}"#;
+const NO_RESULT: &str = r#"{"error": "stopped before there was a result"}"#;
 
 /// A tool that was used in a reply.
 struct Used<'a> {

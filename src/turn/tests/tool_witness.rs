@@ -88,7 +88,7 @@ impl ToolWitness {
             None => {
                 let run = self.runs.get(&self.newest).expect("there is a run");
                 let (call, _) = run.tools.iter().find(|(_, result)| result.is_none()).expect("one that runs");
-                let content = r#"{"error":"the tool did not answer in time"}"#.to_owned();
+                let content = r#"{"error": "the tool did not answer in time"}"#.to_owned();
                 let summary = "error: no answer in time".to_owned();
                 let late = ToolResult { content, summary, failed: true, ends_session: false };
                 (self.newest, *call, late)
