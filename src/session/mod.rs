@@ -106,8 +106,8 @@ struct Session {
     audio: Option<(ReplyId, ReplyAudio)>,
     clip: Option<(ReplyId, Clip)>,
     by_client: ByClient,
-    /// A commit waits until all audio before it has been judged.
-    commit_waits: bool,
+    /// A commit or a clear waits until all audio before it has been judged.
+    waiting_for_audio: Option<Input>,
     journal: Journal,
     recorder: Option<Recorder>,
     to_client: mpsc::Sender<ToClient>,
@@ -150,7 +150,7 @@ pub async fn run(
         tokio::select! {
             biased;
             Some(arrival) = arrivals.recv() => session.on_arrival(arrival),
-            message = from_client.recv(), if !session.commit_waits => match message {
+            message = from_client.recv(), if session.waiting_for_audio.is_none() => match message {
                 Some(message) => session.on_client(message),
                 None => session.over = Some(Over::ClientGone),
             },
@@ -199,7 +199,7 @@ impl Session {
             audio: None,
             clip: None,
             by_client: ByClient::default(),
-            commit_waits: false,
+            waiting_for_audio: None,
             journal: start.journal,
             recorder: start.recorder,
             to_client,
@@ -266,8 +266,8 @@ impl Session {
             FromClient::Interrupt { last_chunk, turn } => self.feed(Input::Interrupt { last_chunk, turn }),
             FromClient::Played(chunk) => self.feed(Input::Played { chunk }),
             FromClient::Configure(patch) => self.configure(patch),
-            FromClient::Commit => self.commit(),
-            FromClient::Clear => self.feed(Input::Clear),
+            FromClient::Commit => self.behind_audio(Input::Commit),
+            FromClient::Clear => self.behind_audio(Input::Clear),
             FromClient::Respond(request, wish) => {
                 self.last_activity = Instant::now();
                 self.respond(request, wish);
@@ -281,21 +281,23 @@ impl Session {
         }
     }
 
-    /// A commit is for all audio that came before it: what has not been judged is waited for, and the part
-    /// of a frame at its end becomes a whole one.
-    fn commit(&mut self) {
+    /// A commit or a clear is for all audio that came before it: what has not been judged is waited for, and
+    /// the part of a frame at its end becomes a whole one.
+    fn behind_audio(&mut self, input: Input) {
         if self.settings.turn.detection == TurnDetection::Manual {
             self.microphone.fill_frame();
         }
-        self.commit_waits = true;
-        self.commit_if_judged();
+        self.waiting_for_audio = Some(input);
+        self.go_on_if_judged();
         self.judge_next_frame();
     }
 
-    fn commit_if_judged(&mut self) {
-        if self.commit_waits && self.vad.is_some() && self.microphone.backlog() < VAD_FRAME_SAMPLES {
-            self.commit_waits = false;
-            self.feed(Input::Commit);
+    fn go_on_if_judged(&mut self) {
+        if self.vad.is_some()
+            && self.microphone.backlog() < VAD_FRAME_SAMPLES
+            && let Some(input) = self.waiting_for_audio.take()
+        {
+            self.feed(input);
         }
     }
 
@@ -376,7 +378,7 @@ impl Session {
                 return;
             }
         }
-        self.commit_if_judged();
+        self.go_on_if_judged();
         self.microphone.forget_before(self.turn.audio_needed_from());
         self.judge_next_frame();
     }

@@ -652,6 +652,9 @@ pub enum Event {
         /// The client is to run it.
         #[serde(default, skip_serializing_if = "is_false")]
         by_client: bool,
+        /// The reply has words before it. They may still have to be said.
+        #[serde(default, skip_serializing_if = "is_false")]
+        behind_words: bool,
     },
     /// The tool has answered.
     ToolResult {

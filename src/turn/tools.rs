@@ -172,6 +172,7 @@ impl Turn {
             name: told_name,
             arguments: told_arguments,
             by_client,
+            behind_words: after_chars > 0,
         });
         if by_client {
             return;

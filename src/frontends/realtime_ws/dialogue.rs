@@ -248,8 +248,12 @@ impl Dialogue {
             Event::ReplyText { turn, text } => self.show(turn, out, |response, ids, stage| {
                 response.say(&text, || (ids.next("item"), Some(assistant(turn))), stage);
             }),
-            Event::ToolCall { turn, id, name, arguments, by_client: true } => {
+            Event::ToolCall { turn, id, name, arguments, by_client: true, behind_words } => {
                 self.show(turn, out, |response, ids, stage| {
+                    if behind_words {
+                        // Their item stands before the call's, although they are heard later.
+                        response.open(|| (ids.next("item"), Some(assistant(turn))), stage);
+                    }
                     let anchor = Anchor {
                         of: Of::Turn(turn),
                         role: history::Role::ToolCall,

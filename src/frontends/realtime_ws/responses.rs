@@ -47,7 +47,7 @@ pub struct Response {
 
 /// The message that is being said.
 #[derive(Debug, Clone)]
-struct Open {
+pub struct Open {
     at: At,
     text: String,
 }
@@ -129,7 +129,8 @@ impl Response {
         push_audio(at, audio, stage.events);
     }
 
-    fn open(&mut self, item: impl FnOnce() -> (Id, Option<Anchor>), stage: &mut Stage<'_>) -> &mut Open {
+    /// Opens the message, if it is not open yet.
+    pub fn open(&mut self, item: impl FnOnce() -> (Id, Option<Anchor>), stage: &mut Stage<'_>) -> &mut Open {
         let (head, output) = (&self.head, &mut self.output);
         self.open.get_or_insert_with(|| {
             let (item_id, anchor) = item();

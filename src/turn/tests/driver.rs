@@ -170,7 +170,7 @@ impl Driver {
             Pending::Text(reply) if answer == Answer::Call => {
                 let (id, name) = (format!("call_{}", work.given), "look".to_owned());
                 let call = ToolCall { id, name, arguments: "{}".to_owned() };
-                Input::ToolCall { reply, call, by_client: false }
+                Input::ToolCall { reply, call, by_client: reply.0 % 3 == 0 }
             }
             Pending::Tool(reply, call) => {
                 let (content, ends_session) = (format!("{answer:?}"), answer == Answer::End);

@@ -25,6 +25,8 @@ struct Run {
     open: bool,
     /// It was the last one of the run.
     without_tools: bool,
+    /// The client is to run one of its tools.
+    for_client: bool,
     tools: Vec<(CallId, Option<ToolResult>)>,
 }
 
@@ -46,6 +48,7 @@ impl ToolWitness {
                 let run = self.runs.entry(*reply).or_default();
                 assert!(!run.open, "asked twice at a time");
                 assert!(!run.without_tools, "asked again after the last request");
+                assert!(!run.for_client, "asked again before the client has answered");
                 assert_eq!(so_far.is_some(), run.requests > 0);
                 let used = so_far.as_ref().map_or(&[][..], |so_far| &so_far.tools);
                 check_uses(used, &run.tools);
@@ -67,6 +70,13 @@ impl ToolWitness {
                 let run = self.runs.entry(*reply).or_default();
                 assert!(run.open && !run.without_tools, "no tool may be called now");
                 run.tools.push((*call, None));
+            }
+            Output::Tell(Event::ToolCall { by_client: true, .. }) => {
+                let run = self.runs.entry(self.newest).or_default();
+                assert!(run.open && !run.without_tools, "no tool may be called now");
+                run.for_client = true;
+                // Nobody answers it here: any id will do.
+                run.tools.push((CallId(u64::MAX - run.tools.len() as u64), None));
             }
             Output::Tell(Event::ToolCall { turn, .. }) => self.told = Some(*turn),
             Output::Tell(Event::ToolResult { summary, .. }) => self.see_result(summary, live),

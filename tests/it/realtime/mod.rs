@@ -13,7 +13,7 @@ use vivavoce::config::Config;
 use crate::harness::TestServer;
 use crate::stub_llm::StubLlm;
 
-/// With scripted ears, the model that `llm` is, and flite's voice, which times no words.
+/// With scripted ears and voice, and the model that `llm` is.
 fn with_llm(llm: &StubLlm, configure: impl FnOnce(&mut Config)) -> TestServer {
     TestServer::start(|config| {
         config.llm.engine = "openai".into();

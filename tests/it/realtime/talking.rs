@@ -152,6 +152,7 @@ async fn push_to_talk_makes_items_and_answers_when_asked() {
     client.upload("this will be thrown away").await;
     client.send(json!({"type": "input_audio_buffer.clear"})).await;
     client.until("input_audio_buffer.cleared").await;
+    // Also what had not been judged when it was thrown away is gone.
     client.send(json!({"type": "input_audio_buffer.commit", "event_id": "mine"})).await;
     let error = client.until("error").await;
     assert_eq!(error["error"]["code"], "input_audio_buffer_commit_empty");
