@@ -239,6 +239,7 @@ fn an_impossible_value_is_named_with_what_is_allowed() {
             config.yml:1: limits.requests_per_minute: 1000001 is not allowed; must be from 0 to 1000000
             config.yml:1: limits.audio_seconds_per_hour: 100000001 is not allowed; must be from 0 to 100000000
             config.yml:1: limits.upload_bytes: 10 is not allowed; must be from 1024 to 4294967296
+            config.yml:1: limits.uploads: 0 is not allowed; must be from 1 to 100000
             config.yml:1: log.level: "vivavoce=loud" is not allowed (error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5); use error, warn, info, debug, trace, or a list like info,vivavoce=debug
             config.yml:1: persona.name: " " is not allowed; must be a name
             config.yml:1: models.dir: "" is not allowed; must be the path of a folder
