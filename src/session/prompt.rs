@@ -213,10 +213,10 @@ mod tests {
             "System: Be brief.",
             "User: Hi.",
             "Assistant: Let me +a",
-            "Tool for a: {\"error\":\"stopped before there was a result\"}",
+            "Tool for a: {\"error\": \"stopped before there was a result\"}",
             "User: Stop.",
             "Assistant:  +a",
-            "Tool for a: {\"error\":\"stopped before there was a result\"}",
+            "Tool for a: {\"error\": \"stopped before there was a result\"}",
             "User: And now?",
         ];
         assert_eq!(prompt(&events, 100), expected);
