@@ -229,9 +229,9 @@ impl Turn {
 
     /// The user has the floor: the reply stops, or is dropped if nothing of it was heard.
     fn stop_reply(&mut self, reason: InterruptReason) {
-        let audible = self.reply.as_ref().is_some_and(Reply::is_audible);
+        let noticed = self.reply.as_ref().is_some_and(Reply::is_noticed);
         let joins = self.config.joins && (self.reply.is_none() || self.user.is_none());
-        if !audible && joins {
+        if !noticed && joins {
             self.supersede_unheard();
         } else {
             self.interrupt_reply(reason);
@@ -379,6 +379,8 @@ impl Turn {
 
     pub(super) fn open_user_turn(&mut self) {
         self.by_client.forget_silence();
+        // What was complete before a reply that the client asked for is not what is said now.
+        self.set_user_aside();
         if self.user.is_none() {
             let id = self.new_turn();
             self.user = Some(UserTurn::new(id));

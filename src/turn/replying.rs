@@ -120,6 +120,11 @@ impl Reply {
         self.playout().map_or(0, Playout::sent)
     }
 
+    /// Something of it may have been heard, or read.
+    pub fn is_noticed(&self) -> bool {
+        matches!(self.delivery, Delivery::Text { told } if told > 0) || self.is_audible()
+    }
+
     fn playout(&self) -> Option<&Playout> {
         match &self.delivery {
             Delivery::Voice(voice) => Some(&voice.playout),
