@@ -187,7 +187,7 @@ mod tests {
         }
         let metrics = document.paths.paths.get_mut("/metrics").unwrap();
         let (_, operation) = operations(metrics).next().unwrap();
-        assert!(operation.description.as_ref().unwrap().contains("the scope `admin`"), "{operation:?}");
+        assert!(operation.description.as_ref().unwrap().contains("the scope `admin`"));
         let needs = serde_json::to_value(&operation.security).unwrap();
         assert_eq!(needs, serde_json::json!([{"bearer": ["admin"]}]));
     }
