@@ -54,6 +54,11 @@ impl ByClient {
         self.waiting.is_empty() && self.asked.is_none()
     }
 
+    /// The client has asked for a reply that has not begun.
+    pub fn is_asked(&self) -> bool {
+        self.asked.is_some()
+    }
+
     /// Something is before what the user says now.
     pub fn has_waiting(&self) -> bool {
         !self.waiting.is_empty()
@@ -99,10 +104,6 @@ impl Turn {
             return;
         }
         self.by_client.asked = Some((request, text_only));
-        if let Some(reply) = self.reply.take_if(|reply| reply.delivered) {
-            // Who wants the next one is done with this.
-            self.complete_reply(reply);
-        }
         self.by_client.forget_silence();
     }
 

@@ -111,9 +111,10 @@ impl Turn {
     pub(super) fn judgement_needs_from(&self) -> Option<u64> {
         // What is being answered may still be joined by what the user says now.
         let answered = self.reply.as_ref().and_then(|reply| reply.user.as_ref());
-        let user = self.user.as_ref().or(answered);
-        let user = user.filter(|_| self.config.detection == TurnDetection::Smart)?;
-        Some(self.audible_to_judge(user.starts_at()?))
+        let judged = [self.user.as_ref(), answered].into_iter().flatten();
+        let starts_at = judged.filter_map(|user| user.starts_at()).min();
+        let starts_at = starts_at.filter(|_| self.config.detection == TurnDetection::Smart)?;
+        Some(self.audible_to_judge(starts_at))
     }
 
     fn turn_so_far(&self) -> InputRange {

@@ -384,8 +384,11 @@ impl Turn {
             let turn = reply.turn;
             self.tell(Event::Delivered { turn });
         }
+        // Who has asked for the next one need not hear this to its end.
+        let asked = self.by_client.is_asked();
         let (config, now) = (&self.config, self.now);
-        if let Some(reply) = self.reply.take_if(|reply| reply.is_heard(config, now)) {
+        let over = |reply: &mut Reply| reply.is_heard(config, now) || (asked && reply.delivered);
+        if let Some(reply) = self.reply.take_if(over) {
             self.complete_reply(reply);
         }
     }

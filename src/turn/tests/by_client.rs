@@ -157,38 +157,42 @@ fn a_clients_tool_ends_the_reply() {
     script.client_tools = &["look"];
     script.llm =
         vec![vec![(50, Llm::Says("Let me see.")), (10, Llm::Calls("look")), (10, Llm::Ends)], says("Sunny.")];
-    check(&script, "0 ms respond 1; 200 ms insert 9; 210 ms respond 2", expect![[r#"
-        0 ms      status listening
-        0 ms      reply #1 for request 1
-        0 ms      → generate for ""
-        0 ms      status thinking #1
-        60 ms     tool call #1 look for the client as call_1_1
-        70 ms     → speak s0 "Let me see."
-        100 ms    status speaking #1
-        100 ms    text #1 s0 "Let me see."
-        100 ms    audio #1 s0 chunks 0–1 (0–80 ms)
-        100 ms    whole text #1 s0 "Let me see."
-        110 ms    audio #1 s0 chunks 2–16 (80–660 ms) until 360 ms
-        360 ms    delivered #1
-        760 ms    → forget reply
-        760 ms    → commit #1: Completed, 1. call_1_1 look@11 = nothing, heard "Let me see."
-        760 ms    → insert #2 message 9
-        760 ms    reply #3 for request 2
-        760 ms    → generate for ""
-        760 ms    status thinking #3
-        765 ms    end #1 Completed
-        860 ms    → speak s0 "Sunny."
-        890 ms    status speaking #3
-        890 ms    text #3 s0 "Sunny."
-        890 ms    audio #3 s0 chunks 17–18 (0–80 ms)
-        890 ms    whole text #3 s0 "Sunny."
-        900 ms    audio #3 s0 chunks 19–25 (80–360 ms) until 920 ms
-        930 ms    delivered #3
-        1250 ms   → forget reply
-        1250 ms   → commit #3: Completed, heard "Sunny."
-        1255 ms   end #3 Completed
-        1255 ms   status listening
-    "#]]);
+    check(
+        &script,
+        "0 ms respond 1; 200 ms insert 9; 210 ms respond 2",
+        expect![[r#"
+            0 ms      status listening
+            0 ms      reply #1 for request 1
+            0 ms      → generate for ""
+            0 ms      status thinking #1
+            60 ms     tool call #1 look for the client as call_1_1
+            70 ms     → speak s0 "Let me see."
+            100 ms    status speaking #1
+            100 ms    text #1 s0 "Let me see."
+            100 ms    audio #1 s0 chunks 0–1 (0–80 ms)
+            100 ms    whole text #1 s0 "Let me see."
+            110 ms    audio #1 s0 chunks 2–16 (80–660 ms) until 360 ms
+            360 ms    delivered #1
+            360 ms    → forget reply
+            360 ms    → commit #1: Completed, 1. call_1_1 look@11 = nothing, heard "Let me see."
+            360 ms    → insert #2 message 9
+            360 ms    reply #3 for request 2
+            360 ms    → generate for ""
+            360 ms    status thinking #3
+            365 ms    end #1 Completed
+            460 ms    → speak s0 "Sunny."
+            490 ms    status speaking #3
+            490 ms    text #3 s0 "Sunny."
+            490 ms    audio #3 s0 chunks 17–18 (0–80 ms)
+            490 ms    whole text #3 s0 "Sunny."
+            500 ms    audio #3 s0 chunks 19–25 (80–360 ms) until 520 ms
+            530 ms    delivered #3
+            850 ms    → forget reply
+            850 ms    → commit #3: Completed, heard "Sunny."
+            855 ms    end #3 Completed
+            855 ms    status listening
+        "#]],
+    );
 }
 
 #[test]
