@@ -14,14 +14,14 @@ use crate::metrics;
 const SATURATED: f64 = 0.5;
 
 /// The process is alive
-#[utoipa::path(get, path = "/healthz", tag = "operation",
+#[utoipa::path(get, path = "/healthz", operation_id = "health", tag = "operation",
     responses((status = 200, description = "`ok`", body = String, content_type = "text/plain")))]
 pub async fn healthz() -> &'static str {
     "ok\n"
 }
 
 /// Is there room for one more session?
-#[utoipa::path(get, path = "/readyz", tag = "operation",
+#[utoipa::path(get, path = "/readyz", operation_id = "readiness", tag = "operation",
     responses(
         (status = 200, description = "The models are loaded, and there is room", body = Object),
         (status = 503, description = "There is none, and why", body = Object),
@@ -39,7 +39,7 @@ pub async fn readyz(State(server): State<Arc<Server>>) -> Response {
 }
 
 /// Measurements, in Prometheus' text format
-#[utoipa::path(get, path = "/metrics", tag = "operation",
+#[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "operation",
     responses((status = 200, description = "Measurements", body = String, content_type = "text/plain")))]
 pub async fn show_metrics(State(server): State<Arc<Server>>) -> Response {
     let engines = &server.engines;

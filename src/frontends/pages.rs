@@ -44,14 +44,14 @@ const FILES: &[(&str, &str, &str)] = files! {
 };
 
 /// The page to talk from
-#[utoipa::path(get, path = "/", tag = "pages",
+#[utoipa::path(get, path = "/", operation_id = "page", tag = "pages",
     responses((status = 200, description = "A page", body = String, content_type = "text/html")))]
 pub async fn index() -> Response {
     file("index.html")
 }
 
 /// A file of the pages
-#[utoipa::path(get, path = "/{name}", tag = "pages",
+#[utoipa::path(get, path = "/{name}", operation_id = "page_file", tag = "pages",
     params(("name" = String, Path, description = "The file's name")),
     responses(
         (status = 200, description = "The file", body = String, content_type = "text/plain"),
@@ -62,14 +62,14 @@ pub async fn asset(Path(name): Path<String>) -> Response {
 }
 
 /// A page that shows this document
-#[utoipa::path(get, path = "/docs", tag = "pages",
+#[utoipa::path(get, path = "/docs", operation_id = "docs", tag = "pages",
     responses((status = 200, description = "A page", body = String, content_type = "text/html")))]
 pub async fn docs() -> Response {
     file("docs.html")
 }
 
 /// This document
-#[utoipa::path(get, path = "/openapi.json", tag = "pages",
+#[utoipa::path(get, path = "/openapi.json", operation_id = "openapi", tag = "pages",
     responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
 pub async fn openapi() -> Response {
     static DOCUMENT: LazyLock<String> = LazyLock::new(|| routes::openapi().to_json().unwrap_or_default());

@@ -154,6 +154,9 @@ mod tests {
             POST  /v1/realtime/client_secrets      Scope(Realtime)
             GET   /v1/models                       Scope(Api)
             GET   /v1/models/{id}                  Scope(Api)
+            POST  /v1/chat/completions             Scope(Api)
+            POST  /v1/audio/speech                 Scope(Api)
+            POST  /v1/audio/transcriptions         Scope(Api)
         "#]]
         .assert_eq(&lines.concat());
     }
@@ -170,5 +173,23 @@ mod tests {
         documented.sort();
         routed.sort();
         assert_eq!(documented, routed);
+    }
+
+    #[test]
+    fn every_operation_has_a_name_of_its_own_and_says_what_it_needs() {
+        let mut document = openapi();
+        let mut names = std::collections::HashSet::new();
+        for (path, item) in &mut document.paths.paths {
+            for (_, operation) in operations(item) {
+                let name = operation.operation_id.clone().unwrap_or_default();
+                assert!(!name.is_empty() && names.insert(name.clone()), "{path}: {name:?}");
+                assert!(operation.summary.is_some(), "{path}");
+            }
+        }
+        let metrics = document.paths.paths.get_mut("/metrics").unwrap();
+        let (_, operation) = operations(metrics).next().unwrap();
+        assert!(operation.description.as_ref().unwrap().contains("the scope `admin`"));
+        let needs = serde_json::to_value(&operation.security).unwrap();
+        assert_eq!(needs, serde_json::json!([{"bearer": ["admin"]}]));
     }
 }

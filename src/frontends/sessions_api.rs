@@ -23,7 +23,7 @@ use crate::conversation::tokens::Scope;
 /// With the session's resume token, or the access token (with the scope `voice`) that made it, as bearer.
 #[utoipa::path(
     get,
-    path = "/api/sessions/{id}",
+    path = "/api/sessions/{id}", operation_id = "session_history",
     tag = "conversations",
     params(("id" = String, Path, description = "The session's id")),
     responses(

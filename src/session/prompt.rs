@@ -10,7 +10,7 @@ use crate::engines::{ChatMessage, Role, ToolCall};
 use crate::turn::io::SoFar;
 
 /// What the model is told of a tool that never answered.
-const NO_RESULT: &str = r#"{"error":"stopped before there was a result"}"#;
+const NO_RESULT: &str = r#"{"error": "stopped before there was a result"}"#;
 
 /// A tool that was used in a reply.
 struct Used<'a> {
@@ -213,10 +213,10 @@ mod tests {
             "System: Be brief.",
             "User: Hi.",
             "Assistant: Let me +a",
-            "Tool for a: {\"error\":\"stopped before there was a result\"}",
+            "Tool for a: {\"error\": \"stopped before there was a result\"}",
             "User: Stop.",
             "Assistant:  +a",
-            "Tool for a: {\"error\":\"stopped before there was a result\"}",
+            "Tool for a: {\"error\": \"stopped before there was a result\"}",
             "User: And now?",
         ];
         assert_eq!(prompt(&events, 100), expected);

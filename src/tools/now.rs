@@ -184,7 +184,8 @@ mod tests {
             Some((clock, part)) => (clock, part),
             None => words.strip_suffix(" at night").map_or((words, ""), |clock| (clock, "night")),
         };
-        let number = |word: &str| (0..60).find(|number| cardinal(*number) == word).unwrap() as usize;
+        let number =
+            |word: &str| (0..60).find(|number| told::spoken(&cardinal(*number)) == word).unwrap() as usize;
         let (distance, past, hour) = if let Some((distance, hour)) = clock.split_once(" past ") {
             (distance, true, hour)
         } else if let Some((distance, hour)) = clock.split_once(" to ") {

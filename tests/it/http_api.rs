@@ -174,6 +174,20 @@ async fn a_client_that_goes_frees_the_model() {
 }
 
 #[tokio::test]
+async fn a_server_that_stops_lets_replies_finish() {
+    let server = start(|config| {
+        config.server.drain_ms = 120_000;
+        config.scripted.llm_token_ms = 100;
+        config.scripted.replies = vec!["word ".repeat(20)];
+    });
+    let streaming = post(&server, "/chat/completions", &json!({"messages": hello(), "stream": true})).await;
+    let stopped = tokio::task::spawn_blocking(move || server.stop());
+    let told = events(streaming).await;
+    assert_eq!(told.last().unwrap(), "[DONE]");
+    stopped.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_saturated_server_says_when_to_come_back() {
     let server = start(|config| {
         config.limits.sessions = 1;

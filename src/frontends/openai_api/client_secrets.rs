@@ -4,13 +4,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Json;
 use axum::extract::{Extension, State};
-use axum::{Json, http::StatusCode};
+use axum::http::StatusCode;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::body::Body;
+use crate::conversation::ids::random_bytes;
 use crate::frontends::auth::Visitor;
 use crate::frontends::client_secrets::TooManySecrets;
 use crate::frontends::problem::{ErrorBody, Problem};
@@ -59,7 +63,7 @@ pub struct Answer {
 ///
 /// A key for a browser: it opens `/v1/realtime` and `/ws/chat` with this session configuration, for some
 /// minutes, and nothing else.
-#[utoipa::path(post, path = "/v1/realtime/client_secrets", tag = "conversations", request_body = Request,
+#[utoipa::path(post, path = "/v1/realtime/client_secrets", operation_id = "create_client_secret", tag = "conversations", request_body = Request,
     responses(
         (status = 200, description = "The secret", body = Answer),
         (status = 400, description = "The request makes no sense", body = ErrorBody),
@@ -85,7 +89,10 @@ pub async fn create(
         Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", error.to_string())
             .after(Duration::from_secs(60))
     })?;
-    let session = secret.session.clone();
+    // What clients expect of a session, though there is none yet.
+    let mut session = secret.session.clone();
+    session["object"] = "realtime.session".into();
+    session["id"] = format!("sess_{}", URL_SAFE_NO_PAD.encode(random_bytes::<12>())).into();
     Ok(Json(Answer { value, expires_at: secret.expires_at_unix_s, session }))
 }
 

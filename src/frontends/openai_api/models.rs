@@ -34,14 +34,14 @@ pub struct Model {
 }
 
 /// The models that are loaded
-#[utoipa::path(get, path = "/v1/models", tag = "engines",
+#[utoipa::path(get, path = "/v1/models", operation_id = "list_models", tag = "engines",
     responses((status = 200, description = "Language model, recogniser, synthesiser", body = Models)))]
 pub async fn list(State(server): State<Arc<Server>>) -> Json<Models> {
     Json(Models { object: "list", data: models(&server) })
 }
 
 /// One of the models
-#[utoipa::path(get, path = "/v1/models/{id}", tag = "engines",
+#[utoipa::path(get, path = "/v1/models/{id}", operation_id = "get_model", tag = "engines",
     params(("id" = String, Path, description = "The model's name")),
     responses(
         (status = 200, description = "It is loaded", body = Model),

@@ -39,7 +39,7 @@ pub struct ChatQuery {
 /// The voice socket
 ///
 /// A WebSocket; docs/protocol.md has its messages.
-#[utoipa::path(get, path = "/ws/chat", tag = "conversations", params(ChatQuery),
+#[utoipa::path(get, path = "/ws/chat", operation_id = "voice_socket", tag = "conversations", params(ChatQuery),
     responses(
         (status = 101, description = "The socket is open"),
         (status = 404, description = "There is no such agent or session", body = ErrorBody),

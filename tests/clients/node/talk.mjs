@@ -47,7 +47,7 @@ export function microphone(speech, send) {
   const timer = setInterval(() => {
     while (at / MESSAGE_BYTES < (performance.now() - began) / 20) {
       const piece = Buffer.alloc(MESSAGE_BYTES);
-      speech.copy(piece, 0, at, at + MESSAGE_BYTES);
+      if (at < speech.length) speech.copy(piece, 0, at, at + MESSAGE_BYTES);
       send(piece);
       at += MESSAGE_BYTES;
     }

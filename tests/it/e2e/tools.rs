@@ -177,7 +177,7 @@ async fn complaint(answer: Answer, arguments: &'static str) -> (String, usize) {
 #[tokio::test]
 async fn what_goes_wrong_is_told_to_the_model() {
     let good = r#"{"article": "hat"}"#;
-    let asked_once = |error: &str| (format!(r#"{{"error":"{error}"}}"#), 1);
+    let asked_once = |error: &str| (format!(r#"{{"error": "{error}"}}"#), 1);
     let elsewhere = Answer::plain(302, "").header("location", "http://localhost:9/");
     for (answer, error) in [
         (
@@ -194,7 +194,7 @@ async fn what_goes_wrong_is_told_to_the_model() {
     ] {
         assert_eq!(complaint(answer, good).await, asked_once(error));
     }
-    let wrong = r#"{"error":"wrong arguments: \"article\" is a required property"}"#;
+    let wrong = r#"{"error": "wrong arguments: \"article\" is a required property"}"#;
     assert_eq!(complaint(Answer::plain(200, "3"), "{}").await, (wrong.to_owned(), 0), "it is not even asked");
 }
 
@@ -266,7 +266,7 @@ async fn an_interruption_stops_the_tool() {
     assert_eq!(person.until_turn_end().await, (2, Outcome::Completed));
     assert_eq!(tool_messages(&person), [r#"stock {"article": "hat"}"#]);
     let prompts = prompts(&llm);
-    assert_eq!(prompts[1][3]["content"], r#"{"error":"stopped before there was a result"}"#);
+    assert_eq!(prompts[1][3]["content"], r#"{"error": "stopped before there was a result"}"#);
     server.stop();
 }
 

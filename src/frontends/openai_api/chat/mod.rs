@@ -130,7 +130,7 @@ impl Identity {
 /// A reply of the language model
 ///
 /// With `stream` it comes as server-sent events while it is written, and `[DONE]` at last.
-#[utoipa::path(post, path = "/v1/chat/completions", tag = "engines", request_body = request::Request,
+#[utoipa::path(post, path = "/v1/chat/completions", operation_id = "create_chat_completion", tag = "engines", request_body = request::Request,
     responses(
         (status = 200, description = "The reply", content(
             (Completion = "application/json"),

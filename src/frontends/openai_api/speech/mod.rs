@@ -69,7 +69,7 @@ enum Voice {
 /// A text, spoken
 ///
 /// The audio comes as it is made.
-#[utoipa::path(post, path = "/v1/audio/speech", tag = "engines", request_body = Request,
+#[utoipa::path(post, path = "/v1/audio/speech", operation_id = "create_speech", tag = "engines", request_body = Request,
     responses(
         (status = 200, description = "The audio, in the form of `response_format`", content(
             (Vec<u8> = "audio/mpeg"),

@@ -51,7 +51,7 @@ mod tests {
             |start_s, end_s, text: &str| Segment { start_s, end_s, text: text.into(), language: None };
         vec![
             segment(0.0, 1.2345, "Hello there."),
-            segment(3_599.9996, 3_725.004, "Five < six --> \n\n seven & eight."),
+            segment(3_599.999_6, 3_725.004, "Five < six --> \n\n seven & eight."),
         ]
     }
 

@@ -107,10 +107,7 @@ pub async fn read(mut form: Multipart) -> Result<Upload, Problem> {
             "response_format" => format = Format::of(&text(field).await?)?,
             "stream" => stream = flag(&text(field).await?)?,
             "timestamp_granularities[]" | "timestamp_granularities" => {
-                if text(field).await? != "segment" {
-                    let message = "timestamp_granularities: there is only segment: words are not timed here";
-                    return Err(Problem::bad_value("timestamp_granularities", message));
-                }
+                check_granularity(&text(field).await?)?;
             }
             _ => {}
         }
@@ -130,6 +127,14 @@ pub async fn read(mut form: Multipart) -> Result<Upload, Problem> {
         return Err(Problem::bad_value("response_format", message));
     }
     Ok(Upload { file, extension, language, prompt, format, stream })
+}
+
+fn check_granularity(name: &str) -> Result<(), Problem> {
+    if name == "segment" {
+        return Ok(());
+    }
+    let message = "timestamp_granularities: there is only segment: words are not timed here";
+    Err(Problem::bad_value("timestamp_granularities", message))
 }
 
 fn is_language(code: &str) -> bool {

@@ -93,7 +93,7 @@ pub struct VerboseSegment {
 ///
 /// WAV, MP3, FLAC, Ogg, M4A or WebM. With `stream` the words come as server-sent events
 /// (`transcript.text.delta`, at last `transcript.text.done`), an utterance at a time.
-#[utoipa::path(post, path = "/v1/audio/transcriptions", tag = "engines",
+#[utoipa::path(post, path = "/v1/audio/transcriptions", operation_id = "create_transcription", tag = "engines",
     request_body(content = form::Form, content_type = "multipart/form-data"),
     responses(
         (status = 200, description = "The words, in the form of `response_format`", content(
@@ -131,7 +131,7 @@ pub async fn create(
     }
     let segments = Segments::begin(&server, pcm, language.clone(), Arc::new(context), place);
     if stream {
-        let events = events(segments, seconds).map(Ok::<_, Infallible>);
+        let events = events(segments).map(Ok::<_, Infallible>);
         return Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response());
     }
     let segments = segments.all().await?;
@@ -203,9 +203,9 @@ fn joined(segments: &[Segment]) -> String {
 }
 
 /// The words as they are recognised, and at last all of them.
-fn events(segments: Segments, seconds: f64) -> impl Stream<Item = Event> {
+fn events(segments: Segments) -> impl Stream<Item = Event> {
     let start = Some((segments, String::new()));
-    futures_util::stream::unfold(start, move |state| async move {
+    futures_util::stream::unfold(start, |state| async move {
         let (mut segments, mut text) = state?;
         let (data, state) = match segments.next().await {
             Ok(Some(segment)) => {
@@ -213,10 +213,8 @@ fn events(segments: Segments, seconds: f64) -> impl Stream<Item = Event> {
                 text.push_str(&delta);
                 (json!({"type": "transcript.text.delta", "delta": delta}), Some((segments, text)))
             }
-            Ok(None) => {
-                let usage = DurationUsage { r#type: "duration", seconds };
-                (json!({"type": "transcript.text.done", "text": text, "usage": usage}), None)
-            }
+            // Without `usage`: there OpenAI counts tokens only, which are not counted here.
+            Ok(None) => (json!({"type": "transcript.text.done", "text": text}), None),
             Err(problem) => (json!(problem.body()), None),
         };
         Some((Event::default().data(data.to_string()), state))
