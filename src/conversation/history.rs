@@ -183,6 +183,63 @@ mod tests {
         (message.text, message.whole_reply, message.interrupted, message.estimated)
     }
 
+    fn user(turn: u64, text: &str) -> Event {
+        Event::UserMessage(super::super::events::UserMessage { turn, text: text.into(), typed: true })
+    }
+
+    fn texts(events: &[Event]) -> Vec<String> {
+        let mut history = vec![];
+        events.iter().for_each(|event| apply(&mut history, event, 0));
+        history.into_iter().map(|message| message.text).collect()
+    }
+
+    fn spot(turn: u64) -> Spot {
+        Spot { turn, role: Role::User, call_id: None }
+    }
+
+    #[test]
+    fn messages_stand_where_they_were_placed_and_go_when_they_are_withdrawn() {
+        let three = [user(1, "one"), user(2, "two"), user(3, "three")];
+        let with = |more: &[Event]| texts(&[&three, more].concat());
+        let placed = |turn, after| Event::Placed(Placed { turn, after });
+        assert_eq!(with(&[placed(3, Some(spot(1)))]), ["one", "three", "two"]);
+        assert_eq!(with(&[placed(3, None)]), ["three", "one", "two"]);
+        for nowhere in [spot(3), spot(9), Spot { role: Role::Assistant, ..spot(1) }] {
+            assert_eq!(with(&[placed(3, Some(nowhere))]), ["one", "two", "three"]);
+        }
+        assert_eq!(with(&[Event::Withdrawn(spot(2))]), ["one", "three"]);
+        assert_eq!(with(&[Event::Withdrawn(spot(9))]), ["one", "two", "three"]);
+    }
+
+    #[test]
+    fn a_result_that_comes_later_stands_behind_its_call() {
+        let (turn, id, name) = (1, "a".to_owned(), "look".to_owned());
+        let call = super::super::events::ToolCall {
+            turn,
+            request: 1,
+            id: id.clone(),
+            name: name.clone(),
+            arguments: "{}".into(),
+            after_chars: 0,
+        };
+        let result = super::super::events::ToolResult {
+            turn,
+            id,
+            name,
+            content: "found".into(),
+            summary: String::new(),
+            failed: false,
+        };
+        let events = [
+            user(1, "one"),
+            Event::ToolCall(call),
+            reply("Let me see.", None, TurnOutcome::Completed),
+            user(2, "two"),
+            Event::ToolResult(result),
+        ];
+        assert_eq!(texts(&events), ["one", "{}", "found", "Let me see.", "two"]);
+    }
+
     #[test]
     fn a_later_truncation_keeps_what_was_written() {
         let whole = reply("One two three.", None, TurnOutcome::Completed);

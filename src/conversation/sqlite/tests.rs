@@ -8,9 +8,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::conversation::events::{
-    Amend, AssistantMessage, SessionEnd, ToolCall, ToolResult, TurnEnd, TurnOutcome, UnknownEvent,
-    UserMessage,
+    Amend, AssistantMessage, Placed, SessionEnd, Spot, SystemMessage, ToolCall, ToolResult, TurnEnd,
+    TurnOutcome, UnknownEvent, UserMessage,
 };
+use crate::conversation::history::Role;
 use crate::conversation::projections::Tables;
 use crate::conversation::store::{Appended, Place};
 
@@ -77,6 +78,21 @@ fn sql(path: &Path, statements: &str) {
 
 // ---- random logs ----
 
+fn spot() -> impl Strategy<Value = Spot> {
+    let role = prop_oneof![
+        Just(Role::System),
+        Just(Role::User),
+        Just(Role::Assistant),
+        Just(Role::ToolCall),
+        Just(Role::ToolResult)
+    ];
+    (1..4_u64, role, prop::option::weighted(0.3, "[a-c]{0,1}")).prop_map(|(turn, role, call_id)| Spot {
+        turn,
+        role,
+        call_id,
+    })
+}
+
 fn event() -> impl Strategy<Value = Event> {
     let turn = || prop_oneof![1..4_u64, Just(u64::MAX)];
     let text = || "[a-c é\u{0}\"]{0,6}";
@@ -113,6 +129,9 @@ fn event() -> impl Strategy<Value = Event> {
             heard_text,
             estimated
         })),
+        (turn(), text()).prop_map(|(turn, text)| Event::SystemMessage(SystemMessage { turn, text })),
+        spot().prop_map(Event::Withdrawn),
+        (turn(), prop::option::of(spot())).prop_map(|(turn, after)| Event::Placed(Placed { turn, after })),
         text().prop_map(|reason| Event::SessionEnd(SessionEnd { reason })),
         ("[a-z_]{1,12}", text()).prop_map(|(kind, payload)| Event::Unknown(UnknownEvent { kind, payload })),
     ]
