@@ -34,7 +34,7 @@ pub(super) struct ByClient {
 
 #[derive(Debug, Clone)]
 enum Waiting {
-    Said(UserTurn),
+    Said(Box<UserTurn>),
     Message(TurnId, MessageId),
 }
 
@@ -67,7 +67,7 @@ impl ByClient {
     /// The user's among what waits.
     pub fn contributions(&mut self) -> impl Iterator<Item = &mut UserTurn> {
         self.waiting.iter_mut().filter_map(|waiting| match waiting {
-            Waiting::Said(user) => Some(user),
+            Waiting::Said(user) => Some(&mut **user),
             Waiting::Message(..) => None,
         })
     }
@@ -120,7 +120,7 @@ impl Turn {
     /// The user's contribution, complete but for its words, gets no reply of its own.
     pub(super) fn set_user_aside(&mut self) {
         if let Some(user) = self.user.take_if(|user| user.decided.is_some()) {
-            self.by_client.waiting.push_back(Waiting::Said(user));
+            self.by_client.waiting.push_back(Waiting::Said(Box::new(user)));
             self.settle_waiting();
         }
     }

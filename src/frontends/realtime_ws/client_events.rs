@@ -320,7 +320,7 @@ fn parse_response(mut fields: Fields<'_>) -> Result<ResponseWish, Problem> {
         instructions: text(&mut fields, "instructions")?,
         text_only: session_config::modality(&mut fields)?,
         output: session_config::response_output(&mut fields)?,
-        tools: session_config::tools(&mut fields)?.map(|(_, specs)| specs),
+        tools: session_config::tools(&mut fields)?.map(|tools| tools.specs),
         tool_choice: session_config::tool_choice(&mut fields)?.map(|(_, choice)| choice),
         max_output_tokens: session_config::max_tokens(&mut fields)?,
         metadata: fields.optional("metadata")?,

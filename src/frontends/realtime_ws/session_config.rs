@@ -218,7 +218,7 @@ impl SessionConfig {
             new.echo.output_modalities = [if text_only { "text" } else { "audio" }];
             patch.text_only = Some(text_only);
         }
-        if let Some((raw, specs)) = tools(&mut fields)? {
+        if let Some(Tools { raw, specs }) = tools(&mut fields)? {
             new.echo.tools = raw;
             patch.tools = Some(specs);
         }
@@ -477,8 +477,17 @@ pub fn response_output(fields: &mut Fields<'_>) -> Result<OutputWish, Problem> {
     Ok(wish)
 }
 
-/// `tools`: as they are, and what the model is told of them.
-pub fn tools(fields: &mut Fields<'_>) -> Result<Option<(Vec<Value>, Vec<ToolSpec>)>, Problem> {
+/// Tools of the client.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tools {
+    /// As they came.
+    pub raw: Vec<Value>,
+    /// What the model is told of them.
+    pub specs: Vec<ToolSpec>,
+}
+
+/// `tools`
+pub fn tools(fields: &mut Fields<'_>) -> Result<Option<Tools>, Problem> {
     let Some(raw) = fields.optional::<Vec<Value>>("tools")? else { return Ok(None) };
     let path = fields.path("tools");
     if raw.len() > MAX_TOOLS {
@@ -511,7 +520,7 @@ pub fn tools(fields: &mut Fields<'_>) -> Result<Option<(Vec<Value>, Vec<ToolSpec
         tool.finish()?;
         specs.push(ToolSpec { name, description, parameters });
     }
-    Ok(Some((raw, specs)))
+    Ok(Some(Tools { raw, specs }))
 }
 
 /// `tool_choice`: as it is, and what it means.
