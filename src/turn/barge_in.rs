@@ -4,8 +4,9 @@
 //! the sound becomes the user's next contribution; else it goes on where it was held.
 
 use super::Turn;
+use super::contribution::{Utterance, Words};
 use super::io::{Heard, InputRange, InterruptReason};
-use super::listening::{Purpose, SAMPLES_PER_MS, Utterance, Words};
+use super::listening::{Purpose, SAMPLES_PER_MS};
 
 /// Where words are wanted, what was said so far is recognised again after so much more.
 const RECOGNITION_MS: u64 = 500;

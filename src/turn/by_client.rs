@@ -12,9 +12,9 @@
 use std::collections::VecDeque;
 
 use super::Turn;
+use super::contribution::{UserTurn, unanswered};
 use super::io::{Event, Fault, InterruptReason, MessageId, Outcome, Output, RequestId, Time, TurnId};
 use super::ledger::Ledger;
-use super::listening::{UserTurn, unanswered};
 use super::playout::SAMPLES_PER_MS;
 
 /// What waits for its place in the conversation, at most. Nobody needs so much; a flood is refused.

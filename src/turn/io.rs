@@ -6,78 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::config::TurnConfig;
 
-/// Session time: microseconds since the session began. Drivers read a clock; the machine is told.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Time(pub u64);
-
-impl Time {
-    /// `ms` after the session began.
-    pub const fn from_ms(ms: u64) -> Time {
-        Time(ms * 1_000)
-    }
-
-    /// This moment, later by `ms`.
-    pub const fn plus_ms(self, ms: u64) -> Time {
-        Time(self.0 + ms * 1_000)
-    }
-
-    /// Microseconds from `earlier` to this moment; 0 if it is not earlier.
-    pub const fn since(self, earlier: Time) -> u64 {
-        self.0.saturating_sub(earlier.0)
-    }
-
-    /// Milliseconds, with their fraction, from `earlier` to this moment.
-    pub fn ms_since(self, earlier: Time) -> f64 {
-        self.since(earlier) as f64 / 1_000.0
-    }
-}
-
-macro_rules! id {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(transparent)]
-        pub struct $name(pub u64);
-    };
-}
-
-id!(
-    /// One contribution of the user and the reply to it. Counts up from 1 in a session.
-    TurnId
-);
-id!(
-    /// One LLM + TTS run. Every piece of work for it carries this stamp.
-    ReplyId
-);
-id!(
-    /// One segment (a sentence or so) of a reply; counts up from 0 in a reply.
-    SegmentId
-);
-id!(
-    /// One chunk of audio sent to the client; counts up from 0 for the whole connection.
-    ChunkId
-);
-id!(
-    /// One recognition job.
-    AsrJob
-);
-id!(
-    /// One question to the end-of-turn model.
-    JudgementId
-);
-id!(
-    /// A reply that the client has asked for by itself. The wire counts them.
-    RequestId
-);
-id!(
-    /// A message that the client puts into the conversation without a turn. The wire counts them.
-    MessageId
-);
-id!(
-    /// One call of a tool; counts up from 1 in a session. (The LLM's own id of it need not be unique.)
-    CallId
-);
+pub use super::ids::{
+    AsrJob, CallId, ChunkId, JudgementId, MessageId, ReplyId, RequestId, SegmentId, Time, TurnId,
+};
+pub use super::tool_use::{SoFar, ToolResult, ToolUse};
 
 /// A range of input samples (16 kHz) since the session began.
 pub type InputRange = Range<u64>;
@@ -91,43 +23,7 @@ pub struct Fault {
     pub message: String,
 }
 
-/// What a tool gave, well or not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ToolResult {
-    /// JSON or text for the LLM.
-    pub content: String,
-    /// The same in a few words, for people, and for the LLM once the content is old.
-    pub summary: String,
-    /// The tool failed; `content` says why.
-    pub failed: bool,
-    /// The conversation is to end when the reply has been heard.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub ends_session: bool,
-}
-
-/// A tool that the LLM used while it wrote a reply.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ToolUse {
-    /// Which request of the run called it, from 1.
-    pub request: u32,
-    /// What was called; its id is unique in the run.
-    pub call: ToolCall,
-    /// So many characters of the reply's text (trimmed) were written up to the end of that request.
-    pub after_chars: usize,
-    /// `None`: the reply ended before there was one.
-    pub result: Option<ToolResult>,
-}
-
-/// What an LLM run has brought so far: its next request goes on behind it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SoFar {
-    /// The reply's text, trimmed.
-    pub text: String,
-    /// All with their results.
-    pub tools: Vec<ToolUse>,
-}
-
-fn is_false(value: &bool) -> bool {
+pub(super) fn is_false(value: &bool) -> bool {
     !value
 }
 

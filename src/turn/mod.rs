@@ -9,7 +9,8 @@
 //!
 //! - [`io`]: what goes in and what comes out.
 //! - [`detector`]: VAD probabilities → speech edges.
-//! - `listening`: the user's side; speech edges → utterances → one contribution of the user.
+//! - `listening`: the user's side; speech edges → utterances → one contribution of the user
+//!   (`contribution`).
 //! - `end_of_turn`: a pause; has the user finished? (turn detection `smart`)
 //! - `barge_in`: a sound during a reply; is it an interruption?
 //! - `by_client`: what the client does itself: replies it asks for, messages it puts in, truncation.
@@ -25,9 +26,11 @@
 mod barge_in;
 mod by_client;
 pub mod config;
+mod contribution;
 mod delivery;
 pub mod detector;
 mod end_of_turn;
+mod ids;
 pub mod io;
 pub mod ledger;
 mod listening;
@@ -37,6 +40,7 @@ pub mod segmenter;
 pub mod speakable;
 #[cfg(test)]
 mod tests;
+mod tool_use;
 mod tools;
 
 use std::collections::VecDeque;
@@ -44,13 +48,14 @@ use std::collections::VecDeque;
 use barge_in::BargeIn;
 use by_client::ByClient;
 use config::{TurnConfig, TurnDetection};
+use contribution::UserTurn;
 use detector::{DetectorConfig, SpeechDetector};
 use end_of_turn::EndOfTurn;
 use io::{
     AsrJob, CallId, ChunkId, Commit, Event, Fault, Input, InterruptReason, Metrics, Outcome, Output, ReplyId,
     State, Time, TurnId,
 };
-use listening::{Job, UserTurn};
+use listening::Job;
 use replying::Reply;
 
 /// The turn machine of one conversation.

@@ -6,13 +6,13 @@ use std::collections::VecDeque;
 use super::Turn;
 use super::by_client::PastReply;
 use super::config::TurnConfig;
+use super::contribution::UserTurn;
 use super::delivery::{ClipStage, Delivery, Voice, chunk_samples};
 use super::io::{
     Commit, Event, Fault, InterruptReason, Metrics, Outcome, Output, ReplyId, RequestId, SegmentId, State,
     Time, TurnId, WordTime,
 };
 use super::ledger::Ledger;
-use super::listening::UserTurn;
 use super::playout::{Playout, SAMPLES_PER_MS};
 use super::segmenter::{Segment, Segmenter};
 use super::tools::Tools;

@@ -155,7 +155,10 @@ fn a_conversation_by_voice_with_an_interruption() {
     chromium.until(OPEN);
     let engines =
         chromium.value("[...document.querySelectorAll('#engines dd')].map((name) => name.textContent)");
-    assert_eq!(engines, serde_json::json!(["silero", "by pauses", "pocketsphinx", "scripted", "flite", "off"]));
+    assert_eq!(
+        engines,
+        serde_json::json!(["silero", "by pauses", "pocketsphinx", "scripted", "flite", "off"])
+    );
 
     chromium.click("#talk");
     chromium.until(MICROPHONE_ON);
