@@ -13,8 +13,7 @@ export function factsOf(text) {
 export const EXAMPLE = {
   system_prompt: 'You are Ottilie, the receptionist of the Brunswater Museum.',
   facts: [
-    'The museum opens at nine.',
-    'The museum closes at half past five.',
+    'The museum is open from nine until half past five.',
     'The tea room is on the second floor.',
     'The toilet is behind the gift shop.',
     'A child ticket costs four pounds.',

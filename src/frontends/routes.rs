@@ -150,6 +150,7 @@ mod tests {
             GET   /readyz                          Nothing
             GET   /metrics                         Scope(Admin)
             GET   /ws/chat                         ScopeOrSecret(Voice)
+            GET   /v1/realtime                     ScopeOrSecret(Realtime)
             GET   /api/sessions/{id}               Own
             POST  /v1/realtime/client_secrets      Scope(Realtime)
             GET   /v1/models                       Scope(Api)

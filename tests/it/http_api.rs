@@ -2,6 +2,7 @@
 //! the official client.
 
 use std::io::Cursor;
+use std::ops::ControlFlow;
 use std::process::Command;
 use std::time::Duration;
 
@@ -13,7 +14,10 @@ use serde_json::{Value, json};
 use vivavoce::audio::{decode, mp3};
 use vivavoce::config::{AuthMode, Config};
 use vivavoce::conversation::{NewToken, Scope};
+use vivavoce::engines::workers::LlmWork;
+use vivavoce::engines::{CancelToken, LlmRequest, LlmState};
 
+use crate::e2e::person::wait_until;
 use crate::harness::TestServer;
 
 /// Where `scripts/setup-clients.sh` puts the Python packages.
@@ -192,27 +196,27 @@ async fn a_saturated_server_says_when_to_come_back() {
     let server = start(|config| {
         config.limits.sessions = 1;
         config.llm.workers = 1;
-        config.scripted.llm_first_token_ms = 10_000;
+        config.scripted.llm_first_token_ms = 600_000;
     });
-    // One at work, 18 in the queue; nobody waits for them.
-    let asked: Vec<_> = (0..24)
-        .map(|_| {
-            let request = http().post(url(&server, "/chat/completions")).json(&json!({"messages": hello()}));
-            tokio::spawn(request.send())
-        })
-        .collect();
-    let body = json!({"messages": hello()});
-    let refused = loop {
-        let last = post(&server, "/chat/completions", &body);
-        if let Ok(answer) = tokio::time::timeout(Duration::from_secs(5), last).await {
-            break answer;
-        }
+    let cancel = CancelToken::new();
+    let work = || LlmWork {
+        request: LlmRequest::default(),
+        state: LlmState::default(),
+        cancel: cancel.clone(),
+        sink: Box::new(|_| ControlFlow::Continue(())),
+        done: Box::new(|_| {}),
     };
+    let engines = &server.server.engines;
+    // One at work, and then as many as may wait.
+    engines.llm.submit(work()).unwrap();
+    wait_until(|| engines.llm.queued() == 0).await;
+    while engines.llm.submit(work()).is_ok() {}
+    let refused = post(&server, "/chat/completions", &json!({"messages": hello()})).await;
     assert_eq!(refused.status(), 503);
     assert_eq!(refused.headers()["retry-after"], "1");
     let body: Value = refused.json().await.unwrap();
     assert!(body["error"]["message"].as_str().unwrap().contains("llm queue is full"), "{body}");
-    asked.into_iter().for_each(|request| request.abort());
+    cancel.cancel();
     server.stop();
 }
 

@@ -16,6 +16,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use vivavoce::config::{Config, TlsMode};
+use vivavoce::frontends::tls::Certificates;
 
 use crate::harness::TestServer;
 
@@ -36,11 +37,17 @@ async fn connect(server: &TestServer, trusted: &Path) -> std::io::Result<TlsStre
     TlsConnector::from(Arc::new(config)).connect(name, stream).await
 }
 
-fn make_certificate(folder: &Path) {
+/// Certificate and key as PEM.
+fn new_pair() -> (String, String) {
     let key = KeyPair::generate().unwrap();
     let cert = CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
-    std::fs::write(folder.join("cert.pem"), cert.pem()).unwrap();
-    std::fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
+    (cert.pem(), key.serialize_pem())
+}
+
+fn make_certificate(folder: &Path) {
+    let (cert, key) = new_pair();
+    std::fs::write(folder.join("cert.pem"), cert).unwrap();
+    std::fs::write(folder.join("key.pem"), key).unwrap();
 }
 
 #[tokio::test]
@@ -110,25 +117,40 @@ async fn a_new_certificate_is_shown_and_a_broken_one_is_not() {
     let certificates = server.server.certificates.clone().unwrap();
     let before = certificates.fingerprint();
 
-    // A certificate without its key, as in the middle of a renewal.
-    let old_key = std::fs::read(&key).unwrap();
-    make_certificate(folder.path());
-    let new_key = std::fs::read(&key).unwrap();
-    std::fs::write(&key, old_key).unwrap();
+    // A certificate without its key, as in the middle of a renewal. (The server looks by itself, too.)
+    let (new_cert, new_key) = new_pair();
+    std::fs::write(&cert, new_cert).unwrap();
     let error = certificates.reload().unwrap_err().to_string();
     assert!(error.contains("cert.pem") && error.contains("key.pem"), "{error}");
     assert_eq!(certificates.fingerprint(), before);
     connect(&server, &old).await.unwrap();
     assert!(!certificates.reload_if_changed().unwrap(), "it has been tried");
 
-    // A key of another length is seen even where clocks are coarse.
-    std::fs::write(&key, [new_key, b"\n".to_vec()].concat()).unwrap();
-    // The server looks by itself, too: whoever comes first.
-    certificates.reload_if_changed().unwrap();
+    std::fs::write(&key, new_key).unwrap();
+    certificates.reload().unwrap();
     assert_ne!(certificates.fingerprint(), before);
     connect(&server, &cert).await.unwrap();
     assert!(connect(&server, &old).await.is_err());
     server.stop();
+}
+
+#[test]
+fn files_are_read_again_when_they_have_changed_and_not_before() {
+    let folder = tempfile::tempdir().unwrap();
+    make_certificate(folder.path());
+    let mut config = Config::default();
+    config.tls.mode = TlsMode::Files;
+    (config.tls.cert, config.tls.key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    let certificates = Certificates::load(&config, [127, 0, 0, 1].into()).unwrap().unwrap();
+    let before = certificates.fingerprint();
+    assert!(!certificates.reload_if_changed().unwrap());
+    make_certificate(folder.path());
+    // Of another length: seen even where clocks are coarse.
+    let key = std::fs::read_to_string(&config.tls.key).unwrap();
+    std::fs::write(&config.tls.key, key + "\n").unwrap();
+    assert!(certificates.reload_if_changed().unwrap());
+    assert_ne!(certificates.fingerprint(), before);
+    assert!(!certificates.reload_if_changed().unwrap());
 }
 
 #[tokio::test]
@@ -152,7 +174,7 @@ async fn files_that_are_none_stop_the_start_with_one_line() {
         let mut config = Config::default();
         config.tls.mode = TlsMode::Files;
         (config.tls.cert, config.tls.key) = (cert.clone(), key.clone());
-        let loaded = vivavoce::frontends::tls::Certificates::load(&config, [127, 0, 0, 1].into());
+        let loaded = Certificates::load(&config, [127, 0, 0, 1].into());
         let error = loaded.err().expect("it cannot be used").to_string();
         assert!(error.contains(part) && error.contains(".pem"), "{error}");
     }

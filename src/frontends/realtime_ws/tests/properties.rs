@@ -75,9 +75,9 @@ fn about(world: &World, kind: &str, which: usize, ms: u64) -> Option<Value> {
         let id = responses.get(which.checked_rem(responses.len())?)?;
         return Some(json!({"type": kind, "response_id": id}));
     }
-    let calls = world.events.iter().filter(|event| event["item"]["type"] == "function_call");
+    let mut calls = world.events.iter().filter(|event| event["item"]["type"] == "function_call");
     if kind == "function_call_output" {
-        let call_id = &calls.last()?["item"]["call_id"];
+        let call_id = &calls.next_back()?["item"]["call_id"];
         let item = json!({"type": kind, "call_id": call_id, "output": "sunny"});
         return Some(json!({"type": "conversation.item.create", "item": item}));
     }
