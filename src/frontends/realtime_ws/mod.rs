@@ -99,8 +99,9 @@ pub async fn upgrade(
             let span = tracing::info_span!("session", session_id = %session_id);
             let sessions = server.sessions.clone();
             // The client says who it wants to talk with; which engines that are is the operator's choice.
-            let model = query.model.unwrap_or_else(|| server.engines.names.llm.clone());
             let wanted = visitor.secret.as_ref().map(|secret| &secret.session);
+            let model = wanted.and_then(model_of).or(query.model);
+            let model = model.unwrap_or_else(|| server.engines.names.llm.clone());
             let (settings, config) = begin(&server, session_id, model, wanted);
             let tag: String =
                 session_id.chars().filter(char::is_ascii_alphanumeric).take(TAG_CHARS).collect();
@@ -114,8 +115,13 @@ pub async fn upgrade(
 
 /// What is wrong with `session`, the configuration that sessions with a client secret are to begin with.
 pub fn check(server: &Server, session: &Value) -> Result<(), Problem> {
-    let (_, _, config) = configured(server, "", String::new());
+    let (_, _, config) = configured(server, "", model_of(session).unwrap_or_default());
     config.updated(session).map(drop)
+}
+
+/// The model that the configuration of a client secret names.
+fn model_of(session: &Value) -> Option<String> {
+    session["model"].as_str().map(str::to_owned)
 }
 
 /// The settings of a new session, and the same as its client sees it. `wanted`: the configuration of the

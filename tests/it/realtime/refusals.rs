@@ -1,6 +1,7 @@
 //! What cannot be is an error that names the client's event and field; the session goes on.
 
-use serde_json::json;
+use futures_util::StreamExt;
+use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use vivavoce::conversation::tokens::{NewToken, Scope};
@@ -122,5 +123,34 @@ async fn browsers_bring_their_key_in_a_subprotocol() {
     let right = format!("realtime, openai-insecure-api-key.{token}");
     let (_socket, response) = connect(Some(right)).await.unwrap();
     assert_eq!(response.headers()["sec-websocket-protocol"], "realtime");
+    server.stop();
+}
+
+#[tokio::test]
+async fn a_client_secret_brings_its_session() {
+    let server = TestServer::start(|_| {});
+    let make = |session: Value| {
+        let url = format!("http://{}/v1/realtime/client_secrets", server.address);
+        async move {
+            crate::tls();
+            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            let made = client.post(url).json(&json!({ "session": session })).send().await.unwrap();
+            made.json::<Value>().await.unwrap()
+        }
+    };
+    let session =
+        json!({"type": "realtime", "model": "gpt-realtime", "instructions": "Speak like a pirate."});
+    let made = make(session).await;
+    let url = format!("ws://{}/v1/realtime?model=gpt-realtime", server.address);
+    let mut request = url.into_client_request().unwrap();
+    let offered = format!("realtime, openai-insecure-api-key.{}", made["value"].as_str().unwrap());
+    request.headers_mut().insert("sec-websocket-protocol", offered.parse().unwrap());
+    let (mut socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
+    let created = socket.next().await.unwrap().unwrap();
+    let created: Value = serde_json::from_str(created.to_text().unwrap()).unwrap();
+    assert_eq!(created["session"]["instructions"], "Speak like a pirate.");
+
+    let refused = make(json!({"type": "realtime", "output_modalities": ["smoke"]})).await;
+    assert_eq!(refused["error"]["param"], "session.output_modalities", "{refused}");
     server.stop();
 }
