@@ -115,6 +115,10 @@ fn a_clients_tool_ends_the_reply_and_the_next_follows_when_it_was_said() {
     world.client(&json!({"type": "response.create"}));
     assert!(!world.kinds(0).contains(&"error"), "{:?}", world.kinds(0));
     world.settle();
+    // The words before the call have their place, although they are heard later.
+    let first = world.events.iter().find(|event| event["type"] == "response.done").unwrap();
+    assert_eq!(first["response"]["output"][0]["type"], "message");
+    assert_eq!(first["response"]["output"][1]["type"], "function_call");
     let ends = world.events.iter().filter(|event| event["type"] == "response.done");
     assert_eq!(
         ends.map(|event| &event["response"]["status"]).collect::<Vec<_>>(),
