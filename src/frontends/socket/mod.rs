@@ -197,6 +197,8 @@ impl<W: Wire> Exchange<W> {
         let mut last_sign = Instant::now();
         let mut out = Translated::default();
         loop {
+            // Nobody listens any more: what the client goes on sending waits in its own buffers.
+            let listens = !self.to_session.is_closed();
             let Exchange { stream, outbound, to_socket, .. } = self;
             // While the socket is behind, so is the session.
             let next_of_session = async {
@@ -204,7 +206,7 @@ impl<W: Wire> Exchange<W> {
                 outbound.recv().await
             };
             let end = tokio::select! {
-                message = tokio::time::timeout_at(last_sign + self.patience, stream.next()) => {
+                message = tokio::time::timeout_at(last_sign + self.patience, stream.next()), if listens => {
                     last_sign = Instant::now();
                     match message {
                         Ok(Some(Ok(message))) => self.on_client(message, &mut out).await,
