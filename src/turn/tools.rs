@@ -111,7 +111,8 @@ impl Reply {
     /// When the user will have waited for a tool in silence for too long.
     pub(super) fn filler_at(&self, config: &TurnConfig) -> Option<Time> {
         let (Writing::Tools, Delivery::Voice(voice)) = (self.writing, &self.delivery) else { return None };
-        let silent = self.waiting.is_empty()
+        // A segment with nothing to say makes no sound.
+        let silent = self.waiting.iter().all(|segment| segment.spoken.is_empty())
             && self.synthesis.is_none()
             && voice.playout.sent() == self.ledger.samples();
         if config.filler.is_empty() || self.tools.filler.is_some() || !silent {
