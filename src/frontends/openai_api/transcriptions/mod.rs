@@ -5,7 +5,7 @@
 //! recogniser never hears minutes of silence.
 
 mod captions;
-mod form;
+pub mod form;
 mod segments;
 
 use std::convert::Infallible;
