@@ -26,6 +26,23 @@ fn tools_are_run_and_their_results_go_back() {
     assert!(lines[2].starts_with('[') && lines[2].contains("tokens in"), "{printed}");
 }
 
+/// It says what it read: a result in another form than those that it learned from comes out as nonsense.
+#[test]
+fn the_model_built_in_says_what_its_tools_find() {
+    let mut config = Config::default();
+    config.llm.engine = "local".into();
+    config.llm.local.model = "concierge".into();
+    for (question, answer) in [
+        ("what is twelve times three", "Twelve times three is thirty six."),
+        ("what is nine minus four", "Nine minus four is five."),
+        ("what is 5 times 5", "5 times 5 is twenty five."),
+    ] {
+        let mut printed = vec![];
+        ask(question).run(&config, &mut printed).unwrap();
+        assert_eq!(String::from_utf8(printed).unwrap().trim(), answer);
+    }
+}
+
 #[test]
 fn facts_that_cannot_be_read_are_named() {
     let question = Ask { facts: Some("/no/such/facts.txt".into()), ..ask("hello") };
