@@ -35,6 +35,24 @@ pub enum Event {
     Placed(Placed),
     /// A message no longer belongs to the conversation. (It stays in the log.)
     Withdrawn(Spot),
+    /// What a request to the model counted.
+    Usage(Usage),
+    /// A task of the session is as it says here from now on.
+    Task(Task),
+    /// Something worth keeping was taken out of the conversation; it waits to be merged into memories.
+    MemoryItem(MemoryItem),
+    /// What the conversation holds up to here has been looked through for memories.
+    MemoryPointer(MemoryPointer),
+    /// A memory, of items and of the memories that it takes the place of.
+    Memory(Memory),
+    /// A person corrected a memory.
+    MemoryCorrected(MemoryCorrected),
+    /// A memory, or an item, is no longer known. Its text goes when the store is compacted.
+    MemoryDeleted(MemoryDeleted),
+    /// A session is no longer known. Its payloads go when the store is compacted.
+    SessionDeleted(SessionDeleted),
+    /// Somebody with a token asked for something.
+    Audit(Audit),
     /// The session is over.
     SessionEnd(SessionEnd),
     /// Written by a newer version.
@@ -210,6 +228,140 @@ pub struct Placed {
     pub after: Option<Spot>,
 }
 
+/// `usage`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Turn of the session, from 1.
+    pub turn: u64,
+    /// Which request of the turn, from 1.
+    pub request: u32,
+    /// Tokens of the prompt, as the engine counted them.
+    pub input_tokens: u64,
+    /// Tokens that were written.
+    pub output_tokens: u64,
+    /// Messages of the history that were in the prompt (those of this turn not among them).
+    pub messages: u64,
+}
+
+/// Where a task is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskStatus {
+    /// Nobody has begun.
+    Pending,
+    /// Somebody is at it.
+    InProgress,
+    /// It is done.
+    Completed,
+}
+
+/// `task`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// Unique in the session and in those that it was compacted from.
+    pub id: u64,
+    /// What is to be done.
+    pub title: String,
+    /// How far it is.
+    pub status: TaskStatus,
+}
+
+/// What sort of thing a memory item is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MemoryKind {
+    /// What was settled.
+    Decision,
+    /// What was talked about, with what is worth knowing of it.
+    Discussion,
+    /// What was tried, and how it went.
+    Attempt,
+    /// What the person wants.
+    Request,
+}
+
+/// `memory_item`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryItem {
+    /// Unique in the store: of the same kind as a session's.
+    pub id: SessionId,
+    /// The last turn that was looked at.
+    pub turn: u64,
+    /// What it is.
+    pub kind: MemoryKind,
+    /// About whom or by whom: `user`, or a character's name.
+    pub person: String,
+    /// In words.
+    pub text: String,
+}
+
+/// `memory_pointer`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryPointer {
+    /// The last turn that was looked at.
+    pub turn: u64,
+}
+
+/// `memory`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// Unique in the store.
+    pub id: SessionId,
+    /// See [`MemoryItem::person`].
+    pub person: String,
+    /// In words.
+    pub text: String,
+    /// When it was last said, µs since 1970 UTC.
+    pub said_at_unix_us: i64,
+    /// Items that it is made of; they wait no longer.
+    #[serde(default)]
+    pub from: Vec<SessionId>,
+    /// Memories that it takes the place of.
+    #[serde(default)]
+    pub replaces: Vec<SessionId>,
+}
+
+/// `memory_corrected`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryCorrected {
+    /// Which.
+    pub id: SessionId,
+    /// What it says from now on.
+    pub text: String,
+}
+
+/// `memory_deleted`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryDeleted {
+    /// Which.
+    pub id: SessionId,
+}
+
+/// `session_deleted`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionDeleted {
+    /// Which.
+    pub session: SessionId,
+}
+
+/// `audit`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Audit {
+    /// `token:NAME`.
+    pub actor: String,
+    /// What was asked for: `markdown_chat`, `markdown_chat_stream`, …
+    pub kind: String,
+    /// Of which agent; empty: none.
+    #[serde(default)]
+    pub agent: String,
+    /// Which file.
+    #[serde(default)]
+    pub filename: String,
+    /// How many messages it held.
+    #[serde(default)]
+    pub messages: u64,
+}
+
 /// `session_end`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SessionEnd {
@@ -240,6 +392,15 @@ impl Event {
             Event::SystemMessage(_) => "system_message",
             Event::Placed(_) => "placed",
             Event::Withdrawn(_) => "withdrawn",
+            Event::Usage(_) => "usage",
+            Event::Task(_) => "task",
+            Event::MemoryItem(_) => "memory_item",
+            Event::MemoryPointer(_) => "memory_pointer",
+            Event::Memory(_) => "memory",
+            Event::MemoryCorrected(_) => "memory_corrected",
+            Event::MemoryDeleted(_) => "memory_deleted",
+            Event::SessionDeleted(_) => "session_deleted",
+            Event::Audit(_) => "audit",
             Event::SessionEnd(_) => "session_end",
             Event::Unknown(unknown) => &unknown.kind,
         }
@@ -258,6 +419,15 @@ impl Event {
             Event::SystemMessage(payload) => json(payload),
             Event::Placed(payload) => json(payload),
             Event::Withdrawn(payload) => json(payload),
+            Event::Usage(payload) => json(payload),
+            Event::Task(payload) => json(payload),
+            Event::MemoryItem(payload) => json(payload),
+            Event::MemoryPointer(payload) => json(payload),
+            Event::Memory(payload) => json(payload),
+            Event::MemoryCorrected(payload) => json(payload),
+            Event::MemoryDeleted(payload) => json(payload),
+            Event::SessionDeleted(payload) => json(payload),
+            Event::Audit(payload) => json(payload),
             Event::SessionEnd(payload) => json(payload),
             Event::Unknown(unknown) => unknown.payload.clone(),
         }
@@ -276,6 +446,15 @@ impl Event {
             "system_message" => serde_json::from_slice(payload).map(Event::SystemMessage),
             "placed" => serde_json::from_slice(payload).map(Event::Placed),
             "withdrawn" => serde_json::from_slice(payload).map(Event::Withdrawn),
+            "usage" => serde_json::from_slice(payload).map(Event::Usage),
+            "task" => serde_json::from_slice(payload).map(Event::Task),
+            "memory_item" => serde_json::from_slice(payload).map(Event::MemoryItem),
+            "memory_pointer" => serde_json::from_slice(payload).map(Event::MemoryPointer),
+            "memory" => serde_json::from_slice(payload).map(Event::Memory),
+            "memory_corrected" => serde_json::from_slice(payload).map(Event::MemoryCorrected),
+            "memory_deleted" => serde_json::from_slice(payload).map(Event::MemoryDeleted),
+            "session_deleted" => serde_json::from_slice(payload).map(Event::SessionDeleted),
+            "audit" => serde_json::from_slice(payload).map(Event::Audit),
             "session_end" => serde_json::from_slice(payload).map(Event::SessionEnd),
             _ => return Event::unknown(kind, payload),
         };

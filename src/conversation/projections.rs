@@ -118,6 +118,14 @@ pub fn change(stored: &StoredEvent) -> Option<Change> {
         Event::Withdrawn(spot) => Some(Change::Withdraw(spot)),
         // The tables list messages as they came.
         Event::Placed(_) | Event::Unknown(_) => None,
+        // What a session needs to go on; nobody asks for it by itself.
+        Event::Usage(_) | Event::Task(_) | Event::MemoryPointer(_) => None,
+        Event::MemoryItem(_)
+        | Event::Memory(_)
+        | Event::MemoryCorrected(_)
+        | Event::MemoryDeleted(_)
+        | Event::SessionDeleted(_)
+        | Event::Audit(_) => None,
     }
 }
 
