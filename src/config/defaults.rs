@@ -18,6 +18,8 @@ impl Default for Config {
             video: Video::default(),
             persona: Persona::default(),
             tools: Tools::default(),
+            compaction: Compaction::default(),
+            memory: Memory::default(),
             turn: Turn::default(),
             limits: Limits::default(),
             models: Models::default(),

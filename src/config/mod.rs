@@ -19,6 +19,7 @@ mod remote;
 mod tests;
 mod tools;
 mod tree;
+mod upkeep;
 mod validate;
 
 use std::path::{Path, PathBuf};
@@ -31,6 +32,7 @@ pub use load::{FILE_NAME, Source};
 pub use persona::Persona;
 pub use remote::{OpenAiAsr, OpenAiTts};
 pub use tools::{BUILTIN_TOOLS, HTTP_METHODS, HttpTool, Tools};
+pub use upkeep::{Compaction, Memory, UPKEEP_METHODS};
 pub use validate::{ASR_ENGINES, LLM_ENGINES, TTS_ENGINES, TURN_DETECTIONS, VAD_ENGINES, VIDEO_ENGINES};
 
 /// Everything an operator can decide. Every key has a default; units are in the names.
@@ -59,6 +61,10 @@ pub struct Config {
     pub persona: Persona,
     /// What the language model may call.
     pub tools: Tools,
+    /// How a long conversation stays short.
+    pub compaction: Compaction,
+    /// What is kept of conversations for later ones.
+    pub memory: Memory,
     /// Barge-in, segments and pacing.
     pub turn: Turn,
     /// Limits and timeouts.

@@ -7,12 +7,14 @@ use serde::Serialize;
 
 use super::chain::{Damage, StoredEvent};
 use super::error::StoreError;
-use super::events::{Event, Origin, SessionEnd, SessionStart, TurnOutcome};
+use super::compaction::Successor;
+use super::events::{Event, MemoryPointer, Origin, SessionEnd, SessionStart, TurnOutcome, Usage};
 use super::history::{self, HistoryMessage};
 use super::ids::{Hash, Head, SessionId};
 use super::projections::{ConversationRow, Ended};
 use super::sqlite::{Access, SqliteOptions, SqliteStore, sqlite_path};
 use super::store::{CheckReport, NewEvent, OnDurable, Place, RebuildReport, SharedHead, Store, now_unix_us};
+use super::tasks::TaskStore;
 use super::tokens::{new_resume_token, token_hash, token_matches};
 
 /// Forks of forks of forks … that are followed back for a history.
@@ -55,7 +57,7 @@ impl ConversationLog {
     /// meantime is queued behind it.
     pub fn start_session(&self, new: NewSession, on_durable: OnDurable) -> StartedSession {
         let resume_token = new_resume_token();
-        let start = Event::SessionStart(SessionStart {
+        let start = SessionStart {
             agent: new.agent,
             frontend: new.frontend,
             engines: new.engines,
@@ -63,11 +65,10 @@ impl ConversationLog {
             compacted_from: new.compacted_from,
             resume_token_hash: token_hash(&resume_token),
             owner: new.owner,
-        });
+        };
         let place = Place { session: SessionId::random(), head: Head::EMPTY };
-        let head = SharedHead::new(place);
-        let mut writer = SessionWriter { store: Arc::clone(&self.store), head, history: vec![], turns: 0 };
-        writer.append_turn(&[start], on_durable);
+        let mut writer = SessionWriter::new(Arc::clone(&self.store), place, Some(start.clone()));
+        writer.append_turn(&[Event::SessionStart(start)], on_durable);
         StartedSession { writer, resume_token }
     }
 
@@ -79,11 +80,13 @@ impl ConversationLog {
     pub fn continue_session(&self, session: SessionId) -> Result<SessionWriter, StoreError> {
         let lineage = self.lineage(session)?;
         let head = lineage.last().map_or(Head::EMPTY, StoredEvent::head);
-        let head = SharedHead::new(Place { session, head });
-        let mut writer = SessionWriter { store: Arc::clone(&self.store), head, history: vec![], turns: 0 };
+        let place = Place { session, head };
+        let mut writer = SessionWriter::new(Arc::clone(&self.store), place, None);
         for stored in &lineage {
-            if let Some(event) = stored.event() {
-                writer.remember(&event, stored.at_unix_us);
+            match stored.event() {
+                Some(Event::SessionStart(start)) => writer.start = Some(start),
+                Some(event) => writer.remember(&event, stored.at_unix_us),
+                None => {}
             }
         }
         Ok(writer)
@@ -190,11 +193,77 @@ pub struct StartedSession {
 pub struct SessionWriter {
     store: Arc<dyn Store>,
     head: SharedHead,
+    /// How the session began; `None` if that cannot be read any more.
+    start: Option<SessionStart>,
     history: Vec<HistoryMessage>,
     turns: u64,
+    usage: Vec<Usage>,
+    tasks: TaskStore,
+    pointer: MemoryPointer,
+    /// Appends so far.
+    appends: u64,
 }
 
 impl SessionWriter {
+    fn new(store: Arc<dyn Store>, place: Place, start: Option<SessionStart>) -> SessionWriter {
+        SessionWriter {
+            store,
+            head: SharedHead::new(place),
+            start,
+            history: vec![],
+            turns: 0,
+            usage: vec![],
+            tasks: TaskStore::default(),
+            pointer: MemoryPointer { turn: 0, input_tokens: 0 },
+            appends: 0,
+        }
+    }
+
+    /// To whom the session belongs; `None` in open mode.
+    pub fn owner(&self) -> Option<Hash> {
+        self.start.as_ref().and_then(|start| start.owner)
+    }
+
+    /// What requests of the session so far have counted.
+    pub fn usage(&self) -> &[Usage] {
+        &self.usage
+    }
+
+    /// The session's tasks.
+    pub fn tasks(&self) -> &TaskStore {
+        &self.tasks
+    }
+
+    /// How far the conversation has been looked through for memories.
+    pub fn memory_pointer(&self) -> &MemoryPointer {
+        &self.pointer
+    }
+
+    /// How often something was appended: what is known of the head is out of date when this has changed.
+    pub fn appends(&self) -> u64 {
+        self.appends
+    }
+
+    /// Tells where the session stands when all that was appended so far is durable.
+    pub fn settle(&self, on_durable: OnDurable) {
+        self.store.ensure_head_or_fork(self.head.clone(), on_durable);
+    }
+
+    /// Starts the session that takes this one's place: it begins with `successor`, and was compacted from
+    /// this one as it is at `hash`. The same token resumes it. Turns are numbered on. `None` if how this
+    /// session began cannot be read any more.
+    pub fn compact(&self, hash: Hash, successor: &Successor, on_durable: OnDurable) -> Option<SessionWriter> {
+        let compacted_from = Some(Origin { session: self.session_id(), hash });
+        let start = SessionStart { forked_from: None, compacted_from, ..self.start.clone()? };
+        let place = Place { session: SessionId::random(), head: Head::EMPTY };
+        let mut writer = SessionWriter::new(Arc::clone(&self.store), place, Some(start.clone()));
+        writer.turns = self.turns;
+        let events: Vec<Event> =
+            std::iter::once(Event::SessionStart(start)).chain(successor.events()).collect();
+        writer.append_turn(&events, on_durable);
+        Some(writer)
+    }
+
     /// The session that is written. After a fork ([`super::Appended::forked`]) it is another one.
     pub fn session_id(&self) -> SessionId {
         self.head.place().session
@@ -215,6 +284,7 @@ impl SessionWriter {
     /// what the log is. Appends are written in the order of the calls, without waiting for each other.
     pub fn append_turn(&mut self, events: &[Event], on_durable: OnDurable) {
         let at_unix_us = now_unix_us();
+        self.appends += 1;
         events.iter().for_each(|event| self.remember(event, at_unix_us));
         let events = events.iter().map(|event| NewEvent::new(event, at_unix_us)).collect();
         self.store.append(self.head.clone(), events, on_durable);
@@ -238,6 +308,16 @@ impl SessionWriter {
 
     fn remember(&mut self, event: &Event, at_unix_us: i64) {
         history::apply(&mut self.history, event, at_unix_us);
+        match event {
+            Event::Usage(usage) => self.usage.push(usage.clone()),
+            Event::Task(task) => self.tasks.set(task.clone()),
+            // A client may write what it likes; these are ours.
+            Event::SystemMessage(message) if message.turn == 0 => {
+                self.tasks.restore(&message.text);
+            }
+            Event::MemoryPointer(pointer) => self.pointer = pointer.clone(),
+            _ => {}
+        }
         if let Event::UserMessage(super::events::UserMessage { turn, .. })
         | Event::AssistantMessage(super::events::AssistantMessage { turn, .. })
         | Event::SystemMessage(super::events::SystemMessage { turn, .. })
@@ -257,6 +337,11 @@ pub struct BackgroundWriter {
 }
 
 impl BackgroundWriter {
+    /// The session that is written.
+    pub fn session_id(&self) -> SessionId {
+        self.head.place().session
+    }
+
     /// As [`SessionWriter::append_turn`].
     pub fn append(&self, events: &[Event], on_durable: OnDurable) {
         let at_unix_us = now_unix_us();

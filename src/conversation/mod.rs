@@ -16,15 +16,21 @@
 //! already laid out so that a deletion can drop a payload and still verify.
 
 pub mod chain;
+pub mod compaction;
 pub mod error;
 pub mod events;
+pub mod extractive;
 pub mod history;
 pub mod ids;
 pub mod log;
 pub mod projections;
+pub mod pruning;
+pub mod recall;
 pub mod sqlite;
 pub mod store;
+pub mod tasks;
 pub mod tokens;
+pub mod usage;
 
 pub use error::StoreError;
 pub use events::Event;

@@ -10,7 +10,7 @@ use super::echo::Echo;
 use super::flite::{self, FliteTts};
 use super::kokoro::{self, Kokoro};
 use super::llm_choice::choose_llm;
-use super::local::LocalModel;
+use super::local::{self, LocalModel};
 use super::openai_http::{self, OpenAi, OpenAiAsr, OpenAiTts};
 use super::pocketsphinx::{self, PocketSphinx};
 use super::qwen3_asr::{self, Qwen3AsrModel};
@@ -23,7 +23,7 @@ use super::workers::{
     tts_pool, vad_pool,
 };
 use super::{
-    Asr, AsrRequest, CancelToken, ClipRenderer, EngineError, INPUT_RATE_HZ, Llm, ToolSpec, Tts, TurnJudge,
+    Asr, AsrRequest, CancelToken, ClipRenderer, EngineError, INPUT_RATE_HZ, Llm, TokenCounter, ToolSpec, Tts, TurnJudge,
     Vad, VadFrame,
 };
 use crate::config::{ASR_ENGINES, Config, TTS_ENGINES, VAD_ENGINES};
@@ -44,6 +44,8 @@ pub struct Engines {
     pub clip: Option<Pool<ClipWork>>,
     /// What is at work.
     pub names: EngineNames,
+    /// Counts tokens: by the local model's own tokenizer, else by that of the built-in one.
+    pub count_tokens: TokenCounter,
     /// Voices that the TTS engine has; empty where only its server knows them.
     pub voices: Vec<String>,
     /// Why `clip` is `None` although `video.enabled`.
@@ -115,6 +117,7 @@ impl Engines {
                 tts: tts_name.to_owned(),
                 video: video_name.map(str::to_owned),
             },
+            count_tokens: local::token_counter(config, llm_name == local::NAME)?,
             voices,
             video_fault,
         })

@@ -27,6 +27,7 @@ mod stub_hub;
 mod stub_llm;
 mod talk;
 mod tls;
+mod upkeep;
 mod word_errors;
 
 /// HTTP clients of tests need a TLS provider even where they use none.
