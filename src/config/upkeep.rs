@@ -106,7 +106,11 @@ impl Check {
         self.range("compaction.summary_target_tokens", target, 10..=100_000);
         self.range("compaction.summary_max_tokens", most, 10..=100_000);
         self.at_least("compaction.summary_max_tokens", most, "compaction.summary_target_tokens", target);
-        self.range("compaction.worker_context_max_tokens", compaction.worker_context_max_tokens, 100..=10_000_000);
+        self.range(
+            "compaction.worker_context_max_tokens",
+            compaction.worker_context_max_tokens,
+            100..=10_000_000,
+        );
         self.range("compaction.worker_max_turns", compaction.worker_max_turns, 1..=20);
         self.range("compaction.timeout_ms", compaction.timeout_ms, super::validate::WAIT_MS);
     }

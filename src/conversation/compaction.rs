@@ -358,7 +358,8 @@ mod tests {
 
     #[test]
     fn over_the_threshold_again_straight_after_is_thrash_and_once_only() {
-        for (occasion, other) in [(Occasion::Pause, Occasion::Request), (Occasion::Request, Occasion::Pause)] {
+        for (occasion, other) in [(Occasion::Pause, Occasion::Request), (Occasion::Request, Occasion::Pause)]
+        {
             let mut breaker = Breaker::default();
             assert_eq!(breaker.judge(occasion, 11, Some(10)), Verdict::Compact);
             breaker.done(occasion);

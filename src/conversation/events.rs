@@ -282,6 +282,24 @@ pub enum MemoryKind {
     Request,
 }
 
+impl MemoryKind {
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            MemoryKind::Decision => "decision",
+            MemoryKind::Discussion => "discussion",
+            MemoryKind::Attempt => "attempt",
+            MemoryKind::Request => "request",
+        }
+    }
+
+    /// The one with this name; one that has no such name is a discussion.
+    pub(super) fn of_name(name: &str) -> MemoryKind {
+        let kinds = [MemoryKind::Decision, MemoryKind::Attempt, MemoryKind::Request];
+        kinds.into_iter().find(|kind| kind.name() == name).unwrap_or(MemoryKind::Discussion)
+    }
+}
+
 /// `memory_item`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryItem {

@@ -6,16 +6,17 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::chain::{Damage, StoredEvent};
-use super::error::StoreError;
 use super::compaction::Successor;
+use super::error::StoreError;
 use super::events::{Event, MemoryPointer, Origin, SessionEnd, SessionStart, TurnOutcome, Usage};
 use super::history::{self, HistoryMessage};
 use super::ids::{Hash, Head, SessionId};
-use super::projections::{ConversationRow, Ended};
+use super::projections::{ConversationRow, Ended, Whose};
 use super::sqlite::{Access, SqliteOptions, SqliteStore, sqlite_path};
-use super::store::{CheckReport, NewEvent, OnDurable, Place, RebuildReport, SharedHead, Store, now_unix_us};
+use super::store::{NewEvent, OnDurable, Place, SharedHead, Store, now_unix_us};
 use super::tasks::TaskStore;
 use super::tokens::{new_resume_token, token_hash, token_matches};
+use super::upkeep::AuditPen;
 
 /// Forks of forks of forks … that are followed back for a history.
 const MAX_ANCESTORS: usize = 64;
@@ -23,7 +24,8 @@ const MAX_ANCESTORS: usize = 64;
 /// The event log of the server.
 #[derive(Debug)]
 pub struct ConversationLog {
-    store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) audits: AuditPen,
 }
 
 impl ConversationLog {
@@ -50,12 +52,27 @@ impl ConversationLog {
 
     /// Over a store that is already open.
     pub fn with_store(store: Arc<dyn Store>) -> Arc<ConversationLog> {
-        Arc::new(ConversationLog { store })
+        Arc::new(ConversationLog { store, audits: AuditPen::default() })
+    }
+
+    /// The store that is under it.
+    pub fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.store)
     }
 
     /// Starts a session. Never blocks; `on_durable` hears how it went. What is appended in the
     /// meantime is queued behind it.
     pub fn start_session(&self, new: NewSession, on_durable: OnDurable) -> StartedSession {
+        self.start_session_with(new, vec![], on_durable)
+    }
+
+    /// The same, with more events in the same transaction.
+    pub(super) fn start_session_with(
+        &self,
+        new: NewSession,
+        mut events: Vec<Event>,
+        on_durable: OnDurable,
+    ) -> StartedSession {
         let resume_token = new_resume_token();
         let start = SessionStart {
             agent: new.agent,
@@ -68,7 +85,8 @@ impl ConversationLog {
         };
         let place = Place { session: SessionId::random(), head: Head::EMPTY };
         let mut writer = SessionWriter::new(Arc::clone(&self.store), place, Some(start.clone()));
-        writer.append_turn(&[Event::SessionStart(start)], on_durable);
+        events.insert(0, Event::SessionStart(start));
+        writer.append_turn(&events, on_durable);
         StartedSession { writer, resume_token }
     }
 
@@ -114,28 +132,20 @@ impl ConversationLog {
         Ok(start.is_some_and(|start| token_matches(token, &start.resume_token_hash)))
     }
 
-    /// Up to `limit` conversations, the last updated first. Blocking.
+    /// See [`Store::conversations`]. Blocking.
     ///
     /// # Errors
     /// What the store says.
-    pub fn conversations(&self, limit: usize) -> Result<Vec<ConversationRow>, StoreError> {
-        self.store.conversations(limit)
+    pub fn conversations(&self, whose: Whose, limit: usize) -> Result<Vec<ConversationRow>, StoreError> {
+        self.store.conversations(whose, limit)
     }
 
-    /// Verifies every chain. Blocking.
+    /// See [`Store::successor`]. Blocking.
     ///
     /// # Errors
-    /// As [`Store::check`].
-    pub fn check(&self) -> Result<CheckReport, StoreError> {
-        self.store.check()
-    }
-
-    /// Makes the projections again from the log. Blocking.
-    ///
-    /// # Errors
-    /// As [`Store::rebuild`].
-    pub fn rebuild(&self) -> Result<RebuildReport, StoreError> {
-        self.store.rebuild()
+    /// What the store says.
+    pub fn successor(&self, session: SessionId) -> Result<Option<SessionId>, StoreError> {
+        self.store.successor(session)
     }
 
     /// The events of a session, after those of the sessions that it was forked from.

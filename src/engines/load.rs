@@ -23,8 +23,8 @@ use super::workers::{
     tts_pool, vad_pool,
 };
 use super::{
-    Asr, AsrRequest, CancelToken, ClipRenderer, EngineError, INPUT_RATE_HZ, Llm, TokenCounter, ToolSpec, Tts, TurnJudge,
-    Vad, VadFrame,
+    Asr, AsrRequest, CancelToken, ClipRenderer, EngineError, INPUT_RATE_HZ, Llm, TokenCounter, ToolSpec, Tts,
+    TurnJudge, Vad, VadFrame,
 };
 use crate::config::{ASR_ENGINES, Config, TTS_ENGINES, VAD_ENGINES};
 

@@ -40,8 +40,8 @@ use crate::config::Config;
 use crate::engines::denoise::Denoiser;
 use crate::engines::workers::Judged;
 use crate::engines::{
-    CancelToken, ChatMessage, Clip, EngineError, Engines, INPUT_RATE_HZ, SpeechContext,
-    VAD_FRAME_SAMPLES, VadFrame,
+    CancelToken, ChatMessage, Clip, EngineError, Engines, INPUT_RATE_HZ, SpeechContext, VAD_FRAME_SAMPLES,
+    VadFrame,
 };
 use crate::metrics::{self, Direction};
 use crate::tools::Registry;

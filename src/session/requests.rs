@@ -129,7 +129,8 @@ impl Session {
     /// The whole prompt, and the tools that the model may call.
     fn prompt_of(&mut self, request: &Request) -> (Vec<ChatMessage>, Vec<ToolSpec>) {
         let wish = self.by_client.wish(request.reply);
-        let none = request.without_tools || !self.settings.may_call || wish.is_some_and(|wish| wish.without_tools);
+        let none =
+            request.without_tools || !self.settings.may_call || wish.is_some_and(|wish| wish.without_tools);
         let tools = if none { Vec::new() } else { self.tools_for(wish) };
         let mut messages = match &self.prompt {
             Some((id, prompt)) if *id == request.reply => prompt.clone(),
@@ -149,8 +150,10 @@ impl Session {
         let config = &self.config.compaction;
         let compacts = config.is_on() && !self.upkeep.is_off();
         let most = if compacts { usize::MAX } else { self.config.llm.history_messages };
-        let limits =
-            Pruning { min_savings: config.prune_min_savings, protected_tokens: config.prune_protected_tokens };
+        let limits = Pruning {
+            min_savings: config.prune_min_savings,
+            protected_tokens: config.prune_protected_tokens,
+        };
         let running = self.running_turn(request.reply);
         // What a run wrote into the log when it was compacted comes with the request itself.
         let history: Vec<_> = match self.journal.yielded() {
@@ -160,7 +163,8 @@ impl Session {
             _ => self.journal.history().to_vec(),
         };
         let upkeep = &mut self.upkeep;
-        let pruned = (limits.min_savings > 0).then(|| pruned(&history, limits, &mut |text| upkeep.tokens(text)));
+        let pruned =
+            (limits.min_savings > 0).then(|| pruned(&history, limits, &mut |text| upkeep.tokens(text)));
         let history = pruned.flatten().unwrap_or(history);
         prompt::of_turn(instructions, &history, most, request.user_text.clone())
     }

@@ -22,6 +22,7 @@ mod silero;
 mod smart_turn;
 mod speech;
 mod store;
+mod stores;
 mod stories;
 mod stub_hub;
 mod stub_llm;

@@ -43,8 +43,8 @@ use self::source::Source;
 use self::text::{ChatText, Constraint, ParseSpecial, Prompt, Sampler, Sampling};
 use self::writer::Writer;
 use super::{
-    CancelToken, ChatMessage, EngineError, Llm, LlmEvent, LlmRequest, LlmState, Role, ToolSpec, Usage,
-    forbid_executor_thread, TokenCounter,
+    CancelToken, ChatMessage, EngineError, Llm, LlmEvent, LlmRequest, LlmState, Role, TokenCounter, ToolSpec,
+    Usage, forbid_executor_thread,
 };
 use crate::config::Config;
 

@@ -227,7 +227,9 @@ fn upkept_message(upkept: &Upkept) -> ServerMessage<'_> {
         Upkept::CompactStart => ServerMessage::CompactStart,
         Upkept::CompactDone { session } => ServerMessage::CompactDone { new_session_id: *session },
         Upkept::CompactFailed { fault } => ServerMessage::CompactFailed { error: failure(fault) },
-        Upkept::SystemMessage { text } => ServerMessage::SystemMessage { item: Item { role: "system", text } },
+        Upkept::SystemMessage { text } => {
+            ServerMessage::SystemMessage { item: Item { role: "system", text } }
+        }
         Upkept::MemoryStart => ServerMessage::MemoryStart,
         Upkept::MemoryDone { items, memories } => {
             ServerMessage::MemoryDone { items: *items, memories: *memories }

@@ -9,7 +9,8 @@ use tokio::sync::oneshot;
 
 use crate::engines::workers::LlmWork;
 use crate::engines::{
-    CancelToken, ChatMessage, Engines, LlmEvent, LlmRequest, LlmState, RequestSampling, Role, ToolCall, ToolSpec,
+    CancelToken, ChatMessage, Engines, LlmEvent, LlmRequest, LlmState, RequestSampling, Role, ToolCall,
+    ToolSpec,
 };
 use crate::session::work;
 use crate::turn::io::Fault;
@@ -47,11 +48,13 @@ impl Worker<'_> {
         mut accept: impl FnMut(&str) -> Result<T, String>,
     ) -> Result<T, Fault> {
         let asking = async {
-            let mut messages = vec![ChatMessage::new(Role::System, instructions), ChatMessage::new(Role::User, input)];
+            let mut messages =
+                vec![ChatMessage::new(Role::System, instructions), ChatMessage::new(Role::User, input)];
             for _ in 0..self.max_turns {
                 let (text, calls) = self.request(messages.clone()).await?;
                 let mut kept = None;
-                let answers: Vec<ChatMessage> = calls.iter().map(|call| self.answer(call, &mut accept, &mut kept)).collect();
+                let answers: Vec<ChatMessage> =
+                    calls.iter().map(|call| self.answer(call, &mut accept, &mut kept)).collect();
                 if let Some(kept) = kept {
                     return Ok(kept);
                 }
@@ -63,7 +66,8 @@ impl Worker<'_> {
                     messages.push(ChatMessage::new(Role::User, format!("Now call {name} with all of it.")));
                 }
             }
-            let message = format!("the model was asked {} times and did not call {}", self.max_turns, self.tool.name);
+            let message =
+                format!("the model was asked {} times and did not call {}", self.max_turns, self.tool.name);
             Err(Fault { code: NO_ANSWER.to_owned(), message })
         };
         tokio::select! {

@@ -89,7 +89,8 @@ impl Session {
         let retained = self.config.compaction.retained_tokens;
         let upkeep = &mut self.upkeep;
         let history = self.journal.history();
-        let start = tail_start(history, retained, running.map(|turn| turn.0), &mut |text| upkeep.tokens(text));
+        let start =
+            tail_start(history, retained, running.map(|turn| turn.0), &mut |text| upkeep.tokens(text));
         let Some(start) = start else { return false };
         let summarised = history[..start].to_vec();
         if let (Some(turn), Some(request)) = (running, request) {
@@ -129,7 +130,9 @@ impl Session {
         match (step, std::mem::replace(&mut job.stage, Stage::Writing)) {
             (Step::Summary(Ok(summary)), _) => self.settle(summary),
             (Step::Summary(Err(fault)), _) => self.compaction_failed(fault),
-            (Step::Settled(Ok(_)), Stage::Settling { summary, appends }) if appends != self.journal.appends() => {
+            (Step::Settled(Ok(_)), Stage::Settling { summary, appends })
+                if appends != self.journal.appends() =>
+            {
                 // Something was appended since.
                 self.settle(summary);
             }
@@ -157,7 +160,8 @@ impl Session {
     fn start(&mut self, summary: &str, old: Appended) {
         let Some(job) = self.upkeep.job.as_mut() else { return };
         let summarised = job.summarised.len();
-        let same = |one: &HistoryMessage, other: &HistoryMessage| one.turn == other.turn && one.role == other.role;
+        let same =
+            |one: &HistoryMessage, other: &HistoryMessage| one.turn == other.turn && one.role == other.role;
         let history = self.journal.history();
         let unchanged = history.len() >= summarised
             && history[..summarised].iter().zip(&job.summarised).all(|(one, other)| same(one, other));
@@ -168,8 +172,10 @@ impl Session {
         }
         // What the running reply has said so far comes again with the whole of it.
         let yielded = self.journal.yielded();
-        let is_part = |m: &HistoryMessage| m.role == Role::Assistant && yielded.is_some_and(|turn| turn.0 == m.turn);
-        let history: Vec<HistoryMessage> = history.iter().filter(|message| !is_part(message)).cloned().collect();
+        let is_part =
+            |m: &HistoryMessage| m.role == Role::Assistant && yielded.is_some_and(|turn| turn.0 == m.turn);
+        let history: Vec<HistoryMessage> =
+            history.iter().filter(|message| !is_part(message)).cloned().collect();
         let successor = Successor::new(&history, summarised, summary, self.journal.tasks());
         let number = job.number;
         let tell = self.work.teller(move |result| Arrival::Compaction(number, Step::Started(result)));

@@ -28,8 +28,8 @@ use crate::conversation::events::{Event, Memory, MemoryDeleted, MemoryItem, Memo
 use crate::conversation::history::HistoryMessage;
 use crate::conversation::ids::{Hash, SessionId};
 use crate::conversation::log::{BackgroundWriter, ConversationLog};
-use crate::conversation::recall::{Candidate, recall};
 use crate::conversation::projections::{MemoryItemRow, MemoryRow, Whose};
+use crate::conversation::recall::{Candidate, recall};
 use crate::conversation::store::now_unix_us;
 use crate::conversation::{compaction, extractive};
 use crate::engines::{CancelToken, Engines, ToolSpec};
@@ -144,11 +144,12 @@ impl Keeper {
         let overview = compaction::overview(&messages, 16_000, &mut |text| counter.of(text));
         let cancel = CancelToken::new();
         let worker = self.worker(engines, extraction_tool(), &cancel);
-        worker.ask(EXTRACTION, overview, |arguments| {
-            let found: Extracted = serde_json::from_str(arguments).map_err(|error| error.to_string())?;
-            Ok(found.items())
-        })
-        .await
+        worker
+            .ask(EXTRACTION, overview, |arguments| {
+                let found: Extracted = serde_json::from_str(arguments).map_err(|error| error.to_string())?;
+                Ok(found.items())
+            })
+            .await
     }
 
     /// Makes memories of what waits, if that is enough; one job per owner at a time.
@@ -167,7 +168,10 @@ impl Keeper {
         made
     }
 
-    fn lock<'a>(&self, owners: &'a Mutex<HashSet<Option<Hash>>>) -> std::sync::MutexGuard<'a, HashSet<Option<Hash>>> {
+    fn lock<'a>(
+        &self,
+        owners: &'a Mutex<HashSet<Option<Hash>>>,
+    ) -> std::sync::MutexGuard<'a, HashSet<Option<Hash>>> {
         owners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -183,7 +187,9 @@ impl Keeper {
             let items = log.memory_items(Whose::Of(owner), MOST_ITEMS)?;
             let mut like: Vec<MemoryRow> = vec![];
             for item in items.iter().filter(|_| items.len() >= least) {
-                for (row, _) in log.search_memories(Whose::Of(owner), Some(&item.person), &item.text, LIKE_EACH)? {
+                for (row, _) in
+                    log.search_memories(Whose::Of(owner), Some(&item.person), &item.text, LIKE_EACH)?
+                {
                     if like.iter().all(|known| known.id != row.id) {
                         like.push(row);
                     }
@@ -202,12 +208,14 @@ impl Keeper {
             let worker = self.worker(engines, consolidation_tool(), &cancel);
             worker
                 .ask(CONSOLIDATION, lists(&items, &like), |arguments| {
-                    let merged: Merged = serde_json::from_str(arguments).map_err(|error| error.to_string())?;
+                    let merged: Merged =
+                        serde_json::from_str(arguments).map_err(|error| error.to_string())?;
                     merged.memories(&items, &like)
                 })
                 .await?
         };
-        let used: HashSet<SessionId> = memories.iter().flat_map(|memory| memory.from.iter().copied()).collect();
+        let used: HashSet<SessionId> =
+            memories.iter().flat_map(|memory| memory.from.iter().copied()).collect();
         let made = memories.len();
         let mut events: Vec<Event> = memories.into_iter().map(Event::Memory).collect();
         // What nobody wanted to keep is not asked about again.
@@ -229,7 +237,9 @@ async fn append(writer: &BackgroundWriter, events: &[Event]) -> Result<(), Fault
     writer.append(events, Box::new(|result| drop(tell.send(result))));
     match told.await {
         Ok(result) => result.map(drop).map_err(|error| store_fault(&error)),
-        Err(_) => Err(Fault { code: "store_closed".to_owned(), message: "the event log is closed".to_owned() }),
+        Err(_) => {
+            Err(Fault { code: "store_closed".to_owned(), message: "the event log is closed".to_owned() })
+        }
     }
 }
 
@@ -363,14 +373,17 @@ impl Merged {
                 .iter()
                 .map(|number| numbered(*number, items.len(), "notes").map(|at| &items[at]))
                 .collect::<Result<_, _>>()?;
-            let replaces = memory.replaces.iter().map(|number| {
-                numbered(*number, like.len(), "replaces").map(|at| like[at].id)
-            });
+            let replaces = memory
+                .replaces
+                .iter()
+                .map(|number| numbered(*number, like.len(), "replaces").map(|at| like[at].id));
             let text = memory.text.trim().to_owned();
-            let Some(newest) = notes.iter().max_by_key(|item| item.at_unix_us).filter(|_| !text.is_empty()) else {
+            let Some(newest) = notes.iter().max_by_key(|item| item.at_unix_us).filter(|_| !text.is_empty())
+            else {
                 return Err("each memory has a text and is made of one note at least".to_owned());
             };
-            let person = memory.person.map(|person| person.trim().to_owned()).filter(|person| !person.is_empty());
+            let person =
+                memory.person.map(|person| person.trim().to_owned()).filter(|person| !person.is_empty());
             memories.push(Memory {
                 id: SessionId::random(),
                 person: person.unwrap_or_else(|| newest.person.clone()),
@@ -436,7 +449,13 @@ impl Session {
                 said_at_unix_us: row.said_at_unix_us,
             };
             let candidates = found.into_iter().map(candidate).collect();
-            Ok::<_, crate::conversation::StoreError>(recall(candidates, &known, now_unix_us(), most, &mut |text| count(text)))
+            Ok::<_, crate::conversation::StoreError>(recall(
+                candidates,
+                &known,
+                now_unix_us(),
+                most,
+                &mut |text| count(text),
+            ))
         });
         tokio::spawn(async move {
             let recalled = match tokio::time::timeout(PATIENCE, searching).await {
@@ -460,7 +479,8 @@ impl Session {
         while upkeep.recalled.iter().map(|text| upkeep.counter.of(text)).sum::<u64>() > most {
             upkeep.recalled.remove(0);
         }
-        let waits = |(request, delay): &mut (Request, Delay)| request.reply == reply && *delay == Delay::Recall;
+        let waits =
+            |(request, delay): &mut (Request, Delay)| request.reply == reply && *delay == Delay::Recall;
         if let Some((request, _)) = self.upkeep.waiting.take_if(waits) {
             self.ask_with_room(request);
         }

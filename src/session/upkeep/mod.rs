@@ -31,6 +31,7 @@ use tokens::Counter;
 /// The upkeep of one conversation.
 pub struct Upkeep {
     counter: Counter,
+    /// Tokens that the model counted.
     pub usage: UsageHistory,
     breaker: Breaker,
     /// The compaction that is under way.
@@ -91,7 +92,13 @@ impl Upkeep {
     }
 
     /// The model is asked.
-    pub fn note_request(&mut self, reply: ReplyId, number: u32, messages: &[ChatMessage], tools: &[ToolSpec]) {
+    pub fn note_request(
+        &mut self,
+        reply: ReplyId,
+        number: u32,
+        messages: &[ChatMessage],
+        tools: &[ToolSpec],
+    ) {
         self.asked = Some((reply, number, self.counter.of_prompt(messages, tools)));
     }
 

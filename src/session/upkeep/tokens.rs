@@ -41,7 +41,8 @@ impl Counter {
             }
         }
         for tool in tools {
-            tokens += self.of(&tool.name) + self.of(&tool.description) + self.of(&tool.parameters.to_string());
+            tokens +=
+                self.of(&tool.name) + self.of(&tool.description) + self.of(&tool.parameters.to_string());
         }
         tokens
     }

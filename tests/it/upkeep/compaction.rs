@@ -34,7 +34,18 @@ async fn before_a_run_an_old_conversation_is_compacted() {
     let old = talk.logged(talk.before[0]);
     let said = ["session_start", "user: say three words", "assistant: one two three (Completed)"];
     assert_eq!(old[..3], said);
-    assert_eq!(old[3..], ["usage", "turn_end: Completed", "user: and then?", "assistant: four five six (Completed)", "usage", "turn_end: Completed", "user: and then?"]);
+    assert_eq!(
+        old[3..],
+        [
+            "usage",
+            "turn_end: Completed",
+            "user: and then?",
+            "assistant: four five six (Completed)",
+            "usage",
+            "turn_end: Completed",
+            "user: and then?"
+        ]
+    );
     let new = talk.logged(talk.session);
     let expected = [
         "session_start, compacted",
@@ -72,7 +83,8 @@ async fn a_compaction_that_fails_lets_the_run_go_on() {
 #[tokio::test]
 async fn a_run_that_grows_too_long_yields_and_goes_on_in_the_new_session() {
     let house = House::new(|config| {
-        let call = r#"Wait. {call task_create {"title": "a b c d e f g h i j k l m n o p q r s t u v w x y z"}}"#;
+        let call =
+            r#"Wait. {call task_create {"title": "a b c d e f g h i j k l m n o p q r s t u v w x y z"}}"#;
         model(&["one two three", call, SUMMARY, "Done now."])(config);
         config.tools.builtin = vec!["tasks".to_owned()];
         config.compaction.request_threshold = Some(30);
@@ -97,7 +109,13 @@ async fn a_run_that_grows_too_long_yields_and_goes_on_in_the_new_session() {
     assert_eq!(without_tasks_text(&lines), without_tasks_text(&expected));
 
     let old = talk.logged(talk.before[0]);
-    let yielded = ["task", "user: note the alphabet", "call: task_create", "result: task_create", "assistant: Wait. (Yielded)"];
+    let yielded = [
+        "task",
+        "user: note the alphabet",
+        "call: task_create",
+        "result: task_create",
+        "assistant: Wait. (Yielded)",
+    ];
     assert_eq!(old[old.len() - 5..], yielded);
     let new = talk.logged(talk.session);
     let expected = [
@@ -201,7 +219,14 @@ async fn over_the_threshold_again_straight_after_is_an_error_and_no_loop() {
     let lines = talk.say("one two three four five six seven eight nine").await;
     assert_eq!(
         lines,
-        ["compact_start", "compact_done", BROADCAST, "compact_failed compact_thrash", "text four", "end Completed"]
+        [
+            "compact_start",
+            "compact_done",
+            BROADCAST,
+            "compact_failed compact_thrash",
+            "text four",
+            "end Completed"
+        ]
     );
     assert_eq!(talk.say("again").await, ["text five", "end Completed"]);
     talk.hang_up().await;
@@ -274,8 +299,14 @@ async fn a_user_who_waits_for_a_compaction_hears_that_it_is_being_worked_on() {
     let mut talk = house.talk(false);
     talk.say("say three words").await;
     let lines = talk.say("and then my good old friend?").await;
-    let expected =
-        ["compact_start", "filler One moment, please.", "compact_done", BROADCAST, "said four", "end Completed"];
+    let expected = [
+        "compact_start",
+        "filler One moment, please.",
+        "compact_done",
+        BROADCAST,
+        "said four",
+        "end Completed",
+    ];
     assert_eq!(lines, expected);
     let texts: Vec<String> = talk.history().into_iter().map(|(_, text)| text).collect();
     assert_eq!(texts[1..], ["and then my good old friend?", "four"], "the filler is heard and not said");

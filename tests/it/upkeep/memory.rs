@@ -23,8 +23,11 @@ async fn what_is_worth_keeping_is_found_behind_the_conversations_back() {
     assert_eq!(talk.say("my dog is Rex").await, ["text I see.", "end Completed"]);
     assert_eq!(talk.until(|line| line.starts_with("memory_done")).await, ["memory_start", "memory_done 2 0"]);
     let log = talk.logged(talk.session);
-    let found =
-        ["memory_item: Discussion Anna's dog is called Rex.", "memory_item: Request Anna wants tea.", "memory_pointer"];
+    let found = [
+        "memory_item: Discussion Anna's dog is called Rex.",
+        "memory_item: Request Anna wants tea.",
+        "memory_pointer",
+    ];
     assert_eq!(log[log.len() - 3..], found, "in the same session: no fork");
     // Not grown by four tokens since.
     assert_eq!(talk.say("ok").await, ["text Right.", "end Completed"]);
@@ -112,7 +115,11 @@ async fn a_search_delays_nobody_and_outlives_its_session() {
     talk.hang_up().await;
     house.keeper.wait_for_memory_jobs().await;
     let log = logged(&house.log.store(), session);
-    assert_eq!(log.last().unwrap(), "memory_pointer", "behind the end of the session, in the same chain: {log:?}");
+    assert_eq!(
+        log.last().unwrap(),
+        "memory_pointer",
+        "behind the end of the session, in the same chain: {log:?}"
+    );
     assert_eq!(count(&log)["session_end"], 1);
 }
 

@@ -45,7 +45,8 @@ impl House {
         let folder = tempfile::tempdir().unwrap();
         let mut config = Config::default();
         config.store.url = format!("sqlite://{}/log.sqlite", folder.path().display());
-        let names = [&mut config.vad.engine, &mut config.asr.engine, &mut config.llm.engine, &mut config.tts.engine];
+        let names =
+            [&mut config.vad.engine, &mut config.asr.engine, &mut config.llm.engine, &mut config.tts.engine];
         names.into_iter().for_each(|name| *name = "scripted".to_owned());
         config.persona.system_prompt = "Be kind.".to_owned();
         config.persona.apology = "Sorry.".to_owned();
@@ -188,7 +189,9 @@ fn line(message: ToClient) -> Option<String> {
         ToClient::Upkept(Upkept::MemoryDone { items, memories }) => format!("memory_done {items} {memories}"),
         ToClient::Upkept(Upkept::MemoryFailed { fault }) => format!("memory_failed {}", fault.code),
         ToClient::Event(Event::ReplyText { text, .. }) if !text.trim().is_empty() => format!("text {text}"),
-        ToClient::Event(Event::ResponseText { text, last: true, filler: false, .. }) => format!("said {text}"),
+        ToClient::Event(Event::ResponseText { text, last: true, filler: false, .. }) => {
+            format!("said {text}")
+        }
         ToClient::Event(Event::ResponseText { text, filler: true, .. }) => format!("filler {text}"),
         ToClient::Event(Event::ToolCall { name, .. }) => format!("call {name}"),
         ToClient::Event(Event::ToolResult { name, .. }) => format!("result {name}"),
