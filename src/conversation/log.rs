@@ -13,7 +13,7 @@ use super::history::{self, HistoryMessage};
 use super::ids::{Hash, Head, SessionId};
 use super::projections::{ConversationRow, Ended, Whose};
 use super::sqlite::{Access, SqliteOptions, SqliteStore, sqlite_path};
-use super::store::{NewEvent, OnDurable, Place, SharedHead, Store, now_unix_us};
+use super::store::{MAX_COMPACTIONS, NewEvent, OnDurable, Place, SharedHead, Store, now_unix_us};
 use super::tasks::TaskStore;
 use super::tokens::{new_resume_token, token_hash, token_matches};
 use super::upkeep::AuditPen;
@@ -146,6 +146,24 @@ impl ConversationLog {
     /// What the store says.
     pub fn successor(&self, session: SessionId) -> Result<Option<SessionId>, StoreError> {
         self.store.successor(session)
+    }
+
+    /// A session with those that it was compacted from, and those into which it was, the oldest first.
+    /// Blocking.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], or what the store says.
+    pub fn compactions_of(&self, session: SessionId) -> Result<Vec<SessionId>, StoreError> {
+        let mut chain = vec![self.store.successor(session)?.unwrap_or(session)];
+        while chain.len() <= MAX_COMPACTIONS
+            && let Some(newest) = chain.last()
+            && let Some(start) = self.store.session_start(*newest)?
+            && let Some(origin) = start.compacted_from
+        {
+            chain.push(origin.session);
+        }
+        chain.reverse();
+        Ok(chain)
     }
 
     /// The events of a session, after those of the sessions that it was forked from.

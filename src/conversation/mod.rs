@@ -20,6 +20,7 @@ pub mod compaction;
 pub mod erasure;
 pub mod error;
 pub mod events;
+pub mod export;
 pub mod extractive;
 pub mod history;
 pub mod ids;

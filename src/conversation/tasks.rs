@@ -175,8 +175,8 @@ mod tests {
             ],
         );
         assert_eq!(told[0], r#"{"tasks":[]}"#);
-        assert_eq!(told[1], r#"{"id":1,"status":"pending","title":"Call the lift company"}"#);
-        assert_eq!(told[3], r#"{"id":1,"status":"completed","title":"Call the lift company"}"#);
+        assert_eq!(told[1], r#"{"id":1,"title":"Call the lift company","status":"pending"}"#);
+        assert_eq!(told[3], r#"{"id":1,"title":"Call the lift company","status":"completed"}"#);
         assert_eq!(told[4], "error: there is no task 7");
         assert_eq!(told[5], "error: id: it is missing");
         assert!(told[6].starts_with("error: title: 1 to"), "{}", told[6]);

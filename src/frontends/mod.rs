@@ -18,7 +18,9 @@ pub mod client_secrets;
 pub mod gate;
 pub mod limits;
 pub mod listener;
+
 pub mod live;
+mod memories_api;
 pub mod openai_api;
 pub mod ops;
 pub mod pages;

@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 use super::auth::Needs;
 use super::gate::{self, Gate};
 use super::server::Server;
-use super::{openai_api, ops, pages, realtime_ws, security_headers, sessions_api, voice_ws};
+use super::{memories_api, openai_api, ops, pages, realtime_ws, security_headers, sessions_api, voice_ws};
 use crate::conversation::tokens::Scope;
 
 /// The name of the access token in the OpenAPI document.
@@ -32,6 +32,7 @@ fn table() -> Vec<(Needs, Handlers)> {
         (Nothing, routes!(pages::index)),
         (Nothing, routes!(pages::asset)),
         (Nothing, routes!(pages::docs)),
+        (Nothing, routes!(pages::memory)),
         (Nothing, routes!(pages::openapi)),
         (Nothing, routes!(ops::healthz)),
         (Nothing, routes!(ops::readyz)),
@@ -39,7 +40,14 @@ fn table() -> Vec<(Needs, Handlers)> {
         // Conversations.
         (WithOrSecret(Voice), routes!(voice_ws::upgrade)),
         (WithOrSecret(Realtime), routes!(realtime_ws::upgrade)),
+        (With(Voice), routes!(sessions_api::list)),
         (Own, routes!(sessions_api::get)),
+        (Own, routes!(sessions_api::export)),
+        (Own, routes!(sessions_api::delete)),
+        // What is remembered of them.
+        (With(Voice), routes!(memories_api::list)),
+        (With(Voice), routes!(memories_api::correct)),
+        (With(Voice), routes!(memories_api::delete)),
         (With(Realtime), routes!(openai_api::client_secrets::create)),
         // The engines by themselves.
         (With(Api), routes!(openai_api::models::list)),

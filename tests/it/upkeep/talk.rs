@@ -56,7 +56,10 @@ impl House {
         config.tools.builtin = vec![];
         configure(&mut config);
         let tools = Arc::new(Registry::new(&config.tools).unwrap());
-        let engines = Arc::new(Engines::load(&config, tools.specs()).unwrap());
+        // Models are not loaded on an executor's thread.
+        let load = || Engines::load(&config, tools.specs()).unwrap();
+        let engines = std::thread::scope(|scope| scope.spawn(load).join().unwrap());
+        let engines = Arc::new(engines);
         let log = ConversationLog::open(&config.store.url).unwrap();
         let keeper = Keeper::new(Arc::clone(&log), config.memory.clone());
         House { config: Arc::new(config), log, keeper, engines, tools, _folder: folder }
