@@ -153,13 +153,20 @@ mod tests {
             GET   /                                Nothing
             GET   /{name}                          Nothing
             GET   /docs                            Nothing
+            GET   /memory                          Nothing
             GET   /openapi.json                    Nothing
             GET   /healthz                         Nothing
             GET   /readyz                          Nothing
             GET   /metrics                         Scope(Admin)
             GET   /ws/chat                         ScopeOrSecret(Voice)
             GET   /v1/realtime                     ScopeOrSecret(Realtime)
+            GET   /api/sessions                    Scope(Voice)
             GET   /api/sessions/{id}               Own
+            GET   /api/sessions/{id}/export        Own
+            DELETE /api/sessions/{id}               Own
+            GET   /api/memories                    Scope(Voice)
+            PATCH /api/memories/{id}               Scope(Voice)
+            DELETE /api/memories/{id}               Scope(Voice)
             POST  /v1/realtime/client_secrets      Scope(Realtime)
             GET   /v1/models                       Scope(Api)
             GET   /v1/models/{id}                  Scope(Api)

@@ -9,6 +9,9 @@ use vivavoce::turn::io::MessageId;
 use super::talk::House;
 
 const SUMMARY: &str = r#"{call write_summary {"text": "They counted."}}"#;
+/// Forty words.
+const LONG: &str = "one two three four five six seven eight nine ten one two three four five six seven eight nine ten \
+                    one two three four five six seven eight nine ten one two three four five six seven eight nine ten";
 const BROADCAST: &str = "system: [Compacted context summary]\nThey counted.";
 
 /// The model says these in turn.
@@ -20,39 +23,37 @@ fn model(replies: &[&str]) -> impl Fn(&mut Config) + use<> {
 #[tokio::test]
 async fn before_a_run_an_old_conversation_is_compacted() {
     let house = House::new(|config| {
-        model(&["one two three", "four five six", SUMMARY, "seven"])(config);
-        config.compaction.threshold = Some(8);
-        config.compaction.retained_tokens = 6;
+        model(&[LONG, "four five six", SUMMARY, "seven"])(config);
+        config.compaction.threshold = Some(60);
+        config.compaction.retained_tokens = 20;
     });
     let mut talk = house.talk(true);
-    assert_eq!(talk.say("say three words").await, ["text one two three", "end Completed"]);
-    // Two of the system, three of each side: eight, and what is said now is not measured yet.
-    assert_eq!(talk.say("and then?").await.last().unwrap(), "end Completed");
-    let lines = talk.say("and then?").await;
+    assert_eq!(talk.say("say many words").await, [&format!("text {LONG}"), "end Completed"]);
+    // Two of the system, three and forty and two: below, and so is what is estimated behind them.
+    assert_eq!(talk.say("and then?").await, ["text four five six", "end Completed"]);
+    let lines = talk.say(LONG).await;
     assert_eq!(lines, ["compact_start", "compact_done", BROADCAST, "text seven", "end Completed"]);
 
+    let asked = format!("user: {LONG}");
     let old = talk.logged(talk.before[0]);
-    let said = ["session_start", "user: say three words", "assistant: one two three (Completed)"];
-    assert_eq!(old[..3], said);
-    assert_eq!(
-        old[3..],
-        [
-            "usage",
-            "turn_end: Completed",
-            "user: and then?",
-            "assistant: four five six (Completed)",
-            "usage",
-            "turn_end: Completed",
-            "user: and then?"
-        ]
-    );
+    assert_eq!(old[..2], ["session_start", "user: say many words"]);
+    let last = [
+        "usage",
+        "turn_end: Completed",
+        "user: and then?",
+        "assistant: four five six (Completed)",
+        "usage",
+        "turn_end: Completed",
+        &asked,
+    ];
+    assert_eq!(old[3..], last);
     let new = talk.logged(talk.session);
     let expected = [
         "session_start, compacted",
         BROADCAST,
         "user: and then?",
         "assistant: four five six (Completed)",
-        "user: and then?",
+        &asked,
         "assistant: seven (Completed)",
         "usage",
         "turn_end: Completed",
@@ -80,99 +81,114 @@ async fn a_compaction_that_fails_lets_the_run_go_on() {
     talk.hang_up().await;
 }
 
+/// What the model reads of this sum, and the sum, make a prompt much longer.
+const SUM: &str = "one plus two plus three plus four plus five plus six plus seven plus eight plus nine plus ten \
+                   plus one plus two plus three plus four plus five plus six plus seven plus eight plus nine";
+
+/// A first turn that fills the prompt, and a second one that calls a tool.
+fn grows(config: &mut Config, then: &[&str]) {
+    let call = format!(r#"Wait. {{call calculate {{"expression": "{SUM}"}}}}"#);
+    let many = [LONG; 4].join(" ");
+    model(&[&[many.as_str(), call.as_str()], then].concat())(config);
+    config.tools.builtin = vec!["calculate".to_owned()];
+    config.compaction.request_threshold = Some(180);
+    config.compaction.retained_tokens = 0;
+}
+
 #[tokio::test]
 async fn a_run_that_grows_too_long_yields_and_goes_on_in_the_new_session() {
-    let house = House::new(|config| {
-        let call =
-            r#"Wait. {call task_create {"title": "a b c d e f g h i j k l m n o p q r s t u v w x y z"}}"#;
-        model(&["one two three", call, SUMMARY, "Done now."])(config);
-        config.tools.builtin = vec!["tasks".to_owned()];
-        config.compaction.request_threshold = Some(30);
-        config.compaction.retained_tokens = 0;
-    });
+    let house = House::new(|config| grows(config, &[SUMMARY, "Done now."]));
     let mut talk = house.talk(true);
-    talk.say("say three words").await;
-    let lines = talk.say("note the alphabet").await;
-    let tasks = lines.iter().find(|line| line.starts_with("system: [Session TaskStore snapshot]"));
-    assert!(tasks.unwrap().contains("a b c d"), "{lines:?}");
-    let lines: Vec<&str> = lines.iter().map(String::as_str).filter(|l| !l.contains("TaskStore")).collect();
+    talk.say("say many words").await;
+    let lines = talk.say("add them up").await;
     let expected = [
         "text Wait. ",
-        "call task_create",
-        "result task_create",
+        "call calculate",
+        "result calculate",
         "compact_start",
         "compact_done",
         BROADCAST,
         "text \nDone now.",
         "end Completed",
     ];
-    assert_eq!(without_tasks_text(&lines), without_tasks_text(&expected));
+    assert_eq!(lines, expected);
 
     let old = talk.logged(talk.before[0]);
-    let yielded = [
-        "task",
-        "user: note the alphabet",
-        "call: task_create",
-        "result: task_create",
-        "assistant: Wait. (Yielded)",
-    ];
-    assert_eq!(old[old.len() - 5..], yielded);
+    let yielded = ["user: add them up", "call: calculate", "result: calculate", "assistant: Wait. (Yielded)"];
+    assert_eq!(old[old.len() - 4..], yielded);
     let new = talk.logged(talk.session);
     let expected = [
         "session_start, compacted",
         BROADCAST,
-        new[2].as_str(),
-        "user: note the alphabet",
-        "call: task_create",
-        "result: task_create",
-        "assistant: Wait.\nDone now. (Completed)",
+        "user: add them up",
+        "call: calculate",
+        "result: calculate",
+        "assistant: Wait. \nDone now. (Completed)",
         "usage",
         "usage",
         "turn_end: Completed",
     ];
     assert_eq!(new, expected);
-    assert!(new[2].starts_with("system: [Session TaskStore snapshot]"));
-
-    // Whoever resumes finds the tasks.
-    let session = talk.session;
     talk.hang_up().await;
-    let writer = house.log.continue_session(session).unwrap();
-    assert_eq!(writer.tasks().run("task_list", "").unwrap().0.matches("pending").count(), 1);
-}
-
-/// Pieces of text come as they please.
-fn without_tasks_text<'a>(lines: &[&'a str]) -> Vec<&'a str> {
-    lines.iter().copied().filter(|line| !line.starts_with("text ")).collect()
 }
 
 #[tokio::test]
 async fn a_failed_compaction_inside_a_run_that_no_longer_fits_ends_the_turn_with_what_it_had() {
     let house = House::new(|config| {
-        let call = r#"{call task_create {"title": "a b c d e f g h i j k l m n o p q r s t u v w x y z"}}"#;
-        model(&["one two three", call, "No."])(config);
-        config.tools.builtin = vec!["tasks".to_owned()];
-        config.compaction.request_threshold = Some(30);
-        config.compaction.context_tokens = Some(31);
-        config.compaction.retained_tokens = 0;
+        grows(config, &["No."]);
+        config.compaction.context_tokens = Some(181);
         config.compaction.worker_max_turns = 1;
     });
     let mut talk = house.talk(true);
-    talk.say("say three words").await;
-    let lines = talk.say("note the alphabet").await;
-    assert!(lines.contains(&"compact_failed upkeep_no_answer".to_owned()), "{lines:?}");
-    assert!(lines.contains(&"error context_full".to_owned()), "{lines:?}");
-    assert_eq!(lines.last().unwrap(), "end Failed");
+    talk.say("say many words").await;
+    let lines = talk.say("add them up").await;
+    let expected = [
+        "text Wait. ",
+        "call calculate",
+        "result calculate",
+        "compact_start",
+        "compact_failed upkeep_no_answer",
+        "error context_full",
+        "text \nSorry.",
+        "end Failed",
+    ];
+    assert_eq!(lines, expected);
     let history = talk.history();
-    let roles: Vec<Role> = history.iter().skip(2).map(|(role, _)| *role).collect();
-    assert_eq!(roles, [Role::User, Role::ToolCall, Role::ToolResult, Role::Assistant], "{history:?}");
+    let texts: Vec<(Role, &str)> =
+        history.iter().skip(2).map(|(role, text)| (*role, text.as_str())).collect();
+    assert_eq!(texts.len(), 4, "{texts:?}");
+    assert_eq!(texts[0], (Role::User, "add them up"));
+    assert_eq!((texts[1].0, texts[2].0), (Role::ToolCall, Role::ToolResult));
+    assert_eq!(texts[3], (Role::Assistant, "Wait. \nSorry."), "what was written before is not there twice");
     talk.hang_up().await;
+}
+
+#[tokio::test]
+async fn tasks_go_along_and_are_there_when_somebody_resumes() {
+    let house = House::new(|config| {
+        model(&[r#"{call task_create {"title": "Call Anna"}}"#, LONG, SUMMARY, "Yes."])(config);
+        config.tools.builtin = vec!["tasks".to_owned()];
+        config.compaction.threshold = Some(20);
+        config.compaction.retained_tokens = 0;
+    });
+    let mut talk = house.talk(true);
+    talk.say("note that down").await;
+    let lines = talk.say(LONG).await;
+    let told = "system: [Session TaskStore snapshot]\n\
+                {\"tasks\":[{\"id\":1,\"title\":\"Call Anna\",\"status\":\"pending\"}]}";
+    assert_eq!(lines[..4], ["compact_start", "compact_done", BROADCAST, told]);
+    let session = talk.session;
+    talk.hang_up().await;
+    let writer = house.log.continue_session(session).unwrap();
+    let (listed, _) = writer.tasks().run("task_list", "").unwrap();
+    assert_eq!(listed, r#"{"tasks":[{"id":1,"title":"Call Anna","status":"pending"}]}"#);
 }
 
 #[tokio::test]
 async fn only_new_system_messages_are_told_and_instructions_stay() {
     let house = House::new(|config| {
-        model(&["one two three", SUMMARY, "four five six", SUMMARY, "seven"])(config);
-        config.compaction.threshold = Some(12);
+        model(&[LONG, SUMMARY, LONG, SUMMARY, "seven"])(config);
+        config.compaction.threshold = Some(20);
         config.compaction.retained_tokens = 0;
     });
     let mut talk = house.talk(true);
@@ -236,7 +252,7 @@ async fn over_the_threshold_again_straight_after_is_an_error_and_no_loop() {
 async fn without_a_threshold_nothing_is_compacted() {
     for threshold in [None, Some(0)] {
         let house = House::new(|config| {
-            model(&["one two three four five six seven eight nine ten"])(config);
+            model(&[LONG])(config);
             config.compaction.threshold = threshold;
             config.compaction.request_threshold = threshold;
             config.compaction.retained_tokens = 0;
@@ -290,8 +306,8 @@ async fn new_words_end_a_summary_that_is_being_written_and_nothing_is_lost() {
 #[tokio::test]
 async fn a_user_who_waits_for_a_compaction_hears_that_it_is_being_worked_on() {
     let house = House::new(|config| {
-        model(&["one two three", SUMMARY, "four"])(config);
-        config.compaction.request_threshold = Some(10);
+        model(&[LONG, SUMMARY, "four"])(config);
+        config.compaction.request_threshold = Some(20);
         config.compaction.retained_tokens = 0;
         config.tools.filler_after_ms = 50;
         config.scripted.llm_first_token_ms = 400;
@@ -310,24 +326,5 @@ async fn a_user_who_waits_for_a_compaction_hears_that_it_is_being_worked_on() {
     assert_eq!(lines, expected);
     let texts: Vec<String> = talk.history().into_iter().map(|(_, text)| text).collect();
     assert_eq!(texts[1..], ["and then my good old friend?", "four"], "the filler is heard and not said");
-    talk.hang_up().await;
-}
-
-#[tokio::test]
-async fn the_tail_is_as_long_as_the_model_counts() {
-    // The tokenizer would count about as many tokens as there are words; this model counts ten for each.
-    let house = House::new(|config| {
-        model(&["one", "two", "three", SUMMARY, "four"])(config);
-        config.compaction.threshold = Some(9);
-        config.compaction.retained_tokens = 5;
-    });
-    let mut talk = house.talk(true);
-    for text in ["a b", "c d", "e f"] {
-        talk.say(text).await;
-    }
-    talk.say("g h").await;
-    let tail: Vec<String> = talk.logged(talk.session).into_iter().skip(2).take(3).collect();
-    assert_eq!(tail.len(), 3, "{tail:?}");
-    assert_eq!(tail[0], "user: e f", "one turn of three words fits into five, two do not: {tail:?}");
     talk.hang_up().await;
 }

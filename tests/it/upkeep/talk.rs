@@ -71,11 +71,6 @@ impl House {
         self.go_on(started.writer, read)
     }
 
-    /// A session that is in the log.
-    pub fn resume(&self, session: SessionId, read: bool) -> Talk {
-        self.go_on(self.log.continue_session(session).unwrap(), read)
-    }
-
     fn go_on(&self, writer: SessionWriter, read: bool) -> Talk {
         let session = writer.session_id();
         let mut settings = Settings::new(&self.config, &self.config.persona, &Offers::of(&self.engines));
@@ -116,7 +111,7 @@ impl Talk {
 
     /// What the session tells, up to the first line that `last` accepts.
     pub async fn until(&mut self, last: impl Fn(&str) -> bool) -> Vec<String> {
-        let mut lines = vec![];
+        let mut lines: Vec<String> = vec![];
         loop {
             let message = self.from_session.recv().await.expect("the session is over");
             if let ToClient::Upkept(Upkept::CompactDone { session }) = &message {
@@ -124,7 +119,11 @@ impl Talk {
             }
             if let Some(line) = line(message) {
                 let is_last = last(&line);
-                lines.push(line);
+                match (lines.last_mut(), line.strip_prefix("text ")) {
+                    // Pieces of a text come as they please.
+                    (Some(before), Some(more)) if before.starts_with("text ") => before.push_str(more),
+                    _ => lines.push(line),
+                }
                 if is_last {
                     return lines;
                 }
@@ -191,7 +190,7 @@ fn line(message: ToClient) -> Option<String> {
         ToClient::Upkept(Upkept::MemoryStart) => "memory_start".to_owned(),
         ToClient::Upkept(Upkept::MemoryDone { items, memories }) => format!("memory_done {items} {memories}"),
         ToClient::Upkept(Upkept::MemoryFailed { fault }) => format!("memory_failed {}", fault.code),
-        ToClient::Event(Event::ReplyText { text, .. }) if !text.trim().is_empty() => format!("text {text}"),
+        ToClient::Event(Event::ReplyText { text, .. }) => format!("text {text}"),
         ToClient::Event(Event::ResponseText { text, last: true, filler: false, .. }) => {
             format!("said {text}")
         }
