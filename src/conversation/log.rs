@@ -44,6 +44,9 @@ impl ConversationLog {
     pub fn open_as(url: &str, access: Access) -> Result<Arc<ConversationLog>, StoreError> {
         let options = SqliteOptions { access, ..SqliteOptions::default() };
         let store = SqliteStore::open(&sqlite_path(url)?, options)?;
+        for cut in store.cut_on_open() {
+            tracing::error!("event log: {cut}");
+        }
         for problem in store.damaged_on_open() {
             tracing::warn!("event log: {problem}; nothing is appended to it (see `vivavoce db check`)");
         }

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::chain::{Damage, StoredEvent};
 use super::error::StoreError;
 use super::events::{Event, SessionStart};
-use super::ids::{Hash, Head, SessionId};
+use super::ids::{Hash, Head, SeqNo, SessionId};
 use super::projections::{AuditRow, ConversationRow, MemoryItemRow, MemoryRow, MessageRow, Whose};
 
 /// Now, µs since 1970 UTC. The log is written at the edge; what is projected from it reads no clock.
@@ -182,6 +182,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Sessions whose head was found damaged when the store was opened; nothing is appended to them.
     fn damaged_on_open(&self) -> Vec<Problem>;
 
+    /// Sessions of which a damaged end was cut off when the store was opened; they go on in front of it.
+    /// What was cut is in the table `cut_events`.
+    fn cut_on_open(&self) -> Vec<Cut>;
+
     /// Verifies every chain. Blocking, and long where there is much.
     ///
     /// # Errors
@@ -253,6 +257,31 @@ impl std::fmt::Display for Problem {
             write!(f, ", event {seq}")?;
         }
         write!(f, ": {}", self.damage.what)
+    }
+}
+
+/// A damaged end that was cut off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cut {
+    /// Of which session.
+    pub session: SessionId,
+    /// The last event that stayed.
+    pub kept: SeqNo,
+    /// Events that were cut; 0 if they were missing, or only the head was wrong.
+    pub events: u64,
+    /// What was wrong.
+    pub damage: Damage,
+}
+
+impl std::fmt::Display for Cut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Cut { session, kept, events, damage } = self;
+        let place = damage.seq.map(|seq| format!(", event {seq}")).unwrap_or_default();
+        write!(f, "session {session}{place}: {}; ", damage.what)?;
+        write!(
+            f,
+            "{events} events were moved to the table cut_events, the session goes on behind event {kept}"
+        )
     }
 }
 

@@ -26,7 +26,7 @@ use super::events::{Event, SessionStart};
 use super::ids::{Hash, Head, SeqNo, SessionId};
 use super::projections::{AuditRow, ConversationRow, MemoryItemRow, MemoryRow, MessageRow, Whose};
 use super::store::{
-    CheckReport, CompactReport, NewEvent, OnDurable, Problem, RebuildReport, SharedHead, Store,
+    CheckReport, CompactReport, Cut, NewEvent, OnDurable, Problem, RebuildReport, SharedHead, Store,
 };
 pub use schema::Access;
 pub(super) use schema::open as open_connection;
@@ -78,19 +78,25 @@ pub struct SqliteStore {
     writer: Option<std::thread::JoinHandle<()>>,
     idle_readers: Mutex<Vec<Connection>>,
     damaged: HashMap<SessionId, Damage>,
+    cuts: Vec<Cut>,
 }
 
 impl SqliteStore {
-    /// Opens the file, brings its schema up to date, checks all heads, and starts the writer. Blocking.
+    /// Opens the file, brings its schema up to date, checks all heads, cuts off damaged ends (unless it
+    /// is opened for reading only), and starts the writer. Blocking.
     ///
     /// # Errors
     /// Where the file cannot be used at all. A damaged session is not such a case: see
     /// [`Store::damaged_on_open`].
     pub fn open(path: &Path, options: SqliteOptions) -> Result<SqliteStore, StoreError> {
-        let connection = schema::open(path, options.access)?;
+        let mut connection = schema::open(path, options.access)?;
         let in_words = |e: rusqlite::Error| StoreError::sqlite(path, &e);
         prepare_for_writing(&connection, &options).map_err(in_words)?;
-        let damaged = verify::damaged_heads(&connection).map_err(in_words)?;
+        let mut damaged = verify::damaged_heads(&connection).map_err(in_words)?;
+        let cuts = match options.access {
+            Access::ReadOnly => vec![],
+            _ => verify::cut_tails(&mut connection, &mut damaged).map_err(in_words)?,
+        };
 
         let (jobs, queue) = bounded(options.queue_len);
         let writer = Writer::new(path.into(), connection, damaged.clone());
@@ -105,6 +111,7 @@ impl SqliteStore {
             writer: Some(writer),
             idle_readers: Mutex::default(),
             damaged,
+            cuts,
         })
     }
 
@@ -244,6 +251,10 @@ impl Store for SqliteStore {
             damage: damage.clone(),
         };
         self.damaged.iter().map(problem).collect()
+    }
+
+    fn cut_on_open(&self) -> Vec<Cut> {
+        self.cuts.clone()
     }
 
     fn check(&self) -> Result<CheckReport, StoreError> {

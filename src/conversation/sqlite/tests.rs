@@ -215,7 +215,7 @@ fn a_read_only_file_is_read_and_not_written() {
 // ---- damage ----
 
 /// A session of four events, changed by `statements` (`?` is its name), opened again.
-fn damaged(statements: &str) -> (tempfile::TempDir, SqliteStore, SharedHead) {
+fn damaged(statements: &str, access: Access) -> (tempfile::TempDir, SqliteStore, SharedHead) {
     let (folder, path) = file();
     let store = open(&path);
     let (head, other) = (new_head(), new_head());
@@ -223,7 +223,8 @@ fn damaged(statements: &str) -> (tempfile::TempDir, SqliteStore, SharedHead) {
     append(&store, &head, vec![start(), said("one"), said("two"), said("three")]).recv().unwrap().unwrap();
     drop(store);
     sql(&path, &statements.replace('?', &format!("'{}'", head.place().session)));
-    (folder, open(&path), head)
+    let store = SqliteStore::open(&path, SqliteOptions { access, ..Default::default() }).unwrap();
+    (folder, store, head)
 }
 
 #[test]
@@ -242,7 +243,7 @@ fn check_and_load_name_the_session_and_the_event() {
         ("UPDATE heads SET hash = x'00' WHERE session_id = ?", None),
     ];
     for (statements, seq) in cases {
-        let (_folder, store, head) = damaged(statements);
+        let (_folder, store, head) = damaged(statements, Access::ReadOnly);
         let session = head.place().session;
         let Err(StoreError::Damaged { session: named, damage }) = store.load(session, None) else {
             panic!("{statements}: loaded");
@@ -256,17 +257,57 @@ fn check_and_load_name_the_session_and_the_event() {
 }
 
 #[test]
-fn a_session_with_a_damaged_head_is_found_on_open_and_not_appended_to() {
-    for statements in [
-        "UPDATE events SET payload = replace(payload, 'three', 'tree') WHERE session_id = ?",
-        "DELETE FROM events WHERE session_id = ? AND seq = 4",
-        "UPDATE heads SET seq = 3 WHERE session_id = ?",
-        "UPDATE heads SET hash = x'00' WHERE session_id = ?",
+fn a_damaged_end_is_cut_off_and_kept_and_the_session_goes_on() {
+    let two = "UPDATE events SET payload = replace(payload, 't', 'd') WHERE session_id = ? AND seq > 2";
+    let cases = [
+        ("UPDATE events SET payload = replace(payload, 'three', 'tree') WHERE session_id = ?", 3, 1),
+        (two, 2, 2),
+        ("UPDATE events SET hash = x'00' WHERE session_id = ? AND seq = 4", 3, 1),
+        ("UPDATE events SET kind = CAST(x'ff' AS TEXT) WHERE session_id = ? AND seq = 4", 3, 1),
+        ("DELETE FROM events WHERE session_id = ? AND seq = 4", 3, 0),
+        ("UPDATE heads SET seq = 3 WHERE session_id = ?", 4, 0),
+        ("UPDATE heads SET hash = x'00' WHERE session_id = ?", 4, 0),
+    ];
+    for (statements, kept, cut) in cases {
+        let (folder, store, head) = damaged(statements, Access::Existing);
+        let session = head.place().session;
+        let cuts = store.cut_on_open();
+        let shown: Vec<_> = cuts.iter().map(|cut| (cut.session, cut.kept.0, cut.events)).collect();
+        assert_eq!(shown, [(session, kept, cut)], "{statements}");
+        assert!(cuts[0].to_string().contains("cut_events"), "{}", cuts[0]);
+        assert_eq!(store.damaged_on_open(), [], "{statements}");
+        assert_eq!(store.check().unwrap().problems, [], "{statements}");
+        let path = folder.path().join("log.sqlite");
+        let lies = Connection::open(path)
+            .unwrap()
+            .query_row("SELECT count(*) FROM cut_events WHERE payload IS NOT NULL", [], |row| {
+                row.get::<_, i64>(0)
+            })
+            .unwrap();
+        assert_eq!(lies.cast_unsigned(), cut, "{statements}: nothing is thrown away");
+        // The tables know no more than the log.
+        assert_eq!(store.messages(session).unwrap().len() as u64, kept - 1, "{statements}");
+        let events = store.load(session, None).unwrap();
+        assert_eq!(events.len() as u64, kept, "{statements}");
+        let here = SharedHead::new(Place { session, head: events.last().unwrap().head() });
+        assert!(!append(&store, &here, vec![said("more")]).recv().unwrap().unwrap().forked, "{statements}");
+    }
+}
+
+#[test]
+fn damage_that_is_not_just_the_end_is_left_alone_and_named() {
+    for (statements, seq) in [
+        // Its head is wrong as well, and so it is found at once.
+        ("UPDATE events SET at_unix_us = 7 WHERE session_id = ?1 AND seq IN (2, 4)", Some(4)),
+        ("DELETE FROM events WHERE session_id = ?1", Some(4)),
+        ("UPDATE events SET at_unix_us = 7 WHERE session_id = ?1", Some(4)),
     ] {
-        let (_folder, store, head) = damaged(statements);
+        let (_folder, store, head) = damaged(&statements.replace("?1", "?"), Access::Existing);
+        assert_eq!(store.cut_on_open(), [], "{statements}");
         let found = store.damaged_on_open();
-        let names: Vec<_> = found.iter().map(|problem| problem.session.clone().unwrap()).collect();
-        assert_eq!(names, vec![head.place().session.to_string()], "{statements}");
+        assert_eq!(found.len(), 1, "{statements}");
+        assert_eq!(found[0].session, Some(head.place().session.to_string()), "{statements}");
+        assert_eq!(found[0].damage.seq, seq.map(SeqNo), "{statements}");
         assert_eq!(code(&append(&store, &head, vec![said("more")])), "session_damaged", "{statements}");
     }
 }
@@ -274,7 +315,7 @@ fn a_session_with_a_damaged_head_is_found_on_open_and_not_appended_to() {
 #[test]
 fn a_chain_without_a_payload_still_verifies() {
     let deletion = "UPDATE events SET payload = NULL, salt = NULL WHERE session_id = ? AND seq = 3";
-    let (_folder, store, head) = damaged(deletion);
+    let (_folder, store, head) = damaged(deletion, Access::Existing);
     let events = store.load(head.place().session, None).unwrap();
     let deleted: Vec<_> = events.iter().map(|stored| stored.event().is_none()).collect();
     assert_eq!(deleted, vec![false, false, true, false]);
