@@ -22,6 +22,7 @@ pub mod history;
 pub mod ids;
 pub mod log;
 pub mod projections;
+pub mod shown;
 pub mod sqlite;
 pub mod store;
 pub mod tokens;
