@@ -45,6 +45,7 @@ enum Command {
     Db(cli::db::Db),
     Bench(cli::bench::Bench),
     Token(cli::token::Token),
+    Vault(cli::vault::Vault),
 }
 
 #[derive(Debug, Subcommand)]
@@ -102,6 +103,10 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Talk(talk) => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(talk.run(&mut out))?;
+        }
+        Command::Vault(vault) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(vault.run(&config, &mut out))?;
         }
         Command::Bench(bench) => return Ok(exit_code(bench.run(&config, &mut out)?)),
         Command::Db(db) => db.run(&config, &mut out)?,

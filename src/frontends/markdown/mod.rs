@@ -32,6 +32,8 @@ pub mod reply;
 pub mod request;
 pub mod run;
 pub mod stream;
+#[cfg(test)]
+mod tests;
 pub mod vault;
 pub mod work;
 pub mod write;
