@@ -46,6 +46,7 @@ enum Command {
     Bench(cli::bench::Bench),
     Token(cli::token::Token),
     Memory(cli::memory::Memory),
+    Vault(cli::vault::Vault),
 }
 
 #[derive(Debug, Subcommand)]
@@ -103,6 +104,10 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Talk(talk) => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(talk.run(&mut out))?;
+        }
+        Command::Vault(vault) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(vault.run(&config, &mut out))?;
         }
         Command::Bench(bench) => return Ok(exit_code(bench.run(&config, &mut out)?)),
         Command::Db(db) => db.run(&config, &mut out)?,

@@ -11,3 +11,4 @@ pub mod say;
 pub mod talk;
 pub mod token;
 pub mod transcribe;
+pub mod vault;

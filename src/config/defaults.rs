@@ -17,6 +17,8 @@ impl Default for Config {
             tts: Tts::default(),
             video: Video::default(),
             persona: Persona::default(),
+            agents: Agents::new(),
+            markdown: Markdown::default(),
             tools: Tools::default(),
             compaction: Compaction::default(),
             memory: Memory::default(),

@@ -9,10 +9,12 @@
 //! Deliberately absent: whether models, servers and devices exist (the engines find that out when
 //! they load, and say it better), and the sections of later features, which are unknown keys today.
 
+mod agents;
 mod defaults;
 mod env;
 mod error;
 mod load;
+mod markdown;
 mod persona;
 mod remote;
 #[cfg(test)]
@@ -26,9 +28,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use agents::{Agent, Agents, DEFAULT_AGENT};
 pub use env::ENV_PREFIX;
 pub use error::{ConfigError, Problem};
 pub use load::{FILE_NAME, Source};
+pub use markdown::{LOG_PATH_FIELDS, MARKDOWN_PORT, Markdown};
 pub use persona::Persona;
 pub use remote::{OpenAiAsr, OpenAiTts};
 pub use tools::{BUILTIN_TOOLS, HTTP_METHODS, HttpTool, Tools};
@@ -59,6 +63,10 @@ pub struct Config {
     pub video: Video,
     /// Who the server is.
     pub persona: Persona,
+    /// Who else may be talked with, by name.
+    pub agents: Agents,
+    /// Conversations in Markdown files.
+    pub markdown: Markdown,
     /// What the language model may call.
     pub tools: Tools,
     /// How a long conversation stays short.

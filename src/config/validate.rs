@@ -50,6 +50,8 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     check.tts(&config.tts);
     check.video(&config.video);
     check.persona(&config.persona);
+    check.agents(config);
+    check.markdown(config);
     check.tools(&config.tools);
     check.compaction(&config.compaction);
     check.memory(&config.memory);
@@ -62,7 +64,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     check.0
 }
 
-pub(super) struct Check(Vec<Finding>);
+pub(super) struct Check(pub(super) Vec<Finding>);
 
 impl Check {
     fn server(&mut self, server: &Server) {
@@ -174,7 +176,7 @@ impl Check {
         self.range("asr.qwen3_asr.context_tokens", qwen3_asr.context_tokens, 0..=4_096);
     }
 
-    fn llm(&mut self, llm: &Llm) {
+    pub(super) fn llm(&mut self, llm: &Llm) {
         self.one_of("llm.engine", &llm.engine, LLM_ENGINES);
         self.range("llm.workers", llm.workers, 0..=1_024);
         self.server_of("llm.url", &llm.url, "llm.api_key_env", &llm.api_key_env);
@@ -224,7 +226,7 @@ impl Check {
         self.range("video.timeout_ms", video.timeout_ms, WAIT_MS);
     }
 
-    fn persona(&mut self, persona: &Persona) {
+    pub(super) fn persona(&mut self, persona: &Persona) {
         self.holds(!persona.name.trim().is_empty(), "persona.name", &persona.name, "a name");
         if let Some(voice) = &persona.voice {
             self.holds(!voice.trim().is_empty(), "persona.voice", voice, "the name of a voice, or null");
@@ -348,7 +350,7 @@ impl Check {
         self.holds(allowed.contains(&value), key, value, &format!("one of {}", allowed.join(", ")));
     }
 
-    fn folder(&mut self, key: &'static str, path: &Path) {
+    pub(super) fn folder(&mut self, key: &'static str, path: &Path) {
         self.holds(!path.as_os_str().is_empty(), key, "", "the path of a folder");
     }
 
@@ -370,7 +372,7 @@ impl Check {
 }
 
 /// An IP address or a name that could be one of DNS.
-fn is_host(host: &str) -> bool {
+pub(super) fn is_host(host: &str) -> bool {
     let label = |label: &str| {
         !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
     };

@@ -66,14 +66,33 @@ impl ConversationLog {
     /// Starts a session. Never blocks; `on_durable` hears how it went. What is appended in the
     /// meantime is queued behind it.
     pub fn start_session(&self, new: NewSession, on_durable: OnDurable) -> StartedSession {
-        self.start_session_with(new, vec![], on_durable)
+        self.start_with(new, &[], &[], on_durable)
     }
 
-    /// The same, with more events in the same transaction.
-    pub(super) fn start_session_with(
+    /// Starts a session that goes on from the middle of another one (`new.forked_from`), or from nothing, with
+    /// `events` behind that: all of them with its start, or none. Blocking, to read what it inherits.
+    ///
+    /// # Errors
+    /// The other session is not there, or is damaged, or what the store says.
+    pub fn fork_session(
         &self,
         new: NewSession,
-        mut events: Vec<Event>,
+        events: &[Event],
+        on_durable: OnDurable,
+    ) -> Result<StartedSession, StoreError> {
+        let inherited = match new.forked_from {
+            Some(origin) => self.lineage(origin.session, Some(origin.hash))?,
+            None => vec![],
+        };
+        Ok(self.start_with(new, &inherited, events, on_durable))
+    }
+
+    /// Starts a session with `events` in the same transaction.
+    pub(super) fn start_with(
+        &self,
+        new: NewSession,
+        inherited: &[StoredEvent],
+        events: &[Event],
         on_durable: OnDurable,
     ) -> StartedSession {
         let resume_token = new_resume_token();
@@ -81,15 +100,21 @@ impl ConversationLog {
             agent: new.agent,
             frontend: new.frontend,
             engines: new.engines,
-            forked_from: None,
+            forked_from: new.forked_from,
             compacted_from: new.compacted_from,
             resume_token_hash: token_hash(&resume_token),
             owner: new.owner,
         };
         let place = Place { session: SessionId::random(), head: Head::EMPTY };
         let mut writer = SessionWriter::new(Arc::clone(&self.store), place, Some(start.clone()));
-        events.insert(0, Event::SessionStart(start));
-        writer.append_turn(&events, on_durable);
+        for stored in inherited {
+            if let Some(event) = stored.event() {
+                writer.remember(&event, stored.at_unix_us);
+            }
+        }
+        let all: Vec<Event> =
+            [Event::SessionStart(start)].into_iter().chain(events.iter().cloned()).collect();
+        writer.append_turn(&all, on_durable);
         StartedSession { writer, resume_token }
     }
 
@@ -99,7 +124,7 @@ impl ConversationLog {
     /// # Errors
     /// [`StoreError::UnknownSession`], [`StoreError::Damaged`], or what the store says.
     pub fn continue_session(&self, session: SessionId) -> Result<SessionWriter, StoreError> {
-        let lineage = self.lineage(session)?;
+        let lineage = self.lineage(session, None)?;
         let head = lineage.last().map_or(Head::EMPTY, StoredEvent::head);
         let place = Place { session, head };
         let mut writer = SessionWriter::new(Arc::clone(&self.store), place, None);
@@ -118,11 +143,33 @@ impl ConversationLog {
     /// # Errors
     /// [`StoreError::Damaged`], or what the store says.
     pub fn read_session(&self, session: SessionId) -> Result<Option<StoredSession>, StoreError> {
-        match self.lineage(session) {
+        match self.lineage(session, None) {
             Ok(lineage) => Ok(StoredSession::of(session, &lineage)),
             Err(StoreError::UnknownSession { session: unknown }) if unknown == session => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The highest turn number of a session up to one of its events. Blocking.
+    ///
+    /// # Errors
+    /// As [`ConversationLog::continue_session`].
+    pub fn last_turn_until(&self, origin: Origin) -> Result<u64, StoreError> {
+        let lineage = self.lineage(origin.session, Some(origin.hash))?;
+        Ok(lineage
+            .iter()
+            .filter_map(StoredEvent::event)
+            .filter_map(|event| turn_of(&event))
+            .max()
+            .unwrap_or(0))
+    }
+
+    /// The agent of a session; `None` if there is no such session. Blocking.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], or what the store says.
+    pub fn agent_of(&self, session: SessionId) -> Result<Option<String>, StoreError> {
+        Ok(self.store.session_start(session)?.map(|start| start.agent))
     }
 
     /// Whether `token` is the one that `session` was given; `false` if there is no such session.
@@ -169,9 +216,13 @@ impl ConversationLog {
         Ok(chain)
     }
 
-    /// The events of a session, after those of the sessions that it was forked from.
-    fn lineage(&self, session: SessionId) -> Result<Vec<StoredEvent>, StoreError> {
-        let mut newest_first = vec![self.store.load(session, None)?];
+    /// The events of a session (up to one of them), after those of the sessions that it was forked from.
+    pub(super) fn lineage(
+        &self,
+        session: SessionId,
+        until: Option<Hash>,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        let mut newest_first = vec![self.store.load(session, until)?];
         while let Some(origin) = newest_first.last().and_then(|events| forked_from(events)) {
             if newest_first.len() > MAX_ANCESTORS {
                 let what = format!("it is a fork of more than {MAX_ANCESTORS} sessions");
@@ -204,6 +255,8 @@ pub struct NewSession {
     pub frontend: String,
     /// See [`SessionStart::engines`].
     pub engines: BTreeMap<String, String>,
+    /// See [`SessionStart::forked_from`]; only [`ConversationLog::fork_session`] reads what is there.
+    pub forked_from: Option<Origin>,
     /// See [`SessionStart::compacted_from`].
     pub compacted_from: Option<Origin>,
     /// See [`SessionStart::owner`].
@@ -349,14 +402,19 @@ impl SessionWriter {
             Event::MemoryPointer(pointer) => self.pointer = pointer.clone(),
             _ => {}
         }
-        if let Event::UserMessage(super::events::UserMessage { turn, .. })
+        self.turns = self.turns.max(turn_of(event).unwrap_or(0));
+    }
+}
+
+/// The turn that an event belongs to, where events of that kind begin or end turns.
+fn turn_of(event: &Event) -> Option<u64> {
+    match event {
+        Event::UserMessage(super::events::UserMessage { turn, .. })
         | Event::AssistantMessage(super::events::AssistantMessage { turn, .. })
         | Event::SystemMessage(super::events::SystemMessage { turn, .. })
         | Event::ToolCall(super::events::ToolCall { turn, .. })
-        | Event::TurnEnd(super::events::TurnEnd { turn, .. }) = event
-        {
-            self.turns = self.turns.max(*turn);
-        }
+        | Event::TurnEnd(super::events::TurnEnd { turn, .. }) => Some(*turn),
+        _ => None,
     }
 }
 

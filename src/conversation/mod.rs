@@ -28,6 +28,7 @@ pub mod log;
 pub mod projections;
 pub mod pruning;
 pub mod recall;
+pub mod shown;
 pub mod sqlite;
 pub mod store;
 pub mod tables;

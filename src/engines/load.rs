@@ -1,7 +1,9 @@
 //! Loads every model once, in a fixed order: VAD → ASR → LLM → TTS → video, and warms it up, so that
 //! the first turn is as fast as the tenth.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
@@ -26,9 +28,11 @@ use super::{
     Asr, AsrRequest, CancelToken, ClipRenderer, EngineError, INPUT_RATE_HZ, Llm, TokenCounter, ToolSpec, Tts,
     TurnJudge, Vad, VadFrame,
 };
-use crate::config::{ASR_ENGINES, Config, TTS_ENGINES, VAD_ENGINES};
+use crate::config::{self, ASR_ENGINES, Config, TTS_ENGINES, VAD_ENGINES};
+use crate::tools::Registry;
 
-/// All models of the server, behind their worker pools.
+/// All models of the server, behind their worker pools. A clone has the same ones.
+#[derive(Clone)]
 pub struct Engines {
     /// Judges frames.
     pub vad: Pool<VadWork>,
@@ -38,6 +42,8 @@ pub struct Engines {
     pub asr: Pool<AsrWork>,
     /// Writes replies.
     pub llm: Pool<LlmWork>,
+    /// What writes them for agents with a language model of their own, by the agent's name.
+    pub agent_llms: BTreeMap<String, AgentLlm>,
     /// Speaks segments.
     pub tts: Pool<TtsWork>,
     /// Renders clips; `None` unless `video.enabled` and a renderer is ready.
@@ -50,6 +56,17 @@ pub struct Engines {
     pub voices: Vec<String>,
     /// Why `clip` is `None` although `video.enabled`.
     pub video_fault: Option<String>,
+}
+
+/// A language model of an agent's own. Agents with equal settings share one.
+#[derive(Clone)]
+pub struct AgentLlm {
+    /// Writes replies.
+    pub pool: Pool<LlmWork>,
+    /// See [`EngineNames::llm`].
+    pub name: String,
+    /// See [`EngineNames::llm_model`].
+    pub model: Option<String>,
 }
 
 /// Names of the engines at work, as clients and the log see them.
@@ -92,6 +109,7 @@ impl Engines {
         }
         let (asr_name, asrs) = loaded("asr", || load_asrs(config, &scripted))?;
         let (llm_name, (llm_model, llms)) = loaded("llm", || load_llms(config, &scripted, tools))?;
+        let agent_llms = load_agent_llms(config, &scripted, queue_length)?;
         let (tts_name, (voices, ttss)) = loaded("tts", || load_ttss(config, &scripted))?;
         let (clip, video_name, video_fault) = match load_clips(config, &scripted, queue_length) {
             Ok(Some((name, pool))) => (Some(pool), Some(name), None),
@@ -106,6 +124,7 @@ impl Engines {
             turn: judge.map(|judge| judge_pool(vec![judge], queue_length)).transpose()?,
             asr: asr_pool(asrs, queue_length)?,
             llm: llm_pool(llms, queue_length)?,
+            agent_llms,
             tts: tts_pool(ttss, queue_length)?,
             clip,
             names: EngineNames {
@@ -121,6 +140,15 @@ impl Engines {
             voices,
             video_fault,
         })
+    }
+
+    /// The engines as they are for one agent: all but the language model are everybody's.
+    pub fn of_agent(self: &Arc<Self>, agent: &str) -> Arc<Engines> {
+        let Some(AgentLlm { pool, name, model }) = self.agent_llms.get(agent).cloned() else {
+            return Arc::clone(self);
+        };
+        let names = EngineNames { llm: name, llm_model: model, ..self.names.clone() };
+        Arc::new(Engines { llm: pool, names, ..Engines::clone(self) })
     }
 
     /// The fullest queue, as a part of its capacity, 0…1.
@@ -325,6 +353,36 @@ fn load_llms(config: &Config, scripted: &Scripted, tools: &[ToolSpec]) -> Loaded
         _ => (None, vec![Box::new(Echo)]),
     };
     Ok((choice.name, (model, llms)))
+}
+
+/// One pool for each setting of `llm` that some agent has and the others have not.
+fn load_agent_llms(
+    config: &Config,
+    scripted: &Scripted,
+    queue_length: usize,
+) -> Result<BTreeMap<String, AgentLlm>, EngineError> {
+    let mut loaded: Vec<(config::Llm, AgentLlm)> = Vec::new();
+    let mut by_agent = BTreeMap::new();
+    for name in config.agents.keys() {
+        let Some(whole) = config.of_agent(name).filter(|whole| whole.llm != config.llm) else { continue };
+        if let Some((_, same)) = loaded.iter().find(|(llm, _)| *llm == whole.llm) {
+            by_agent.insert(name.clone(), same.clone());
+            continue;
+        }
+        let in_agent = |message: String| EngineError::Load {
+            engine: "llm",
+            message: format!("agents.{name}.llm: {message}"),
+        };
+        // What is wrong with tools is found where the server makes them.
+        let tools = Registry::new(&whole.tools).map_err(|error| in_agent(error.to_string()))?;
+        let (engine, (model, llms)) =
+            load_llms(&whole, scripted, tools.specs()).map_err(|error| in_agent(error.to_string()))?;
+        tracing::info!(agent = name, engine, "a language model of an agent's own is ready");
+        let llm = AgentLlm { pool: llm_pool(llms, queue_length)?, name: engine.to_owned(), model };
+        loaded.push((whole.llm, llm.clone()));
+        by_agent.insert(name.clone(), llm);
+    }
+    Ok(by_agent)
 }
 
 type ClipPool = (&'static str, Pool<ClipWork>);

@@ -8,10 +8,12 @@
 //! - [`admission`]: how many may talk at a time. [`limits`]: how much each socket may send ([`bucket`]).
 //!   [`live`]: which sessions are open.
 //! - [`socket`]: a WebSocket that carries a session. [`voice_ws`]: `/ws/chat`. [`realtime_ws`]:
-//!   `/v1/realtime`. [`openai_api`]: the engines over HTTP. [`sessions_api`]: histories. [`ops`]: health
+//!   `/v1/realtime`. [`openai_api`]: the engines over HTTP. [`markdown`]: conversations in files.
+//!   [`agents`]: who may be talked with. [`sessions_api`]: histories. [`ops`]: health
 //!   and metrics. [`pages`]: the browser pages, with their [`security_headers`].
 
 pub mod admission;
+pub mod agents;
 pub mod auth;
 pub mod bucket;
 pub mod client_secrets;
@@ -20,6 +22,7 @@ pub mod limits;
 pub mod listener;
 
 pub mod live;
+pub mod markdown;
 mod memories_api;
 pub mod openai_api;
 pub mod ops;

@@ -37,6 +37,15 @@ pub struct ErrorBody {
     pub error: ErrorDetail,
 }
 
+/// The same where clients look for a `detail`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DetailedBody {
+    /// For people: what is wrong, and the remedy.
+    pub detail: String,
+    /// What went wrong.
+    pub error: ErrorDetail,
+}
+
 /// What went wrong.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ErrorDetail {
@@ -99,9 +108,15 @@ impl From<StoreError> for Problem {
     }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let mut response = (self.status, Json(self.body())).into_response();
+impl Problem {
+    /// An answer whose body has a `detail`, too.
+    pub fn into_detailed_response(self) -> Response {
+        let body = DetailedBody { detail: self.message.clone(), error: self.body().error };
+        self.respond(Json(body))
+    }
+
+    fn respond(&self, body: impl IntoResponse) -> Response {
+        let mut response = (self.status, body).into_response();
         let headers = response.headers_mut();
         if let Some(wait) = self.retry_after {
             // Whole seconds, and never at once.
@@ -112,5 +127,11 @@ impl IntoResponse for Problem {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        self.respond(Json(self.body()))
     }
 }

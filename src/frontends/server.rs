@@ -8,8 +8,10 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use super::admission::Admission;
+use super::agents::Agents;
 use super::auth::Door;
 use super::live::LiveSessions;
+use super::markdown::Markdown;
 use super::problem::Problem;
 use super::quotas::Quotas;
 use super::tls::Certificates;
@@ -29,6 +31,10 @@ pub struct Server {
     pub engines: Arc<Engines>,
     /// What the language model may call.
     pub tools: Arc<Registry>,
+    /// Who may be talked with.
+    pub agents: Agents,
+    /// Conversations in Markdown files; `None`: `markdown.enabled` is false.
+    pub markdown: Option<Markdown>,
     /// The conversations.
     pub log: Arc<ConversationLog>,
     /// Keeps memories of them.
@@ -60,10 +66,13 @@ pub struct Server {
 
 impl Server {
     /// Nobody is connected yet.
+    #[allow(clippy::too_many_arguments)] // all different, and once
     pub fn new(
         config: Arc<Config>,
         engines: Arc<Engines>,
         tools: Arc<Registry>,
+        agents: Agents,
+        markdown: Option<Markdown>,
         log: Arc<ConversationLog>,
         tokens: Arc<TokenStore>,
         door: Door,
@@ -79,6 +88,8 @@ impl Server {
             config,
             engines,
             tools,
+            agents,
+            markdown,
             log,
             tokens,
             door,

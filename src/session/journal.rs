@@ -101,8 +101,9 @@ impl Journal {
         if replied {
             events.push(Event::AssistantMessage(AssistantMessage {
                 turn: number,
-                text,
-                whole_reply: None,
+                // What was heard of it is known at its end.
+                text: String::new(),
+                whole_reply: Some(text),
                 estimated: true,
                 outcome: TurnOutcome::Yielded,
             }));

@@ -12,6 +12,7 @@ mod e2e;
 mod harness;
 mod http_api;
 mod local;
+mod markdown;
 mod models;
 mod openai;
 mod openai_speech;

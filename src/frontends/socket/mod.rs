@@ -22,12 +22,13 @@ use tracing::Instrument;
 
 use super::limits::{Allowance, Excess};
 use super::server::Server;
+use crate::conversation::ids::SessionId;
 use crate::metrics::{self, Direction};
 use crate::session::messages::{CloseReason, FromClient, ToClient};
 use crate::session::recording::Recorder;
 use crate::session::settings::Settings;
 use crate::session::{self, Journal, Start};
-use crate::turn::io::Fault;
+use crate::turn::io::{Event, Fault};
 use opening::{Opened, Room};
 
 /// Messages of the client that wait for its session.
@@ -103,8 +104,9 @@ pub async fn serve(
     wire: impl Wire,
     socket: WebSocket,
 ) {
-    let Opened { writer: journal, hello, live, room: Room { admitted, quota } } = opened;
-    let config = &server.config;
+    let Opened { agent, writer: journal, hello, live, room: Room { admitted, quota } } = opened;
+    let config = &agent.config;
+    let session_id = journal.session_id();
     let (to_client, outbound) = mpsc::channel(config.limits.outbound_messages);
     let (to_session, inbound) = mpsc::channel(INBOUND_MESSAGES);
     let recorder =
@@ -115,8 +117,8 @@ pub async fn serve(
     let start = Start {
         hello,
         config: Arc::clone(config),
-        engines: Arc::clone(&server.engines),
-        tools: Arc::clone(&server.tools),
+        engines: Arc::clone(&agent.engines),
+        tools: Arc::clone(&agent.tools),
         journal: Journal::new(journal),
         settings,
         greeting,
@@ -141,6 +143,8 @@ pub async fn serve(
         allowance: Allowance::new(&config.limits, quota),
         began: Instant::now(),
         patience: ping * MISSED_PINGS,
+        server: Arc::clone(&server),
+        session_id,
         wire,
         stream,
         to_session,
@@ -163,6 +167,8 @@ pub async fn serve(
     if !session.is_finished() {
         let _ = session.await;
     }
+    // The last turn may have ended when nobody was there any more.
+    server.turn_ended(session_id);
     // A client that does not read is not waited for.
     if !writer.is_finished() && tokio::time::timeout(LAST_WRITES, &mut writer).await.is_err() {
         writer.abort();
@@ -183,6 +189,8 @@ pub async fn serve(
 
 /// Both directions of a connection.
 struct Exchange<W> {
+    server: Arc<Server>,
+    session_id: SessionId,
     wire: W,
     allowance: Allowance,
     began: Instant,
@@ -269,6 +277,11 @@ impl<W: Wire> Exchange<W> {
     async fn on_session(&mut self, message: ToClient, out: &mut Translated) -> Option<End> {
         let closing = match &message {
             ToClient::Close(reason) => Some(close_code(*reason)),
+            // By now it is in the log.
+            ToClient::Event(Event::TurnEnd { .. }) => {
+                self.server.turn_ended(self.session_id);
+                None
+            }
             _ => None,
         };
         self.wire.on_session(message, out);

@@ -1,5 +1,6 @@
 //! How a session begins: whether there is room, and its place in the log.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,14 +11,12 @@ use axum::response::Response;
 use crate::conversation::ids::{Hash, SessionId};
 use crate::conversation::log::{NewSession, SessionWriter};
 use crate::frontends::admission::{Admitted, Refused};
+use crate::frontends::agents::Agent;
 use crate::frontends::live::Live;
 use crate::frontends::problem::Problem;
 use crate::frontends::quotas::{AudioQuota, Payer};
 use crate::frontends::server::{self, Server};
 use crate::session::messages::Hello;
-
-/// The only agent there is until agents can be configured.
-pub const DEFAULT_AGENT: &str = "default";
 
 /// When somebody who found no place may try again.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
@@ -47,6 +46,8 @@ pub fn make_room(server: &Server, address: IpAddr, owner: Option<Hash>) -> Resul
 
 /// A conversation that can begin, or go on.
 pub struct Opened {
+    /// Who is talked with.
+    pub agent: Arc<Agent>,
     /// Its pen.
     pub writer: SessionWriter,
     /// Its first message.
@@ -65,34 +66,35 @@ pub struct Resume {
     pub token: String,
 }
 
-/// A new place in the log, or that of a conversation that goes on.
+/// What the log keeps of a new session.
+pub fn new_session(agent: &Agent, frontend: &str, owner: Option<Hash>) -> NewSession {
+    let names = &agent.engines.names;
+    let known = [("vad", &names.vad), ("asr", &names.asr), ("llm", &names.llm), ("tts", &names.tts)];
+    let mut engines: BTreeMap<String, String> =
+        known.map(|(task, name)| (task.to_owned(), name.clone())).into();
+    engines.extend(names.video.clone().map(|name| ("video".to_owned(), name)));
+    let (agent, frontend) = (agent.name.clone(), frontend.to_owned());
+    NewSession { agent, frontend, engines, owner, ..NewSession::default() }
+}
+
+/// A new place in the log, or that of a conversation that goes on; that one keeps its agent.
 pub async fn open_history(
     server: &Arc<Server>,
+    agent: Arc<Agent>,
     frontend: &str,
     resume: Option<Resume>,
     owner: Option<Hash>,
     room: Room,
 ) -> Result<Opened, Box<Response>> {
-    let names = &server.engines.names;
-    let hello = |session_id: SessionId, resume_token: String, resumed: bool| Hello {
+    let hello = |agent: &Agent, session_id: SessionId, resume_token: String, resumed: bool| Hello {
         session_id: session_id.to_string(),
         resume_token,
         resumed,
-        agent: DEFAULT_AGENT.to_owned(),
-        engines: names.clone(),
+        agent: agent.name.clone(),
+        engines: agent.engines.names.clone(),
     };
     let Some(Resume { session, token }) = resume else {
-        let known = [("vad", &names.vad), ("asr", &names.asr), ("llm", &names.llm), ("tts", &names.tts)];
-        let mut engines: std::collections::BTreeMap<String, String> =
-            known.map(|(task, name)| (task.to_owned(), name.clone())).into();
-        engines.extend(names.video.clone().map(|name| ("video".to_owned(), name)));
-        let new = NewSession {
-            agent: DEFAULT_AGENT.to_owned(),
-            frontend: frontend.to_owned(),
-            engines,
-            owner,
-            ..NewSession::default()
-        };
+        let new = new_session(&agent, frontend, owner);
         let started = server.log.start_session(
             new,
             Box::new(|result| {
@@ -103,8 +105,8 @@ pub async fn open_history(
         );
         let id = started.writer.session_id();
         let live = server.live.enter(id).await;
-        let hello = hello(id, started.resume_token, false);
-        return Ok(Opened { writer: started.writer, hello, live, room });
+        let hello = hello(&agent, id, started.resume_token, false);
+        return Ok(Opened { agent, writer: started.writer, hello, live, room });
     };
     let not_found = || {
         let message = "there is no such session, or it is not yours; give its resume_token";
@@ -121,7 +123,12 @@ pub async fn open_history(
     // Only now: nobody else may end the connection that is there.
     let live = server.live.enter(id).await;
     let log = Arc::clone(&server.log);
-    let writer = tokio::task::spawn_blocking(move || log.continue_session(id)).await;
-    let Ok(Ok(writer)) = writer else { return Err(not_found()) };
-    Ok(Opened { writer, hello: hello(id, token, true), live, room })
+    let found = tokio::task::spawn_blocking(move || (log.continue_session(id), log.agent_of(id))).await;
+    let Ok((Ok(writer), Ok(name))) = found else { return Err(not_found()) };
+    let agent = name.and_then(|name| server.agent(Some(&name))).unwrap_or_else(|| {
+        tracing::warn!(session_id = %id, "the session's agent is no longer configured; it goes on as asked for");
+        agent
+    });
+    let hello = hello(&agent, id, token, true);
+    Ok(Opened { agent, writer, hello, live, room })
 }

@@ -17,7 +17,7 @@ use super::auth::{self, SUBPROTOCOL, Visitor};
 use super::listener::Peer;
 use super::problem::ErrorBody;
 use super::server::{self, Server};
-use super::socket::opening::{self, DEFAULT_AGENT, Resume};
+use super::socket::opening::{self, Resume};
 use super::socket::{self, Frame, SOCKET_BUFFER_BYTES, Translated, Wire};
 use crate::audio::pcm;
 use crate::session::messages::{FromClient, ToClient};
@@ -28,7 +28,7 @@ use crate::turn::io::Fault;
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ChatQuery {
-    /// Who answers; only `default` so far.
+    /// Who answers: the name of an agent.
     agent: Option<String>,
     /// Go on with an earlier session.
     session: Option<String>,
@@ -55,10 +55,11 @@ pub async fn upgrade(
     socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let resume_token = auth::resume_token(&headers).map(str::to_owned);
-    if query.agent.as_deref().is_some_and(|agent| agent != DEFAULT_AGENT) {
-        let message = format!("there is no such agent; there is `{DEFAULT_AGENT}`");
+    let Some(agent) = server.agent(query.agent.as_deref()) else {
+        let names: Vec<&str> = server.agents.names().collect();
+        let message = format!("there is no such agent; there is {}", names.join(", "));
         return server::error(StatusCode::NOT_FOUND, "unknown_agent", &message);
-    }
+    };
     let room = match opening::make_room(&server, peer.ip(), visitor.owner) {
         Ok(room) => room,
         Err(problem) => return problem.into_response(),
@@ -71,7 +72,7 @@ pub async fn upgrade(
     };
     let token = query.resume_token.or(resume_token).unwrap_or_default();
     let resume = query.session.map(|session| Resume { session, token });
-    let opened = match opening::open_history(&server, "voice", resume, visitor.owner, room).await {
+    let opened = match opening::open_history(&server, agent, "voice", resume, visitor.owner, room).await {
         Ok(opened) => opened,
         Err(response) => return *response,
     };
@@ -85,8 +86,9 @@ pub async fn upgrade(
         .on_upgrade(move |socket| {
             let span = tracing::info_span!("session", session_id = %opened.hello.session_id);
             let sessions = server.sessions.clone();
-            let persona = server.persona();
-            let settings = Settings::new(&server.config, &persona, &Offers::of(&server.engines));
+            let agent = &opened.agent;
+            let persona = server.persona_of(agent);
+            let settings = Settings::new(&agent.config, &persona, &Offers::of(&agent.engines));
             let greeting = persona.greeting_text().filter(|_| !opened.hello.resumed);
             let serving = socket::serve(server, opened, settings, greeting, VoiceWire, socket);
             sessions.track_future(serving.instrument(span))

@@ -114,7 +114,7 @@ async fn a_run_that_grows_too_long_yields_and_goes_on_in_the_new_session() {
     assert_eq!(lines, expected);
 
     let old = talk.logged(talk.before[0]);
-    let yielded = ["user: add them up", "call: calculate", "result: calculate", "assistant: Wait. (Yielded)"];
+    let yielded = ["user: add them up", "call: calculate", "result: calculate", "assistant:  (Yielded)"];
     assert_eq!(old[old.len() - 4..], yielded);
     let new = talk.logged(talk.session);
     let expected = [

@@ -1,0 +1,219 @@
+//! A conversation as a person sees it: everything that was said, through forks and compactions.
+//!
+//! The model of a compacted session is given a summary and the last words; the person who talks with it
+//! still has all of them. So what is shown follows `compacted_from` back, and leaves out what only the
+//! compaction wrote: system messages, and the copies of the last words that it retained. And where a person
+//! changes something that was said long ago, the conversation goes on from there in the session that holds
+//! it: [`Shown::fork_behind`].
+
+use super::chain::StoredEvent;
+use super::error::StoreError;
+use super::events::{Event, Origin, SessionStart};
+use super::history::{self, HistoryMessage, Role};
+use super::ids::SessionId;
+use super::log::ConversationLog;
+
+/// Compactions of compactions … that are followed, back or forth.
+const MAX_COMPACTIONS: usize = 1_000;
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// The newest session of the conversation: the one that goes on.
+    pub session: SessionId,
+    /// How that one began.
+    pub start: SessionStart,
+    /// When the conversation began, µs since 1970 UTC.
+    pub began_at_unix_us: i64,
+    /// Oldest first; each but the first is the compaction of the one before.
+    segments: Vec<Segment>,
+}
+
+/// What one session, with those that it was forked from, adds to a conversation.
+#[derive(Debug, Clone)]
+struct Segment {
+    lineage: Vec<StoredEvent>,
+    /// Tools among them.
+    messages: Vec<HistoryMessage>,
+    /// So many of the messages that are shown are copies of those of the segment before.
+    copies: usize,
+}
+
+/// Where a conversation goes on from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ForkPoint {
+    /// The place; `None`: there is none, and nothing is inherited.
+    pub origin: Option<Origin>,
+    /// So many of the shown messages are inherited.
+    pub inherited: usize,
+}
+
+/// Whether a message is one that people see: words of the user or of ours.
+pub fn is_shown(message: &HistoryMessage) -> bool {
+    matches!(message.role, Role::User | Role::Assistant) && !message.text.trim().is_empty()
+}
+
+impl Segment {
+    fn of(lineage: Vec<StoredEvent>) -> Segment {
+        let mut messages = vec![];
+        for stored in &lineage {
+            if let Some(event) = stored.event() {
+                history::apply(&mut messages, &event, stored.at_unix_us);
+            }
+        }
+        Segment { lineage, messages, copies: 0 }
+    }
+
+    fn shown(&self) -> impl DoubleEndedIterator<Item = &HistoryMessage> {
+        self.messages.iter().filter(|message| is_shown(message))
+    }
+
+    /// How many it adds.
+    fn len(&self) -> usize {
+        self.shown().count() - self.copies
+    }
+
+    /// The messages that it adds, tools among them.
+    fn added(&self) -> &[HistoryMessage] {
+        let mut to_skip = self.copies;
+        let first = self.messages.iter().position(|message| {
+            let skipped = to_skip > 0;
+            to_skip -= usize::from(skipped && is_shown(message));
+            !skipped && message.role != Role::System
+        });
+        &self.messages[first.unwrap_or(self.messages.len())..]
+    }
+}
+
+/// So many messages at the end of `before` stand at the beginning of `after` again.
+fn overlap(before: &[&HistoryMessage], after: &[&HistoryMessage]) -> usize {
+    let same =
+        |one: &HistoryMessage, other: &HistoryMessage| one.role == other.role && one.text == other.text;
+    let most = before.len().min(after.len());
+    let fits = |count: &usize| {
+        let tail = &before[before.len() - count..];
+        tail.iter().zip(after).all(|(one, other)| same(one, other))
+    };
+    (1..=most).rev().find(fits).unwrap_or(0)
+}
+
+impl Shown {
+    /// Everything that was said, oldest first, with the tools that were used between.
+    pub fn messages(&self) -> impl Iterator<Item = &HistoryMessage> {
+        self.segments.iter().flat_map(Segment::added).filter(|message| message.role != Role::System)
+    }
+
+    /// How many of [`Shown::messages`] people see.
+    pub fn len(&self) -> usize {
+        self.segments.iter().map(Segment::len).sum()
+    }
+
+    /// Nothing has been said.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Every session of it, the newest first: itself, what it was compacted from, and all their ancestors.
+    pub fn sessions(&self) -> Vec<SessionId> {
+        let mut sessions: Vec<SessionId> = vec![self.session];
+        for stored in self.segments.iter().rev().flat_map(|segment| segment.lineage.iter().rev()) {
+            if !sessions.contains(&stored.session) {
+                sessions.push(stored.session);
+            }
+        }
+        sessions
+    }
+
+    /// Where to fork so that the first `kept` of the shown messages are inherited, or as many as there is a
+    /// place behind (an amendment that came later than the next turn takes away the place before it).
+    pub fn fork_behind(&self, kept: usize) -> ForkPoint {
+        let mut before = 0;
+        let mut segments = self.segments.iter().peekable();
+        while let Some(segment) = segments.next() {
+            let len = segment.len();
+            if kept <= before + len || segments.peek().is_none() {
+                let place = place_behind(segment, segment.copies + kept.saturating_sub(before));
+                if let Some((origin, there)) = place.filter(|(_, there)| *there >= segment.copies) {
+                    return ForkPoint { origin: Some(origin), inherited: before + there - segment.copies };
+                }
+                // Behind the end of the one before there always is a place.
+                return if before == 0 {
+                    ForkPoint { origin: None, inherited: 0 }
+                } else {
+                    self.fork_behind(before)
+                };
+            }
+            before += len;
+        }
+        ForkPoint { origin: None, inherited: 0 }
+    }
+}
+
+/// The last event of a segment behind which its first `kept` shown messages, or as many of them as can be,
+/// are all that is shown; and how many those are.
+fn place_behind(segment: &Segment, kept: usize) -> Option<(Origin, usize)> {
+    let wanted: Vec<(Role, &str)> = segment.shown().take(kept).map(|m| (m.role, m.text.as_str())).collect();
+    let mut found = None;
+    let mut history: Vec<HistoryMessage> = vec![];
+    for stored in &segment.lineage {
+        let Some(event) = stored.event() else { continue };
+        history::apply(&mut history, &event, stored.at_unix_us);
+        // A call without its turn's words behind it belongs to what comes next.
+        if matches!(event, Event::ToolCall(_) | Event::ToolResult(_)) {
+            continue;
+        }
+        let shown: Vec<(Role, &str)> =
+            history.iter().filter(|m| is_shown(m)).map(|m| (m.role, m.text.as_str())).collect();
+        let fits = shown.len() <= wanted.len() && shown[..] == wanted[..shown.len()];
+        if fits && found.is_none_or(|(_, there)| shown.len() >= there) {
+            found = Some((Origin { session: stored.session, hash: stored.hash }, shown.len()));
+        }
+        if shown.len() > wanted.len() + MAX_AMENDED {
+            break;
+        }
+    }
+    found
+}
+
+/// Messages behind a place that can still change what is before it, at most.
+const MAX_AMENDED: usize = 64;
+
+impl ConversationLog {
+    /// The conversation that `session` belongs to, from its beginning to its newest session; `None` if there
+    /// is no such session. Blocking.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], or what the store says.
+    pub fn shown(&self, session: SessionId) -> Result<Option<Shown>, StoreError> {
+        let session = self.successor(session)?.unwrap_or(session);
+        let mut newest_first: Vec<Segment> = vec![];
+        let mut next = Some((session, None));
+        while let Some((session, until)) = next.take() {
+            let lineage = match self.lineage(session, until) {
+                Ok(lineage) => lineage,
+                Err(StoreError::UnknownSession { .. }) => break, // deleted, or never there
+                Err(error) => return Err(error),
+            };
+            if let Some(Event::SessionStart(SessionStart { compacted_from: Some(origin), .. })) =
+                lineage.first().and_then(StoredEvent::event)
+                && newest_first.len() < MAX_COMPACTIONS
+            {
+                next = Some((origin.session, Some(origin.hash)));
+            }
+            newest_first.push(Segment::of(lineage));
+        }
+        let mut segments: Vec<Segment> = newest_first.into_iter().rev().collect();
+        for index in 1..segments.len() {
+            let (before, after) = segments.split_at_mut(index);
+            let (Some(before), Some(after)) = (before.last(), after.first_mut()) else { continue };
+            let (earlier, later): (Vec<_>, Vec<_>) = (before.shown().collect(), after.shown().collect());
+            after.copies = overlap(&earlier, &later);
+        }
+        let began_at_unix_us =
+            segments.first().and_then(|segment| segment.lineage.first()).map_or(0, |first| first.at_unix_us);
+        let own =
+            segments.iter().flat_map(|segment| &segment.lineage).find(|stored| stored.session == session);
+        let Some(Event::SessionStart(start)) = own.and_then(StoredEvent::event) else { return Ok(None) };
+        Ok(Some(Shown { session, start, began_at_unix_us, segments }))
+    }
+}
