@@ -187,6 +187,13 @@ pub enum Input {
         /// How.
         result: Result<(), Fault>,
     },
+    /// The connection to the client is lost. It may come back.
+    Detached,
+    /// There is a connection again.
+    Attached {
+        /// The last chunk that the user heard, if the client knows.
+        last_chunk: Option<ChunkId>,
+    },
     /// A deadline of [`super::Turn::next_deadline`] has passed.
     Tick,
     /// The session ends: what was heard is committed, nothing more is said.
