@@ -133,7 +133,7 @@ impl Shown {
         let mut segments = self.segments.iter().peekable();
         while let Some(segment) = segments.next() {
             let len = segment.len();
-            if kept <= before + len || segments.peek().is_none() {
+            if kept < before + len || segments.peek().is_none() {
                 let place = place_behind(segment, segment.copies + kept.saturating_sub(before));
                 if let Some((origin, there)) = place.filter(|(_, there)| *there >= segment.copies) {
                     return ForkPoint { origin: Some(origin), inherited: before + there - segment.copies };
@@ -237,5 +237,123 @@ impl ConversationLog {
             }
         }
         Ok(newest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use crossbeam_channel::bounded;
+
+    use super::*;
+    use crate::conversation::events::{
+        AssistantMessage, SystemMessage, ToolCall, TurnEnd, TurnOutcome, UserMessage,
+    };
+    use crate::conversation::log::{NewSession, SessionWriter};
+
+    struct Fixture {
+        _folder: tempfile::TempDir,
+        log: Arc<ConversationLog>,
+    }
+
+    fn fixture() -> Fixture {
+        let folder = tempfile::tempdir().unwrap();
+        let log = ConversationLog::open(&format!("sqlite://{}/log.sqlite", folder.path().display())).unwrap();
+        Fixture { _folder: folder, log }
+    }
+
+    fn turn(turn: u64, said: &str) -> Vec<Event> {
+        let heard = format!("{said}!");
+        let outcome = TurnOutcome::Completed;
+        let call = ToolCall {
+            turn,
+            request: 1,
+            id: "a".into(),
+            name: "now".into(),
+            arguments: "{}".into(),
+            after_chars: 0,
+        };
+        vec![
+            Event::UserMessage(UserMessage { turn, text: said.into(), typed: true }),
+            Event::ToolCall(call),
+            Event::AssistantMessage(AssistantMessage {
+                turn,
+                text: heard,
+                whole_reply: None,
+                estimated: false,
+                outcome,
+            }),
+            Event::TurnEnd(TurnEnd { turn, outcome, metrics: BTreeMap::new() }),
+        ]
+    }
+
+    impl Fixture {
+        /// A session of its own, with these events.
+        fn start(&self, new: NewSession, events: &[Event]) -> SessionWriter {
+            let (tell, told) = bounded(1);
+            let done = Box::new(move |result: Result<_, StoreError>| tell.send(result.is_ok()).unwrap());
+            let started = self.log.fork_session(new, events, done).unwrap();
+            assert!(told.recv().unwrap());
+            started.writer
+        }
+
+        fn end_of(&self, session: SessionId) -> Origin {
+            let hash = self.log.lineage(session, None).unwrap().last().unwrap().hash;
+            Origin { session, hash }
+        }
+
+        fn shown(&self, session: SessionId) -> Shown {
+            self.log.shown(session).unwrap().unwrap()
+        }
+    }
+
+    fn texts(shown: &Shown) -> Vec<&str> {
+        shown.messages().filter(|message| is_shown(message)).map(|message| message.text.as_str()).collect()
+    }
+
+    /// A conversation of two turns, compacted with the second retained, then a third.
+    fn compacted(log: &Fixture) -> (SessionId, SessionId) {
+        let old = log.start(NewSession::default(), &[turn(1, "a"), turn(2, "b")].concat()).session_id();
+        let summary =
+            Event::SystemMessage(SystemMessage { turn: 1, text: "[Compacted context summary] a".into() });
+        let compacted_from = Some(log.end_of(old));
+        let new = NewSession { compacted_from, ..NewSession::default() };
+        let events = [vec![summary], turn(2, "b"), turn(3, "c")].concat();
+        (old, log.start(new, &events).session_id())
+    }
+
+    #[test]
+    fn a_compaction_takes_nothing_from_what_is_shown() {
+        let log = fixture();
+        let (old, new) = compacted(&log);
+        for asked in [old, new] {
+            let shown = log.shown(asked);
+            assert_eq!((shown.session, texts(&shown)), (new, vec!["a", "a!", "b", "b!", "c", "c!"]));
+            assert_eq!((shown.len(), shown.sessions()), (6, vec![new, old]));
+            let calls = shown.messages().filter(|message| message.role == Role::ToolCall).count();
+            assert_eq!(calls, 3, "each once");
+        }
+        assert!(log.log.shown(SessionId::random()).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_fork_goes_on_from_the_session_that_holds_the_place() {
+        let log = fixture();
+        let (old, new) = compacted(&log);
+        let shown = log.shown(new);
+        let all = texts(&shown).into_iter().map(str::to_owned).collect::<Vec<_>>();
+        for kept in 0..=all.len() {
+            let ForkPoint { origin, inherited } = shown.fork_behind(kept);
+            assert_eq!(inherited, kept);
+            // What stands before the retained words is in the old session alone.
+            assert_eq!(origin.unwrap().session, if kept < 4 { old } else { new }, "{kept}");
+            let forked = NewSession { forked_from: origin, ..NewSession::default() };
+            let forked = log.start(forked, &turn(9, "other")).session_id();
+            let expected: Vec<&str> =
+                all[..kept].iter().map(String::as_str).chain(["other", "other!"]).collect();
+            assert_eq!(texts(&log.shown(forked)), expected, "{kept}");
+        }
     }
 }

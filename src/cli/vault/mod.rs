@@ -134,7 +134,7 @@ impl Watch {
 
         let wait = Duration::from_millis(self.wait_ms);
         let mut saved = Saved::new(root, config.markdown.logged_subdir.clone(), wait);
-        let mut answering = JoinSet::new();
+        let mut answering = JoinSet::<(PathBuf, String, String)>::new();
         loop {
             let due = saved.next_due();
             let idle =
@@ -144,8 +144,6 @@ impl Watch {
                 Some(answered) = answering.join_next() => {
                     if let Ok((path, name, line)) = answered {
                         saved.answered(&path);
-                        let line: String = line;
-                        let name: String = name;
                         writeln!(out, "{name}: {line}")?;
                         out.flush()?;
                     }
