@@ -45,6 +45,7 @@ enum Command {
     Db(cli::db::Db),
     Bench(cli::bench::Bench),
     Token(cli::token::Token),
+    Memory(cli::memory::Memory),
     Vault(cli::vault::Vault),
 }
 
@@ -111,6 +112,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Bench(bench) => return Ok(exit_code(bench.run(&config, &mut out)?)),
         Command::Db(db) => db.run(&config, &mut out)?,
         Command::Token(token) => token.run(&config, &mut out)?,
+        Command::Memory(memory) => memory.run(&config, &mut out)?,
     }
     Ok(ExitCode::SUCCESS)
 }

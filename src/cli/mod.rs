@@ -5,6 +5,7 @@ pub mod bench;
 pub mod config_check;
 pub mod db;
 pub mod logging;
+pub mod memory;
 pub mod models;
 pub mod say;
 pub mod talk;

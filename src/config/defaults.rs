@@ -20,6 +20,8 @@ impl Default for Config {
             agents: Agents::new(),
             markdown: Markdown::default(),
             tools: Tools::default(),
+            compaction: Compaction::default(),
+            memory: Memory::default(),
             turn: Turn::default(),
             limits: Limits::default(),
             models: Models::default(),

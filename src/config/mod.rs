@@ -21,6 +21,7 @@ mod remote;
 mod tests;
 mod tools;
 mod tree;
+mod upkeep;
 mod validate;
 
 use std::path::{Path, PathBuf};
@@ -35,6 +36,7 @@ pub use markdown::{LOG_PATH_FIELDS, MARKDOWN_PORT, Markdown};
 pub use persona::Persona;
 pub use remote::{OpenAiAsr, OpenAiTts};
 pub use tools::{BUILTIN_TOOLS, HTTP_METHODS, HttpTool, Tools};
+pub use upkeep::{Compaction, Memory, UPKEEP_METHODS};
 pub use validate::{ASR_ENGINES, LLM_ENGINES, TTS_ENGINES, TURN_DETECTIONS, VAD_ENGINES, VIDEO_ENGINES};
 
 /// Everything an operator can decide. Every key has a default; units are in the names.
@@ -67,6 +69,10 @@ pub struct Config {
     pub markdown: Markdown,
     /// What the language model may call.
     pub tools: Tools,
+    /// How a long conversation stays short.
+    pub compaction: Compaction,
+    /// What is kept of conversations for later ones.
+    pub memory: Memory,
     /// Barge-in, segments and pacing.
     pub turn: Turn,
     /// Limits and timeouts.

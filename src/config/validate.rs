@@ -53,6 +53,8 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     check.agents(config);
     check.markdown(config);
     check.tools(&config.tools);
+    check.compaction(&config.compaction);
+    check.memory(&config.memory);
     check.turn(&config.turn);
     check.limits(&config.limits, &config.turn);
     check.models(&config.models);
@@ -331,7 +333,7 @@ impl Check {
         }
     }
 
-    fn at_least<T: PartialOrd + Display>(
+    pub(super) fn at_least<T: PartialOrd + Display>(
         &mut self,
         key: &'static str,
         value: T,

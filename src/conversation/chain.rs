@@ -142,6 +142,29 @@ pub fn verify_chain<'a>(events: impl IntoIterator<Item = &'a StoredEvent>) -> Re
     events.into_iter().try_fold(Head::EMPTY, |head, event| event.verify_after(head).map(|()| event.head()))
 }
 
+/// The sound beginning of a chain, if only its end is damaged: so many of `events` (all that lie in the
+/// store, in order), and the head of a session that ends there.
+///
+/// # Errors
+/// The damage that cannot be cut off: there is something sound behind it, or nothing in front of it.
+pub fn sound_beginning(events: &[Result<StoredEvent, Damage>]) -> Result<(usize, Head), Damage> {
+    let is_sound = |event: &Result<StoredEvent, Damage>| event.as_ref().is_ok_and(|e| e.verify().is_ok());
+    let mut head = Head::EMPTY;
+    for (n, event) in events.iter().enumerate() {
+        let event = event.as_ref().map_err(Clone::clone);
+        match event.and_then(|event| event.verify_after(head).map(|()| event.head())) {
+            Ok(next) => head = next,
+            // Itself sound, but out of its place: what should be in front of it is missing.
+            Err(damage) if n == 0 || events[n..].iter().any(is_sound) => return Err(damage),
+            Err(_) => return Ok((n, head)),
+        }
+    }
+    match events.len() {
+        0 => Err(Damage { seq: None, what: "none of its events is there".into() }),
+        all => Ok((all, head)),
+    }
+}
+
 /// SHA-256 of `salt ‖ payload`.
 fn digest(salt: &[u8], payload: &[u8]) -> Hash {
     Hash(Sha256::new().chain_update(salt).chain_update(payload).finalize().into())
@@ -216,6 +239,33 @@ mod tests {
             let damage = verify_chain(&events).expect_err(name);
             assert_eq!(damage.seq, Some(SeqNo(3)), "{name}: {damage:?}");
         }
+    }
+
+    #[test]
+    fn only_a_damaged_end_can_be_cut_off() {
+        let sound = |broken: &[usize], missing: &[usize]| {
+            let events = chain(5).into_iter().map(Ok).enumerate().map(|(n, event)| match event {
+                Ok(mut event) if broken.contains(&n) => {
+                    event.at_unix_us += 1;
+                    Ok(event)
+                }
+                other => other,
+            });
+            let mut events: Vec<_> = events.collect();
+            missing.iter().rev().for_each(|n| drop(events.remove(*n)));
+            sound_beginning(&events)
+                .map(|(n, head)| (n, head.seq.0))
+                .map_err(|damage| damage.seq.map(|seq| seq.0))
+        };
+        assert_eq!(sound(&[], &[]), Ok((5, 5)));
+        assert_eq!(sound(&[4], &[]), Ok((4, 4)));
+        assert_eq!(sound(&[2, 3, 4], &[]), Ok((2, 2)));
+        assert_eq!(sound(&[], &[3, 4]), Ok((3, 3)));
+        assert_eq!(sound(&[4], &[3]), Ok((3, 3)));
+        assert_eq!(sound(&[2, 4], &[]), Err(Some(3)), "event 4 is sound");
+        assert_eq!(sound(&[], &[3]), Err(Some(4)), "event 5 is sound");
+        assert_eq!(sound(&[0, 1, 2, 3, 4], &[]), Err(Some(1)), "nothing to go on from");
+        assert_eq!(sound(&[], &[0, 1, 2, 3, 4]), Err(None));
     }
 
     #[test]

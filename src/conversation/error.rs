@@ -9,10 +9,12 @@ use super::ids::SessionId;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// `store.url` names no store that this version has.
-    #[error("store.url: {url:?} is not a store; write sqlite://PATH, as in sqlite://data/vivavoce.sqlite")]
+    #[error(
+        "store.url: {what}; write sqlite://PATH, as in sqlite://data/vivavoce.sqlite, or postgres://USER:PASSWORD@HOST/DATABASE"
+    )]
     BadUrl {
-        /// What the configuration says.
-        url: String,
+        /// What is wrong with it. Never the URL itself, which may hold a password.
+        what: String,
     },
     /// The file or its folder cannot be opened or made.
     #[error("event log {}: cannot be opened ({cause}); check that the path of store.url is right and that this user may write there", path.display())]
@@ -108,6 +110,26 @@ pub enum StoreError {
         /// Length of the queue.
         waiting: usize,
     },
+    /// A backup is never written over anything.
+    #[error("backup {}: there is something already; name a file that does not exist", path.display())]
+    Exists {
+        /// What is there.
+        path: PathBuf,
+    },
+    /// The store has tools of its own for this.
+    #[error("event log {}: is a database server's; make backups with its own tools (pg_dump, or a base backup)", path.display())]
+    NoBackup {
+        /// The database.
+        path: PathBuf,
+    },
+    /// The database server does not answer, or the connection broke.
+    #[error("event log {}: cannot be reached ({cause}); check that the database server runs and that host, user and password of store.url are right", path.display())]
+    Unreachable {
+        /// The database, without its password.
+        path: PathBuf,
+        /// What the system or the server says.
+        cause: String,
+    },
     /// The store has been closed.
     #[error("event log {}: is closed; the server is stopping", path.display())]
     Closed {
@@ -142,6 +164,9 @@ impl StoreError {
             StoreError::NotStarted { .. } => "session_not_started",
             StoreError::Stale { .. } => "session_stale",
             StoreError::QueueFull { .. } => "store_overloaded",
+            StoreError::Exists { .. } => "backup_exists",
+            StoreError::NoBackup { .. } => "store_no_backup",
+            StoreError::Unreachable { .. } => "store_unreachable",
             StoreError::Closed { .. } => "store_closed",
             StoreError::Failed { .. } => "store_failed",
         }

@@ -172,6 +172,8 @@ pub enum TurnOutcome {
     Superseded,
     /// A stage failed.
     Failed,
+    /// It goes on in the session that was compacted from this one.
+    Yielded,
 }
 
 /// `turn_end`
@@ -280,6 +282,24 @@ pub enum MemoryKind {
     Request,
 }
 
+impl MemoryKind {
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            MemoryKind::Decision => "decision",
+            MemoryKind::Discussion => "discussion",
+            MemoryKind::Attempt => "attempt",
+            MemoryKind::Request => "request",
+        }
+    }
+
+    /// The one with this name; one that has no such name is a discussion.
+    pub(super) fn of_name(name: &str) -> MemoryKind {
+        let kinds = [MemoryKind::Decision, MemoryKind::Attempt, MemoryKind::Request];
+        kinds.into_iter().find(|kind| kind.name() == name).unwrap_or(MemoryKind::Discussion)
+    }
+}
+
 /// `memory_item`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryItem {
@@ -300,6 +320,9 @@ pub struct MemoryItem {
 pub struct MemoryPointer {
     /// The last turn that was looked at.
     pub turn: u64,
+    /// Tokens of the last prompt then.
+    #[serde(default)]
+    pub input_tokens: u64,
 }
 
 /// `memory`

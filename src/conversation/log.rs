@@ -6,14 +6,17 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::chain::{Damage, StoredEvent};
+use super::compaction::Successor;
 use super::error::StoreError;
-use super::events::{Event, Origin, SessionEnd, SessionStart, TurnOutcome};
+use super::events::{Event, MemoryPointer, Origin, SessionEnd, SessionStart, TurnOutcome, Usage};
 use super::history::{self, HistoryMessage};
 use super::ids::{Hash, Head, SessionId};
-use super::projections::{ConversationRow, Ended};
+use super::projections::{ConversationRow, Ended, Whose};
 use super::sqlite::{Access, SqliteOptions, SqliteStore, sqlite_path};
-use super::store::{CheckReport, NewEvent, OnDurable, Place, RebuildReport, SharedHead, Store, now_unix_us};
+use super::store::{MAX_COMPACTIONS, NewEvent, OnDurable, Place, SharedHead, Store, now_unix_us};
+use super::tasks::TaskStore;
 use super::tokens::{new_resume_token, token_hash, token_matches};
+use super::upkeep::AuditPen;
 
 /// Forks of forks of forks … that are followed back for a history.
 const MAX_ANCESTORS: usize = 64;
@@ -21,7 +24,8 @@ const MAX_ANCESTORS: usize = 64;
 /// The event log of the server.
 #[derive(Debug)]
 pub struct ConversationLog {
-    store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) audits: AuditPen,
 }
 
 impl ConversationLog {
@@ -40,6 +44,9 @@ impl ConversationLog {
     pub fn open_as(url: &str, access: Access) -> Result<Arc<ConversationLog>, StoreError> {
         let options = SqliteOptions { access, ..SqliteOptions::default() };
         let store = SqliteStore::open(&sqlite_path(url)?, options)?;
+        for cut in store.cut_on_open() {
+            tracing::error!("event log: {cut}");
+        }
         for problem in store.damaged_on_open() {
             tracing::warn!("event log: {problem}; nothing is appended to it (see `vivavoce db check`)");
         }
@@ -48,13 +55,18 @@ impl ConversationLog {
 
     /// Over a store that is already open.
     pub fn with_store(store: Arc<dyn Store>) -> Arc<ConversationLog> {
-        Arc::new(ConversationLog { store })
+        Arc::new(ConversationLog { store, audits: AuditPen::default() })
+    }
+
+    /// The store that is under it.
+    pub fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.store)
     }
 
     /// Starts a session. Never blocks; `on_durable` hears how it went. What is appended in the
     /// meantime is queued behind it.
     pub fn start_session(&self, new: NewSession, on_durable: OnDurable) -> StartedSession {
-        self.start_with(new, &[], &[], on_durable)
+        self.start_with(new, &[], vec![], on_durable)
     }
 
     /// Starts a session that goes on from the middle of another one (`new.forked_from`), or from nothing, with
@@ -72,18 +84,28 @@ impl ConversationLog {
             Some(origin) => self.lineage(origin.session, Some(origin.hash))?,
             None => vec![],
         };
-        Ok(self.start_with(new, &inherited, events, on_durable))
+        Ok(self.start_with(new, &inherited, events.to_vec(), on_durable))
+    }
+
+    /// As [`ConversationLog::start_session`], with more events in the same transaction.
+    pub(super) fn start_session_with(
+        &self,
+        new: NewSession,
+        events: Vec<Event>,
+        on_durable: OnDurable,
+    ) -> StartedSession {
+        self.start_with(new, &[], events, on_durable)
     }
 
     fn start_with(
         &self,
         new: NewSession,
         inherited: &[StoredEvent],
-        events: &[Event],
+        mut events: Vec<Event>,
         on_durable: OnDurable,
     ) -> StartedSession {
         let resume_token = new_resume_token();
-        let start = Event::SessionStart(SessionStart {
+        let start = SessionStart {
             agent: new.agent,
             frontend: new.frontend,
             engines: new.engines,
@@ -91,17 +113,16 @@ impl ConversationLog {
             compacted_from: new.compacted_from,
             resume_token_hash: token_hash(&resume_token),
             owner: new.owner,
-        });
+        };
         let place = Place { session: SessionId::random(), head: Head::EMPTY };
-        let head = SharedHead::new(place);
-        let mut writer = SessionWriter { store: Arc::clone(&self.store), head, history: vec![], turns: 0 };
+        let mut writer = SessionWriter::new(Arc::clone(&self.store), place, Some(start.clone()));
         for stored in inherited {
             if let Some(event) = stored.event() {
                 writer.remember(&event, stored.at_unix_us);
             }
         }
-        let all: Vec<Event> = [start].into_iter().chain(events.iter().cloned()).collect();
-        writer.append_turn(&all, on_durable);
+        events.insert(0, Event::SessionStart(start));
+        writer.append_turn(&events, on_durable);
         StartedSession { writer, resume_token }
     }
 
@@ -113,11 +134,13 @@ impl ConversationLog {
     pub fn continue_session(&self, session: SessionId) -> Result<SessionWriter, StoreError> {
         let lineage = self.lineage(session, None)?;
         let head = lineage.last().map_or(Head::EMPTY, StoredEvent::head);
-        let head = SharedHead::new(Place { session, head });
-        let mut writer = SessionWriter { store: Arc::clone(&self.store), head, history: vec![], turns: 0 };
+        let place = Place { session, head };
+        let mut writer = SessionWriter::new(Arc::clone(&self.store), place, None);
         for stored in &lineage {
-            if let Some(event) = stored.event() {
-                writer.remember(&event, stored.at_unix_us);
+            match stored.event() {
+                Some(Event::SessionStart(start)) => writer.start = Some(start),
+                Some(event) => writer.remember(&event, stored.at_unix_us),
+                None => {}
             }
         }
         Ok(writer)
@@ -167,28 +190,38 @@ impl ConversationLog {
         Ok(start.is_some_and(|start| token_matches(token, &start.resume_token_hash)))
     }
 
-    /// Up to `limit` conversations, the last updated first. Blocking.
+    /// See [`Store::conversations`]. Blocking.
     ///
     /// # Errors
     /// What the store says.
-    pub fn conversations(&self, limit: usize) -> Result<Vec<ConversationRow>, StoreError> {
-        self.store.conversations(limit)
+    pub fn conversations(&self, whose: Whose, limit: usize) -> Result<Vec<ConversationRow>, StoreError> {
+        self.store.conversations(whose, limit)
     }
 
-    /// Verifies every chain. Blocking.
+    /// See [`Store::successor`]. Blocking.
     ///
     /// # Errors
-    /// As [`Store::check`].
-    pub fn check(&self) -> Result<CheckReport, StoreError> {
-        self.store.check()
+    /// What the store says.
+    pub fn successor(&self, session: SessionId) -> Result<Option<SessionId>, StoreError> {
+        self.store.successor(session)
     }
 
-    /// Makes the projections again from the log. Blocking.
+    /// A session with those that it was compacted from, and those into which it was, the oldest first.
+    /// Blocking.
     ///
     /// # Errors
-    /// As [`Store::rebuild`].
-    pub fn rebuild(&self) -> Result<RebuildReport, StoreError> {
-        self.store.rebuild()
+    /// [`StoreError::Damaged`], or what the store says.
+    pub fn compactions_of(&self, session: SessionId) -> Result<Vec<SessionId>, StoreError> {
+        let mut chain = vec![self.store.successor(session)?.unwrap_or(session)];
+        while chain.len() <= MAX_COMPACTIONS
+            && let Some(newest) = chain.last()
+            && let Some(start) = self.store.session_start(*newest)?
+            && let Some(origin) = start.compacted_from
+        {
+            chain.push(origin.session);
+        }
+        chain.reverse();
+        Ok(chain)
     }
 
     /// The events of a session (up to one of them), after those of the sessions that it was forked from.
@@ -252,11 +285,77 @@ pub struct StartedSession {
 pub struct SessionWriter {
     store: Arc<dyn Store>,
     head: SharedHead,
+    /// How the session began; `None` if that cannot be read any more.
+    start: Option<SessionStart>,
     history: Vec<HistoryMessage>,
     turns: u64,
+    usage: Vec<Usage>,
+    tasks: TaskStore,
+    pointer: MemoryPointer,
+    /// Appends so far.
+    appends: u64,
 }
 
 impl SessionWriter {
+    fn new(store: Arc<dyn Store>, place: Place, start: Option<SessionStart>) -> SessionWriter {
+        SessionWriter {
+            store,
+            head: SharedHead::new(place),
+            start,
+            history: vec![],
+            turns: 0,
+            usage: vec![],
+            tasks: TaskStore::default(),
+            pointer: MemoryPointer { turn: 0, input_tokens: 0 },
+            appends: 0,
+        }
+    }
+
+    /// To whom the session belongs; `None` in open mode.
+    pub fn owner(&self) -> Option<Hash> {
+        self.start.as_ref().and_then(|start| start.owner)
+    }
+
+    /// What requests of the session so far have counted.
+    pub fn usage(&self) -> &[Usage] {
+        &self.usage
+    }
+
+    /// The session's tasks.
+    pub fn tasks(&self) -> &TaskStore {
+        &self.tasks
+    }
+
+    /// How far the conversation has been looked through for memories.
+    pub fn memory_pointer(&self) -> &MemoryPointer {
+        &self.pointer
+    }
+
+    /// How often something was appended: what is known of the head is out of date when this has changed.
+    pub fn appends(&self) -> u64 {
+        self.appends
+    }
+
+    /// Tells where the session stands when all that was appended so far is durable.
+    pub fn settle(&self, on_durable: OnDurable) {
+        self.store.ensure_head_or_fork(self.head.clone(), on_durable);
+    }
+
+    /// Starts the session that takes this one's place: it begins with `successor`, and was compacted from
+    /// this one as it is at `hash`. The same token resumes it. Turns are numbered on. `None` if how this
+    /// session began cannot be read any more.
+    pub fn compact(&self, hash: Hash, successor: &Successor, on_durable: OnDurable) -> Option<SessionWriter> {
+        let compacted_from = Some(Origin { session: self.session_id(), hash });
+        let start = SessionStart { forked_from: None, compacted_from, ..self.start.clone()? };
+        let place = Place { session: SessionId::random(), head: Head::EMPTY };
+        let mut writer = SessionWriter::new(Arc::clone(&self.store), place, Some(start.clone()));
+        writer.turns = self.turns;
+        let events: Vec<Event> =
+            std::iter::once(Event::SessionStart(start)).chain(successor.events()).collect();
+        writer.append_turn(&events, on_durable);
+        Some(writer)
+    }
+
     /// The session that is written. After a fork ([`super::Appended::forked`]) it is another one.
     pub fn session_id(&self) -> SessionId {
         self.head.place().session
@@ -277,6 +376,7 @@ impl SessionWriter {
     /// what the log is. Appends are written in the order of the calls, without waiting for each other.
     pub fn append_turn(&mut self, events: &[Event], on_durable: OnDurable) {
         let at_unix_us = now_unix_us();
+        self.appends += 1;
         events.iter().for_each(|event| self.remember(event, at_unix_us));
         let events = events.iter().map(|event| NewEvent::new(event, at_unix_us)).collect();
         self.store.append(self.head.clone(), events, on_durable);
@@ -300,6 +400,16 @@ impl SessionWriter {
 
     fn remember(&mut self, event: &Event, at_unix_us: i64) {
         history::apply(&mut self.history, event, at_unix_us);
+        match event {
+            Event::Usage(usage) => self.usage.push(usage.clone()),
+            Event::Task(task) => self.tasks.set(task.clone()),
+            // A client may write what it likes; these are ours.
+            Event::SystemMessage(message) if message.turn == 0 => {
+                self.tasks.restore(&message.text);
+            }
+            Event::MemoryPointer(pointer) => self.pointer = pointer.clone(),
+            _ => {}
+        }
         self.turns = self.turns.max(turn_of(event).unwrap_or(0));
     }
 }
@@ -324,6 +434,11 @@ pub struct BackgroundWriter {
 }
 
 impl BackgroundWriter {
+    /// The session that is written.
+    pub fn session_id(&self) -> SessionId {
+        self.head.place().session
+    }
+
     /// As [`SessionWriter::append_turn`].
     pub fn append(&self, events: &[Event], on_durable: OnDurable) {
         let at_unix_us = now_unix_us();

@@ -11,26 +11,38 @@
 //! HTTP, CLI → ConversationLog ─ read-only connections ─→ the same file, never blocking the writer
 //! ```
 //!
-//! Nothing here knows an engine, a turn machine, a socket or a frontend. Deliberately absent:
-//! compaction, memory, tasks and deletion. They are further events and projections; the chain is
-//! already laid out so that a deletion can drop a payload and still verify.
+//! Nothing here knows an engine, a turn machine, a socket or a frontend. A deletion is an event too;
+//! when the store is compacted, payloads that were deleted are dropped, and the chains still verify
+//! ([`erasure`]).
 
 pub mod chain;
+pub mod compaction;
+pub mod erasure;
 pub mod error;
 pub mod events;
+pub mod export;
+pub mod extractive;
 pub mod history;
 pub mod ids;
 pub mod log;
 pub mod projections;
+pub mod pruning;
+pub mod recall;
 pub mod shown;
 pub mod sqlite;
 pub mod store;
+pub mod tables;
+pub mod tasks;
 pub mod tokens;
+mod upkeep;
+pub mod usage;
+mod words;
 
 pub use error::StoreError;
 pub use events::Event;
 pub use history::{HistoryMessage, Role, ToolNote};
 pub use ids::{Hash, Head, SeqNo, SessionId};
 pub use log::{ConversationLog, NewSession, SessionWriter, StartedSession, StoredSession};
+pub use projections::Whose;
 pub use store::{Appended, OnDurable, Store};
 pub use tokens::{NewToken, Scope, TokenStore};

@@ -8,15 +8,11 @@
 
 use super::chain::StoredEvent;
 use super::error::StoreError;
-use super::events::{Event, Origin, SessionStart};
-use super::history::{self, HistoryMessage, Role};
+use super::events::{Event, Origin, SessionStart, Spot};
+use super::history::{self, HistoryMessage, Role, ToolNote};
 use super::ids::SessionId;
 use super::log::ConversationLog;
-
-/// Compactions of compactions … that are followed, back or forth.
-const MAX_COMPACTIONS: usize = 1_000;
-/// Conversations, the last updated ones, among which the successor of a compacted one is looked for.
-const MAX_CONVERSATIONS: usize = 10_000;
+use super::store::MAX_COMPACTIONS;
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -35,10 +31,8 @@ pub struct Shown {
 #[derive(Debug, Clone)]
 struct Segment {
     lineage: Vec<StoredEvent>,
-    /// Tools among them.
+    /// What is to be seen of it, in order, with the tools that were used.
     messages: Vec<HistoryMessage>,
-    /// So many of the messages that are shown are copies of those of the segment before.
-    copies: usize,
 }
 
 /// Where a conversation goes on from.
@@ -63,46 +57,34 @@ impl Segment {
                 history::apply(&mut messages, &event, stored.at_unix_us);
             }
         }
-        Segment { lineage, messages, copies: 0 }
+        messages.retain(|message| message.role != Role::System);
+        Segment { lineage, messages }
     }
 
-    fn shown(&self) -> impl DoubleEndedIterator<Item = &HistoryMessage> {
-        self.messages.iter().filter(|message| is_shown(message))
-    }
-
-    /// How many it adds.
-    fn len(&self) -> usize {
-        self.shown().count() - self.copies
-    }
-
-    /// The messages that it adds, tools among them.
-    fn added(&self) -> &[HistoryMessage] {
-        let mut to_skip = self.copies;
-        let first = self.messages.iter().position(|message| {
-            let skipped = to_skip > 0;
-            to_skip -= usize::from(skipped && is_shown(message));
-            !skipped && message.role != Role::System
+    /// Leaves what the segment behind it has again to that one: words that a compaction retained, and the
+    /// part of a reply that was written before it. Turns are numbered on.
+    fn leave_to(&mut self, next: &Segment) {
+        self.messages.retain(|message| {
+            let place = place_of(message);
+            !next.messages.iter().any(|again| again.is_at(&place))
         });
-        &self.messages[first.unwrap_or(self.messages.len())..]
+    }
+
+    /// How many people see.
+    fn len(&self) -> usize {
+        self.messages.iter().filter(|message| is_shown(message)).count()
     }
 }
 
-/// So many messages at the end of `before` stand at the beginning of `after` again.
-fn overlap(before: &[&HistoryMessage], after: &[&HistoryMessage]) -> usize {
-    let same =
-        |one: &HistoryMessage, other: &HistoryMessage| one.role == other.role && one.text == other.text;
-    let most = before.len().min(after.len());
-    let fits = |count: &usize| {
-        let tail = &before[before.len() - count..];
-        tail.iter().zip(after).all(|(one, other)| same(one, other))
-    };
-    (1..=most).rev().find(fits).unwrap_or(0)
+fn place_of(message: &HistoryMessage) -> Spot {
+    let call_id = message.tool.as_ref().map(|(ToolNote::Call { id, .. } | ToolNote::Result { id, .. })| id);
+    Spot { turn: message.turn, role: message.role, call_id: call_id.cloned() }
 }
 
 impl Shown {
     /// Everything that was said, oldest first, with the tools that were used between.
     pub fn messages(&self) -> impl Iterator<Item = &HistoryMessage> {
-        self.segments.iter().flat_map(Segment::added).filter(|message| message.role != Role::System)
+        self.segments.iter().flat_map(|segment| &segment.messages)
     }
 
     /// How many of [`Shown::messages`] people see.
@@ -134,16 +116,8 @@ impl Shown {
         while let Some(segment) = segments.next() {
             let len = segment.len();
             if kept < before + len || segments.peek().is_none() {
-                let place = place_behind(segment, segment.copies + kept.saturating_sub(before));
-                if let Some((origin, there)) = place.filter(|(_, there)| *there >= segment.copies) {
-                    return ForkPoint { origin: Some(origin), inherited: before + there - segment.copies };
-                }
-                // Behind the end of the one before there always is a place.
-                return if before == 0 {
-                    ForkPoint { origin: None, inherited: 0 }
-                } else {
-                    self.fork_behind(before)
-                };
+                let Some((origin, there)) = place_behind(segment, kept.saturating_sub(before)) else { break };
+                return ForkPoint { origin: Some(origin), inherited: before + there };
             }
             before += len;
         }
@@ -154,7 +128,8 @@ impl Shown {
 /// The last event of a segment behind which its first `kept` shown messages, or as many of them as can be,
 /// are all that is shown; and how many those are.
 fn place_behind(segment: &Segment, kept: usize) -> Option<(Origin, usize)> {
-    let wanted: Vec<(Role, &str)> = segment.shown().take(kept).map(|m| (m.role, m.text.as_str())).collect();
+    let seen = segment.messages.iter().filter(|message| is_shown(message));
+    let wanted: Vec<(Role, &str)> = seen.take(kept).map(|m| (m.role, m.text.as_str())).collect();
     let mut found = None;
     let mut history: Vec<HistoryMessage> = vec![];
     for stored in &segment.lineage {
@@ -204,13 +179,13 @@ impl ConversationLog {
             }
             newest_first.push(Segment::of(lineage));
         }
-        let mut segments: Vec<Segment> = newest_first.into_iter().rev().collect();
-        for index in 1..segments.len() {
-            let (before, after) = segments.split_at_mut(index);
-            let (Some(before), Some(after)) = (before.last(), after.first_mut()) else { continue };
-            let (earlier, later): (Vec<_>, Vec<_>) = (before.shown().collect(), after.shown().collect());
-            after.copies = overlap(&earlier, &later);
+        for index in 1..newest_first.len() {
+            let (newer, older) = newest_first.split_at_mut(index);
+            if let (Some(newer), Some(older)) = (newer.last(), older.first_mut()) {
+                older.leave_to(newer);
+            }
         }
+        let segments: Vec<Segment> = newest_first.into_iter().rev().collect();
         let began_at_unix_us =
             segments.first().and_then(|segment| segment.lineage.first()).map_or(0, |first| first.at_unix_us);
         let own =
@@ -224,19 +199,7 @@ impl ConversationLog {
     /// # Errors
     /// What the store says.
     pub fn newest(&self, session: SessionId) -> Result<SessionId, StoreError> {
-        let rows = self.conversations(MAX_CONVERSATIONS)?;
-        let mut newest = session;
-        for _ in 0..MAX_COMPACTIONS {
-            let successor = rows
-                .iter()
-                .filter(|row| row.compacted_from.is_some_and(|origin| origin.session == newest))
-                .max_by_key(|row| row.started_at_unix_us);
-            match successor {
-                Some(row) => newest = row.session,
-                None => break,
-            }
-        }
-        Ok(newest)
+        Ok(self.successor(session)?.unwrap_or(session))
     }
 }
 
@@ -317,7 +280,7 @@ mod tests {
     fn compacted(log: &Fixture) -> (SessionId, SessionId) {
         let old = log.start(NewSession::default(), &[turn(1, "a"), turn(2, "b")].concat()).session_id();
         let summary =
-            Event::SystemMessage(SystemMessage { turn: 1, text: "[Compacted context summary] a".into() });
+            Event::SystemMessage(SystemMessage { turn: 0, text: "[Compacted context summary] a".into() });
         let compacted_from = Some(log.end_of(old));
         let new = NewSession { compacted_from, ..NewSession::default() };
         let events = [vec![summary], turn(2, "b"), turn(3, "c")].concat();

@@ -1,14 +1,15 @@
 //! What a place that keeps the log can do. One server, or several behind a load balancer, may hold the
 //! same store open; nothing here assumes that nobody else writes.
 
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::chain::{Damage, StoredEvent};
 use super::error::StoreError;
 use super::events::{Event, SessionStart};
-use super::ids::{Hash, Head, SessionId};
-use super::projections::{ConversationRow, MessageRow};
+use super::ids::{Hash, Head, SeqNo, SessionId};
+use super::projections::{AuditRow, ConversationRow, MemoryItemRow, MemoryRow, MessageRow, Whose};
 
 /// Now, µs since 1970 UTC. The log is written at the edge; what is projected from it reads no clock.
 pub(crate) fn now_unix_us() -> i64 {
@@ -16,6 +17,9 @@ pub(crate) fn now_unix_us() -> i64 {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX)
 }
+
+/// Compactions of compactions … that are followed.
+pub(crate) const MAX_COMPACTIONS: usize = 100_000;
 
 /// A session and the place in it on which a writer stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,14 +107,15 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         self.append(head, vec![], on_durable);
     }
 
-    /// All events of a session in order, its whole chain verified; with `until` those up to the one
+    /// All events of a session that was not deleted, in order, its whole chain verified; with `until` those up to the one
     /// with this hash, and the chain up to there. Blocking.
     ///
     /// # Errors
     /// [`StoreError::UnknownSession`], [`StoreError::Damaged`], or what the store says.
     fn load(&self, session: SessionId, until: Option<Hash>) -> Result<Vec<StoredEvent>, StoreError>;
 
-    /// The first event of a session, itself verified; `None` if there is no such session. Blocking.
+    /// The first event of a session, itself verified; `None` if there is no such session (any more).
+    /// Blocking.
     ///
     /// # Errors
     /// [`StoreError::Damaged`], or what the store says.
@@ -120,7 +125,14 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// What the store says.
-    fn conversations(&self, limit: usize) -> Result<Vec<ConversationRow>, StoreError>;
+    fn conversations(&self, whose: Whose, limit: usize) -> Result<Vec<ConversationRow>, StoreError>;
+
+    /// The session that goes on with this one: the newest that was compacted from it, and so on to the
+    /// end of that chain; `None` if it was never compacted. Blocking.
+    ///
+    /// # Errors
+    /// What the store says.
+    fn successor(&self, session: SessionId) -> Result<Option<SessionId>, StoreError>;
 
     /// The messages of one session in order (without those of the session that it was forked from).
     /// Blocking.
@@ -129,8 +141,50 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// What the store says.
     fn messages(&self, session: SessionId) -> Result<Vec<MessageRow>, StoreError>;
 
+    /// Up to `limit` memory items that wait to be made memories of, the oldest first. Blocking.
+    ///
+    /// # Errors
+    /// What the store says.
+    fn memory_items(&self, whose: Whose, limit: usize) -> Result<Vec<MemoryItemRow>, StoreError>;
+
+    /// Up to `limit` memories, the last updated first. Blocking.
+    ///
+    /// # Errors
+    /// What the store says.
+    fn memories(&self, whose: Whose, limit: usize) -> Result<Vec<MemoryRow>, StoreError>;
+
+    /// One memory; `None` if there is none (any more). Blocking.
+    ///
+    /// # Errors
+    /// What the store says.
+    fn memory(&self, id: SessionId) -> Result<Option<MemoryRow>, StoreError>;
+
+    /// Up to `limit` memories in which any word of `query` occurs, the best match first, each with how
+    /// well it matches (higher is better; comparable only within one answer). With `person`, only those
+    /// about that person. The query is plain words. Blocking.
+    ///
+    /// # Errors
+    /// What the store says.
+    fn search_memories(
+        &self,
+        whose: Whose,
+        person: Option<&str>,
+        query: &str,
+        limit: usize,
+    ) -> Result<Vec<(MemoryRow, f64)>, StoreError>;
+
+    /// Up to `limit` audits, the newest first. Blocking.
+    ///
+    /// # Errors
+    /// What the store says.
+    fn audits(&self, limit: usize) -> Result<Vec<AuditRow>, StoreError>;
+
     /// Sessions whose head was found damaged when the store was opened; nothing is appended to them.
     fn damaged_on_open(&self) -> Vec<Problem>;
+
+    /// Sessions of which a damaged end was cut off when the store was opened; they go on in front of it.
+    /// What was cut is in the table `cut_events`.
+    fn cut_on_open(&self) -> Vec<Cut>;
 
     /// Verifies every chain. Blocking, and long where there is much.
     ///
@@ -143,6 +197,33 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// What the store says; the tables are then as they were.
     fn rebuild(&self) -> Result<RebuildReport, StoreError>;
+
+    /// Drops the words that were deleted (see [`super::erasure`]) for good, and gives their space back.
+    /// Blocking, and long where there is much.
+    ///
+    /// # Errors
+    /// What the store says.
+    fn compact(&self) -> Result<CompactReport, StoreError>;
+
+    /// Where it is, for error messages: a file, or a database's URL without its password.
+    fn place(&self) -> PathBuf;
+
+    /// Copies the whole store, as it is at one moment, into a new file. Blocking.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`], [`StoreError::NoBackup`], or what the store says.
+    fn backup(&self, to: &Path) -> Result<(), StoreError>;
+}
+
+/// What a compaction did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CompactReport {
+    /// Events whose words are gone now.
+    pub erased_events: u64,
+    /// Size of the store before, in bytes.
+    pub bytes_before: u64,
+    /// And after.
+    pub bytes_after: u64,
 }
 
 /// What a check found.
@@ -176,6 +257,31 @@ impl std::fmt::Display for Problem {
             write!(f, ", event {seq}")?;
         }
         write!(f, ": {}", self.damage.what)
+    }
+}
+
+/// A damaged end that was cut off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cut {
+    /// Of which session.
+    pub session: SessionId,
+    /// The last event that stayed.
+    pub kept: SeqNo,
+    /// Events that were cut; 0 if they were missing, or only the head was wrong.
+    pub events: u64,
+    /// What was wrong.
+    pub damage: Damage,
+}
+
+impl std::fmt::Display for Cut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Cut { session, kept, events, damage } = self;
+        let place = damage.seq.map(|seq| format!(", event {seq}")).unwrap_or_default();
+        write!(f, "session {session}{place}: {}; ", damage.what)?;
+        write!(
+            f,
+            "{events} events were moved to the table cut_events, the session goes on behind event {kept}"
+        )
     }
 }
 

@@ -12,7 +12,7 @@ use super::echo::Echo;
 use super::flite::{self, FliteTts};
 use super::kokoro::{self, Kokoro};
 use super::llm_choice::choose_llm;
-use super::local::LocalModel;
+use super::local::{self, LocalModel};
 use super::openai_http::{self, OpenAi, OpenAiAsr, OpenAiTts};
 use super::pocketsphinx::{self, PocketSphinx};
 use super::qwen3_asr::{self, Qwen3AsrModel};
@@ -25,8 +25,8 @@ use super::workers::{
     tts_pool, vad_pool,
 };
 use super::{
-    Asr, AsrRequest, CancelToken, ClipRenderer, EngineError, INPUT_RATE_HZ, Llm, ToolSpec, Tts, TurnJudge,
-    Vad, VadFrame,
+    Asr, AsrRequest, CancelToken, ClipRenderer, EngineError, INPUT_RATE_HZ, Llm, TokenCounter, ToolSpec, Tts,
+    TurnJudge, Vad, VadFrame,
 };
 use crate::config::{self, ASR_ENGINES, Config, TTS_ENGINES, VAD_ENGINES};
 use crate::tools::Registry;
@@ -50,6 +50,8 @@ pub struct Engines {
     pub clip: Option<Pool<ClipWork>>,
     /// What is at work.
     pub names: EngineNames,
+    /// Counts tokens: by the local model's own tokenizer, else by that of the built-in one.
+    pub count_tokens: TokenCounter,
     /// Voices that the TTS engine has; empty where only its server knows them.
     pub voices: Vec<String>,
     /// Why `clip` is `None` although `video.enabled`.
@@ -65,6 +67,8 @@ pub struct AgentLlm {
     pub name: String,
     /// See [`EngineNames::llm_model`].
     pub model: Option<String>,
+    /// See [`Engines::count_tokens`].
+    pub count_tokens: TokenCounter,
 }
 
 /// Names of the engines at work, as clients and the log see them.
@@ -134,6 +138,7 @@ impl Engines {
                 tts: tts_name.to_owned(),
                 video: video_name.map(str::to_owned),
             },
+            count_tokens: local::token_counter(config, llm_name == local::NAME)?,
             voices,
             video_fault,
         })
@@ -141,11 +146,11 @@ impl Engines {
 
     /// The engines as they are for one agent: all but the language model are everybody's.
     pub fn of_agent(self: &Arc<Self>, agent: &str) -> Arc<Engines> {
-        let Some(AgentLlm { pool, name, model }) = self.agent_llms.get(agent).cloned() else {
+        let Some(AgentLlm { pool, name, model, count_tokens }) = self.agent_llms.get(agent).cloned() else {
             return Arc::clone(self);
         };
         let names = EngineNames { llm: name, llm_model: model, ..self.names.clone() };
-        Arc::new(Engines { llm: pool, names, ..Engines::clone(self) })
+        Arc::new(Engines { llm: pool, names, count_tokens, ..Engines::clone(self) })
     }
 
     /// The fullest queue, as a part of its capacity, 0…1.
@@ -375,7 +380,9 @@ fn load_agent_llms(
         let (engine, (model, llms)) =
             load_llms(&whole, scripted, tools.specs()).map_err(|error| in_agent(error.to_string()))?;
         tracing::info!(agent = name, engine, "a language model of an agent's own is ready");
-        let llm = AgentLlm { pool: llm_pool(llms, queue_length)?, name: engine.to_owned(), model };
+        let count_tokens = local::token_counter(&whole, engine == local::NAME)?;
+        let pool = llm_pool(llms, queue_length)?;
+        let llm = AgentLlm { pool, name: engine.to_owned(), model, count_tokens };
         loaded.push((whole.llm, llm.clone()));
         by_agent.insert(name.clone(), llm);
     }

@@ -20,8 +20,10 @@ pub mod client_secrets;
 pub mod gate;
 pub mod limits;
 pub mod listener;
+
 pub mod live;
 pub mod markdown;
+mod memories_api;
 pub mod openai_api;
 pub mod ops;
 pub mod pages;

@@ -13,6 +13,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::conversation::error::StoreError;
+
 /// Why a request is not served.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Problem {
@@ -96,6 +98,13 @@ impl Problem {
         };
         let (message, param, code) = (self.message.clone(), self.param.clone(), self.code.to_string());
         ErrorBody { error: ErrorDetail { message, r#type, param, code } }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Problem {
+        tracing::error!("the log cannot be used: {error}");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.code(), error.to_string())
     }
 }
 

@@ -15,7 +15,9 @@ use utoipa_axum::routes;
 use super::auth::Needs;
 use super::gate::{self, Gate};
 use super::server::Server;
-use super::{markdown, openai_api, ops, pages, realtime_ws, security_headers, sessions_api, voice_ws};
+use super::{
+    markdown, memories_api, openai_api, ops, pages, realtime_ws, security_headers, sessions_api, voice_ws,
+};
 use crate::conversation::tokens::Scope;
 
 /// The name of the access token in the OpenAPI document.
@@ -32,6 +34,7 @@ fn table() -> Vec<(Needs, Handlers)> {
         (Nothing, routes!(pages::index)),
         (Nothing, routes!(pages::asset)),
         (Nothing, routes!(pages::docs)),
+        (Nothing, routes!(pages::memory)),
         (Nothing, routes!(pages::openapi)),
         (Nothing, routes!(ops::healthz)),
         (Nothing, routes!(ops::readyz)),
@@ -39,7 +42,14 @@ fn table() -> Vec<(Needs, Handlers)> {
         // Conversations.
         (WithOrSecret(Voice), routes!(voice_ws::upgrade)),
         (WithOrSecret(Realtime), routes!(realtime_ws::upgrade)),
+        (With(Voice), routes!(sessions_api::list)),
         (Own, routes!(sessions_api::get)),
+        (Own, routes!(sessions_api::export)),
+        (Own, routes!(sessions_api::delete)),
+        // What is remembered of them.
+        (With(Voice), routes!(memories_api::list)),
+        (With(Voice), routes!(memories_api::correct)),
+        (With(Voice), routes!(memories_api::delete)),
         (With(Realtime), routes!(openai_api::client_secrets::create)),
         // Conversations in files.
         (Token(Messages), routes!(markdown::chat::agents)),
@@ -175,13 +185,20 @@ mod tests {
             GET   /                                Nothing
             GET   /{name}                          Nothing
             GET   /docs                            Nothing
+            GET   /memory                          Nothing
             GET   /openapi.json                    Nothing
             GET   /healthz                         Nothing
             GET   /readyz                          Nothing
             GET   /metrics                         Scope(Metrics)
             GET   /ws/chat                         ScopeOrSecret(Voice)
             GET   /v1/realtime                     ScopeOrSecret(Realtime)
+            GET   /api/sessions                    Scope(Voice)
             GET   /api/sessions/{id}               Own
+            GET   /api/sessions/{id}/export        Own
+            DELETE /api/sessions/{id}               Own
+            GET   /api/memories                    Scope(Voice)
+            PATCH /api/memories/{id}               Scope(Voice)
+            DELETE /api/memories/{id}               Scope(Voice)
             POST  /v1/realtime/client_secrets      Scope(Realtime)
             GET   /agents                          Token(Messages)
             POST  /chat                            Token(Messages)

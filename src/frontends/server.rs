@@ -20,6 +20,7 @@ use crate::conversation::log::ConversationLog;
 use crate::conversation::store::now_unix_us;
 use crate::conversation::tokens::TokenStore;
 use crate::engines::{CancelToken, Engines};
+use crate::session::upkeep::memories::Keeper;
 use crate::tools::Registry;
 
 /// What all connections share.
@@ -36,6 +37,8 @@ pub struct Server {
     pub markdown: Option<Markdown>,
     /// The conversations.
     pub log: Arc<ConversationLog>,
+    /// Keeps memories of them.
+    pub keeper: Arc<Keeper>,
     /// Access tokens.
     pub tokens: Arc<TokenStore>,
     /// Who may come in.
@@ -80,6 +83,7 @@ impl Server {
             quotas: Quotas::new(&config.limits),
             uploads: Arc::new(Semaphore::new(config.limits.uploads)),
             started_at_unix_s: now_unix_us() / 1_000_000,
+            keeper: Keeper::new(Arc::clone(&log), config.memory.clone()),
             persona: RwLock::new(Arc::new(config.persona.clone())),
             config,
             engines,

@@ -23,6 +23,8 @@ use crate::engines::Engines;
 use crate::tools::{Registry, ToolError};
 
 /// Sessions that have to end may take so long to write their last turn and to say goodbye.
+/// Searches for memories may take so long then.
+const LAST_MEMORIES: Duration = Duration::from_secs(20);
 const LAST_GOODBYES: Duration = Duration::from_secs(5);
 
 /// Why the server does not start.
@@ -141,6 +143,10 @@ impl Listening {
                 server.stop.cancel();
                 // What was heard goes to the log, and the clients are told.
                 let _ = tokio::time::timeout(LAST_GOODBYES, server.sessions.wait()).await;
+            }
+            let remembering = server.keeper.wait_for_memory_jobs();
+            if tokio::time::timeout(LAST_MEMORIES, remembering).await.is_err() {
+                tracing::warn!("a conversation is not looked through for memories to its end");
             }
         };
         // Sockets are no longer HTTP connections: that all of those are served says nothing of them.

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::conversation::history::Role;
+use crate::conversation::ids::SessionId;
 use crate::engines::{Clip, ToolCall, ToolSpec, Usage};
 use crate::turn::io::{ChunkId, Event, Fault, MessageId, ReplyId, RequestId, SegmentId, TurnId};
 
@@ -192,10 +193,48 @@ pub enum ToClient {
     Aside(RequestId, Aside),
     /// See [`FromClient::Echo`].
     Echo(u64),
+    /// What is done to keep the conversation going.
+    Upkept(Upkept),
     /// The settings in force after [`FromClient::Configure`].
     Configured(Box<Settings>),
     /// The session is over.
     Close(CloseReason),
+}
+
+/// What is done to keep a conversation going. Each start has exactly one end.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Upkept {
+    /// The conversation is being compacted.
+    CompactStart,
+    /// It goes on in this session.
+    CompactDone {
+        /// Which.
+        session: SessionId,
+    },
+    /// It goes on as it was.
+    CompactFailed {
+        /// Why; `cancelled` if the user wanted something else.
+        fault: Fault,
+    },
+    /// A compaction put this into the conversation.
+    SystemMessage {
+        /// What it says.
+        text: String,
+    },
+    /// The conversation is being looked through for what is worth keeping.
+    MemoryStart,
+    /// That has ended.
+    MemoryDone {
+        /// Pieces that were found.
+        items: usize,
+        /// Memories that were made of them and of earlier ones.
+        memories: usize,
+    },
+    /// It found nothing, since it failed.
+    MemoryFailed {
+        /// Why.
+        fault: Fault,
+    },
 }
 
 /// What happens to a reply beside the conversation.

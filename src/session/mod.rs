@@ -10,6 +10,8 @@
 //! - `by_client`: what a client puts into the conversation, and wants of the replies it asks for.
 //! - `work`: gives work to the engines and brings results back.
 //! - `microphone`, `reply_audio`: the samples behind the machine's positions.
+//! - `requests`: what the LLM is asked, and what has to be done before.
+//! - `upkeep`: compaction and memories.
 //! - `journal`: turns → events of the conversation log.
 //! - `prompt`: what the LLM is asked, from the history and what a reply has brought so far.
 //! - [`recording`]: what a machine was told and what it answered, to be replayed.
@@ -22,7 +24,9 @@ mod prompt;
 mod recognition;
 pub mod recording;
 mod reply_audio;
+mod requests;
 pub mod settings;
+pub mod upkeep;
 mod work;
 
 use std::collections::VecDeque;
@@ -36,14 +40,14 @@ use crate::config::Config;
 use crate::engines::denoise::Denoiser;
 use crate::engines::workers::Judged;
 use crate::engines::{
-    CancelToken, ChatMessage, Clip, EngineError, Engines, INPUT_RATE_HZ, LlmRequest, SpeechContext,
-    VAD_FRAME_SAMPLES, VadFrame,
+    CancelToken, ChatMessage, Clip, EngineError, Engines, INPUT_RATE_HZ, SpeechContext, VAD_FRAME_SAMPLES,
+    VadFrame,
 };
 use crate::metrics::{self, Direction};
 use crate::tools::Registry;
 use crate::turn::Turn;
 use crate::turn::config::TurnDetection;
-use crate::turn::io::{Event, Fault, Input, Output, ReplyId, SoFar, Time};
+use crate::turn::io::{Event, Fault, Input, Output, ReplyId, Time, TurnId};
 
 use by_client::ByClient;
 pub use journal::Journal;
@@ -51,7 +55,10 @@ use messages::{CloseReason, FromClient, Hello, ToClient};
 use microphone::Microphone;
 use recording::Recorder;
 use reply_audio::ReplyAudio;
+use requests::Request;
 use settings::{Offers, Settings, SettingsPatch};
+use upkeep::Upkeep;
+use upkeep::memories::Keeper;
 use work::{Arrival, Work};
 
 /// Results of worker threads that wait for the actor.
@@ -78,6 +85,8 @@ pub struct Start {
     pub settings: Settings,
     /// Spoken first.
     pub greeting: Option<String>,
+    /// Keeps memories.
+    pub keeper: Arc<Keeper>,
     /// Writes down what the turn machine is told.
     pub recorder: Option<Recorder>,
     /// Set when the server is about to stop: replies finish, then the session ends.
@@ -109,6 +118,14 @@ struct Session {
     /// A commit or a clear waits until all audio before it has been judged.
     waiting_for_audio: Option<Input>,
     journal: Journal,
+    upkeep: Upkeep,
+    keeper: Arc<Keeper>,
+    /// The reply that is under way, and its turn.
+    running: Option<(ReplyId, TurnId)>,
+    /// What the running turn answers was typed.
+    typed: bool,
+    /// The last reply was read, not heard.
+    last_was_read: bool,
     recorder: Option<Recorder>,
     to_client: mpsc::Sender<ToClient>,
     /// Work that could not be begun.
@@ -186,7 +203,13 @@ impl Session {
             denoiser.inspect_err(|error| tracing::error!("no noise suppression: {error}")).ok()
         });
         let frame = VadFrame { denoiser: denoiser.map(Box::new), ..VadFrame::silence() };
+        let upkeep = Upkeep::new(Arc::clone(&start.engines.count_tokens), start.journal.writer());
         Session {
+            upkeep,
+            keeper: start.keeper,
+            running: None,
+            typed: false,
+            last_was_read: false,
             turn: Turn::new(start.settings.turn.clone()),
             config: start.config,
             speech_context: Arc::new(SpeechContext::of(&start.settings.persona)),
@@ -246,6 +269,13 @@ impl Session {
                 self.carry_out(output);
             }
             next = self.refused.pop_front();
+        }
+    }
+
+    /// What was found out beside an input.
+    fn feed_refused(&mut self) {
+        if let Some(input) = self.refused.pop_front() {
+            self.feed(input);
         }
     }
 
@@ -331,6 +361,22 @@ impl Session {
                 self.feed(Input::ToolCall { reply, call, by_client });
             }
             Arrival::Aside(request, aside) => self.on_aside(request, aside),
+            Arrival::Compaction(job, step) => {
+                self.on_compaction(job, step);
+                self.feed_refused();
+            }
+            Arrival::Recalled(reply, memories) => {
+                self.on_recalled(reply, memories);
+                self.feed_refused();
+            }
+            Arrival::Remembered(news) => self.on_remembered(news),
+            Arrival::Input(input @ Input::Committed { .. }) => {
+                self.feed(input);
+                if self.turn.is_idle() {
+                    self.remember();
+                    self.use_pause();
+                }
+            }
             Arrival::Input(input) => self.feed(input),
             Arrival::Transcribed(job, state, result) => {
                 if let Err((next, error)) = self.work.transcription_ended(job, state) {
@@ -342,6 +388,7 @@ impl Session {
             Arrival::Generated(reply, state, result) => {
                 self.work.llm_state = state;
                 if let Ok(usage) = result {
+                    self.on_usage(reply, usage);
                     let cut = usage.output_tokens >= self.max_new_tokens(self.by_client.wish(reply));
                     self.send(ToClient::Written { reply, usage, cut });
                 }
@@ -403,10 +450,13 @@ impl Session {
             Output::CancelJudgement { .. } => self.work.forget_judgement(),
             Output::Generate { reply, user_text, request, so_far, without_tools } => {
                 self.by_client.begin(reply, request);
-                self.generate(reply, user_text, so_far, without_tools);
+                self.request(Request { reply, user_text, so_far, without_tools });
             }
             Output::Insert { turn, message } => self.write_message(turn, message),
             Output::Amend { turn, heard_text, estimated } => self.journal.amend(turn, heard_text, estimated),
+            Output::RunTool { reply, call, name, arguments } if self.work.tools().is_of_session(&name) => {
+                self.run_own_tool(reply, call, &name, &arguments);
+            }
             Output::RunTool { reply, call, name, arguments } => {
                 self.work.run_tool(reply, call, name, arguments);
             }
@@ -450,34 +500,6 @@ impl Session {
         }
     }
 
-    fn generate(&mut self, reply: ReplyId, user_text: String, so_far: Option<SoFar>, without_tools: bool) {
-        let llm = &self.config.llm;
-        let wish = self.by_client.wish(reply);
-        let mut messages = match &self.prompt {
-            Some((id, prompt)) if *id == reply => prompt.clone(),
-            _ => {
-                let wished = wish.and_then(|wish| wish.instructions.clone());
-                let instructions = wished.unwrap_or_else(|| self.settings.persona.prompt());
-                prompt::of_turn(&instructions, self.journal.history(), llm.history_messages, user_text)
-            }
-        };
-        match &so_far {
-            Some(so_far) => prompt::go_on(&mut messages, so_far),
-            None => self.prompt = Some((reply, messages.clone())),
-        }
-        let none = without_tools || !self.settings.may_call || wish.is_some_and(|wish| wish.without_tools);
-        let tools = if none { Vec::new() } else { self.tools_for(wish) };
-        let request = LlmRequest {
-            messages,
-            tools,
-            max_new_tokens: self.max_new_tokens(wish),
-            ..LlmRequest::default()
-        };
-        if let Err(error) = self.work.generate(reply, request) {
-            self.refused.push_back(Input::Generated { reply, result: Err(work::saturated(error)) });
-        }
-    }
-
     fn open_audio(&mut self, reply: ReplyId) {
         if self.audio.as_ref().is_none_or(|(id, _)| *id != reply) {
             let clips = self.settings.turn.clips;
@@ -487,6 +509,7 @@ impl Session {
     }
 
     fn forget_reply(&mut self, reply: ReplyId) {
+        self.forget_waiting(reply);
         self.audio.take_if(|(id, _)| *id == reply);
         self.clip.take_if(|(id, _)| *id == reply);
         self.prompt.take_if(|(id, _)| *id == reply);
@@ -515,12 +538,19 @@ impl Session {
                 tracing::warn!(code = fault.code, turn_id = turn.map(|t| t.0), "{}", fault.message);
                 self.send(ToClient::Event(event));
             }
+            Event::ReplyStarted { turn, reply, .. } => {
+                self.running = Some((reply, turn));
+                self.send(ToClient::Event(event));
+            }
             Event::NoReply { request, .. } => {
                 self.by_client.refuse(request);
                 self.send(ToClient::Event(event));
             }
-            Event::Transcript { ref text, turn, .. } if self.config.log.transcripts => {
-                tracing::info!(turn_id = turn.0, text, "transcript");
+            Event::Transcript { ref text, turn, audio_ms, .. } => {
+                self.typed = audio_ms == 0;
+                if self.config.log.transcripts {
+                    tracing::info!(turn_id = turn.0, text, "transcript");
+                }
                 self.send(ToClient::Event(event));
             }
             event => self.send(ToClient::Event(event)),
@@ -547,6 +577,7 @@ impl Session {
         let over = self.over.unwrap_or(Over::ClientGone);
         tracing::info!(?over, "session ends");
         self.work.cancel_all();
+        self.cancel_compaction();
         self.feed(Input::Close);
         let until = Instant::now() + LAST_COMMIT;
         while !self.turn.is_idle() {

@@ -110,6 +110,16 @@ pub enum Input {
         /// Probability that the user has finished, 0…1.
         result: Result<f32, Fault>,
     },
+    /// The LLM of [`Output::Generate`] is not asked yet: the history is being made shorter first.
+    Delayed {
+        /// Which reply.
+        reply: ReplyId,
+    },
+    /// Now it is asked.
+    Asked {
+        /// Which reply.
+        reply: ReplyId,
+    },
     /// The LLM wrote a piece of the reply.
     Token {
         /// Which reply.

@@ -144,6 +144,8 @@ impl Turn {
             Input::Configure { config } => self.on_configure(*config),
             Input::Transcribed { job, result } => self.on_transcribed(job, result),
             Input::TurnJudged { judgement, result } => self.on_turn_judged(judgement, result),
+            Input::Delayed { reply } => self.on_delayed(reply),
+            Input::Asked { reply } => self.on_asked(reply),
             Input::Token { reply, text } => self.on_token(reply, &text),
             Input::ToolCall { reply, call, by_client } => self.on_tool_call(reply, call, by_client),
             Input::ToolDone { reply, call, result } => self.on_tool_done(reply, call, result),

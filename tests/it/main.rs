@@ -23,11 +23,13 @@ mod silero;
 mod smart_turn;
 mod speech;
 mod store;
+mod stores;
 mod stories;
 mod stub_hub;
 mod stub_llm;
 mod talk;
 mod tls;
+mod upkeep;
 mod word_errors;
 
 /// HTTP clients of tests need a TLS provider even where they use none.

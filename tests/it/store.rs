@@ -13,6 +13,7 @@ use vivavoce::config::Config;
 use vivavoce::conversation::events::{Amend, AssistantMessage, Origin, TurnEnd, TurnOutcome, UserMessage};
 use vivavoce::conversation::{
     Appended, ConversationLog, Event, NewSession, OnDurable, SeqNo, SessionId, SessionWriter, StoreError,
+    Whose,
 };
 
 type Acks = Receiver<Result<Appended, StoreError>>;
@@ -98,7 +99,7 @@ fn a_session_survives_a_restart_as_readable_history() {
     let turns: Vec<_> = session.turns.iter().map(|turn| (turn.turn, turn.metrics["total"])).collect();
     assert_eq!(turns, [(1, Some(12.5)), (2, Some(12.5))]);
     assert_eq!(session.ended.as_ref().map(|ended| ended.reason.as_str()), Some("client_left"));
-    let row = &log.conversations(10).unwrap()[0];
+    let row = &log.conversations(Whose::All, 10).unwrap()[0];
     assert_eq!((row.session, row.turns, row.messages), (id, 2, 4));
 
     assert!(log.check_resume_token(id, &token).unwrap());
@@ -261,10 +262,10 @@ fn db_checks_and_rebuilds_beside_a_running_server() {
     assert_eq!(db(folder.path(), "check"), ("1 sessions, 4 events verified\n".into(), None));
     let database = rusqlite::Connection::open(folder.path().join("log.sqlite")).unwrap();
     database.execute_batch("DELETE FROM conversations").unwrap();
-    assert!(log.conversations(10).unwrap().is_empty());
+    assert!(log.conversations(Whose::All, 10).unwrap().is_empty());
     let rebuilt = "4 events read: 1 conversations, 2 messages\n";
     assert_eq!(db(folder.path(), "rebuild"), (rebuilt.into(), None));
-    assert_eq!(log.conversations(10).unwrap().len(), 1);
+    assert_eq!(log.conversations(Whose::All, 10).unwrap().len(), 1);
     durable(&append(&mut writer, &turn(2, "still there?", "yes")));
 }
 

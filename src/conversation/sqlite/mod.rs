@@ -4,6 +4,8 @@
 //! (`writer.rs`); readers have connections of their own, see the last commit and never block it.
 //! Another process may hold the same file open (`vivavoce db check` beside a running server).
 
+mod compact;
+mod memory_rows;
 mod rows;
 mod schema;
 #[cfg(test)]
@@ -22,8 +24,10 @@ use super::chain::{Damage, StoredEvent};
 use super::error::StoreError;
 use super::events::{Event, SessionStart};
 use super::ids::{Hash, Head, SeqNo, SessionId};
-use super::projections::{ConversationRow, MessageRow};
-use super::store::{CheckReport, NewEvent, OnDurable, Problem, RebuildReport, SharedHead, Store};
+use super::projections::{AuditRow, ConversationRow, MemoryItemRow, MemoryRow, MessageRow, Whose};
+use super::store::{
+    CheckReport, CompactReport, Cut, NewEvent, OnDurable, Problem, RebuildReport, SharedHead, Store,
+};
 pub use schema::Access;
 pub(super) use schema::open as open_connection;
 use writer::{Job, Pending, Writer};
@@ -38,7 +42,11 @@ const IDLE_READERS: usize = 4;
 pub fn sqlite_path(url: &str) -> Result<PathBuf, StoreError> {
     match url.strip_prefix("sqlite://") {
         Some(path) if !path.is_empty() => Ok(path.into()),
-        _ => Err(StoreError::BadUrl { url: url.into() }),
+        Some(_) => Err(StoreError::BadUrl { what: "names no file".into() }),
+        None => {
+            let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+            Err(StoreError::BadUrl { what: format!("there is no store for {scheme:?}") })
+        }
     }
 }
 
@@ -70,19 +78,25 @@ pub struct SqliteStore {
     writer: Option<std::thread::JoinHandle<()>>,
     idle_readers: Mutex<Vec<Connection>>,
     damaged: HashMap<SessionId, Damage>,
+    cuts: Vec<Cut>,
 }
 
 impl SqliteStore {
-    /// Opens the file, brings its schema up to date, checks all heads, and starts the writer. Blocking.
+    /// Opens the file, brings its schema up to date, checks all heads, cuts off damaged ends (unless it
+    /// is opened for reading only), and starts the writer. Blocking.
     ///
     /// # Errors
     /// Where the file cannot be used at all. A damaged session is not such a case: see
     /// [`Store::damaged_on_open`].
     pub fn open(path: &Path, options: SqliteOptions) -> Result<SqliteStore, StoreError> {
-        let connection = schema::open(path, options.access)?;
+        let mut connection = schema::open(path, options.access)?;
         let in_words = |e: rusqlite::Error| StoreError::sqlite(path, &e);
         prepare_for_writing(&connection, &options).map_err(in_words)?;
-        let damaged = verify::damaged_heads(&connection).map_err(in_words)?;
+        let mut damaged = verify::damaged_heads(&connection).map_err(in_words)?;
+        let cuts = match options.access {
+            Access::ReadOnly => vec![],
+            _ => verify::cut_tails(&mut connection, &mut damaged).map_err(in_words)?,
+        };
 
         let (jobs, queue) = bounded(options.queue_len);
         let writer = Writer::new(path.into(), connection, damaged.clone());
@@ -97,6 +111,7 @@ impl SqliteStore {
             writer: Some(writer),
             idle_readers: Mutex::default(),
             damaged,
+            cuts,
         })
     }
 
@@ -116,6 +131,14 @@ impl SqliteStore {
             idle.push(connection);
         }
         Ok(result)
+    }
+
+    /// Lets the writer do something else between two groups, and waits for it.
+    fn ask<T>(&self, job: impl FnOnce(Sender<Result<T, StoreError>>) -> Job) -> Result<T, StoreError> {
+        let (answer, answered) = bounded(1);
+        let jobs = self.jobs.as_ref().ok_or_else(|| self.closed())?;
+        jobs.send(job(answer)).map_err(|_| self.closed())?;
+        answered.recv().map_err(|_| self.closed())?
     }
 
     fn closed(&self) -> StoreError {
@@ -156,7 +179,10 @@ impl Store for SqliteStore {
 
     fn load(&self, session: SessionId, until: Option<Hash>) -> Result<Vec<StoredEvent>, StoreError> {
         let mut events = vec![];
-        let outcome = self.read(|db| verify::walk(db, session, until, |event| events.push(event)))?;
+        let outcome = self.read(|db| match rows::is_deleted(db, session)? {
+            true => Ok(Ok(0)),
+            false => verify::walk(db, session, until, |event| events.push(event)),
+        })?;
         match outcome {
             Ok(0) => Err(StoreError::UnknownSession { session }),
             Ok(_) => Ok(events),
@@ -165,7 +191,10 @@ impl Store for SqliteStore {
     }
 
     fn session_start(&self, session: SessionId) -> Result<Option<SessionStart>, StoreError> {
-        let first = self.read(|db| rows::event(db, session, SeqNo(1)))?;
+        let first = self.read(|db| match rows::is_deleted(db, session)? {
+            true => Ok(None),
+            false => rows::event(db, session, SeqNo(1)),
+        })?;
         let Some(first) = first else { return Ok(None) };
         let first = first.and_then(|event| event.verify_after(Head::EMPTY).map(|()| event));
         let first = first.map_err(|damage| StoreError::Damaged { session, damage })?;
@@ -175,12 +204,12 @@ impl Store for SqliteStore {
         })
     }
 
-    fn conversations(&self, limit: usize) -> Result<Vec<ConversationRow>, StoreError> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.read(|db| {
-            let newest = "SELECT * FROM conversations ORDER BY updated_at_unix_us DESC, session_id LIMIT ?1";
-            rows::collect(db.prepare_cached(newest)?.query([limit])?, rows::conversation_of)
-        })
+    fn conversations(&self, whose: Whose, limit: usize) -> Result<Vec<ConversationRow>, StoreError> {
+        self.read(|db| rows::conversations(db, whose, limit))
+    }
+
+    fn successor(&self, session: SessionId) -> Result<Option<SessionId>, StoreError> {
+        self.read(|db| rows::successor(db, session))
     }
 
     fn messages(&self, session: SessionId) -> Result<Vec<MessageRow>, StoreError> {
@@ -188,6 +217,32 @@ impl Store for SqliteStore {
             let in_order = "SELECT * FROM messages WHERE session_id = ?1 ORDER BY seq";
             rows::collect(db.prepare_cached(in_order)?.query([session.to_string()])?, rows::message_of)
         })
+    }
+
+    fn memory_items(&self, whose: Whose, limit: usize) -> Result<Vec<MemoryItemRow>, StoreError> {
+        self.read(|db| memory_rows::items(db, whose, limit))
+    }
+
+    fn memories(&self, whose: Whose, limit: usize) -> Result<Vec<MemoryRow>, StoreError> {
+        self.read(|db| memory_rows::memories(db, whose, limit))
+    }
+
+    fn memory(&self, id: SessionId) -> Result<Option<MemoryRow>, StoreError> {
+        self.read(|db| memory_rows::memory(db, id))
+    }
+
+    fn search_memories(
+        &self,
+        whose: Whose,
+        person: Option<&str>,
+        query: &str,
+        limit: usize,
+    ) -> Result<Vec<(MemoryRow, f64)>, StoreError> {
+        self.read(|db| memory_rows::search(db, whose, person, query, limit))
+    }
+
+    fn audits(&self, limit: usize) -> Result<Vec<AuditRow>, StoreError> {
+        self.read(|db| memory_rows::audits(db, limit))
     }
 
     fn damaged_on_open(&self) -> Vec<Problem> {
@@ -198,15 +253,39 @@ impl Store for SqliteStore {
         self.damaged.iter().map(problem).collect()
     }
 
+    fn cut_on_open(&self) -> Vec<Cut> {
+        self.cuts.clone()
+    }
+
     fn check(&self) -> Result<CheckReport, StoreError> {
         self.read(verify::check)
     }
 
     fn rebuild(&self) -> Result<RebuildReport, StoreError> {
-        let (answer, answered) = bounded(1);
-        let jobs = self.jobs.as_ref().ok_or_else(|| self.closed())?;
-        jobs.send(Job::Rebuild(answer)).map_err(|_| self.closed())?;
-        answered.recv().map_err(|_| self.closed())?
+        self.ask(Job::Rebuild)
+    }
+
+    fn compact(&self) -> Result<CompactReport, StoreError> {
+        self.ask(Job::Compact)
+    }
+
+    fn place(&self) -> PathBuf {
+        self.path.clone()
+    }
+
+    fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        schema::create_new_private(to).map_err(|cause| match cause.kind() {
+            std::io::ErrorKind::AlreadyExists => StoreError::Exists { path: to.into() },
+            _ => StoreError::Open { path: to.into(), cause: cause.to_string() },
+        })?;
+        let copied = self.read(|db| db.execute("VACUUM INTO ?1", [to.to_string_lossy()])).and_then(|_| {
+            let synced = std::fs::File::open(to).and_then(|file| file.sync_all());
+            synced.map_err(|e| StoreError::Open { path: to.into(), cause: e.to_string() })
+        });
+        if copied.is_err() {
+            let _ = std::fs::remove_file(to); // half a backup is none
+        }
+        copied
     }
 }
 

@@ -1,15 +1,17 @@
-//! Rows ↔ values: the log's tables and the projections' tables. SQL and nothing else.
+//! Rows ↔ values: the log's tables and those of the conversations. SQL and nothing else.
 
 use std::str::FromStr;
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
 
+use super::memory_rows;
 use crate::conversation::chain::{Damage, StoredEvent};
 use crate::conversation::events::Spot;
 use crate::conversation::history::{HistoryMessage, Role};
 use crate::conversation::ids::{Hash, Head, SeqNo, SessionId};
-use crate::conversation::projections::{Change, ConversationRow, Ended, MessageRow, change};
+use crate::conversation::projections::{Change, ConversationRow, Ended, MessageRow, Talk, Whose, change};
+use crate::conversation::store::MAX_COMPACTIONS;
 
 /// The columns that [`event_of`] reads, in its order.
 pub(super) const EVENT_COLUMNS: &str =
@@ -50,11 +52,11 @@ fn bytes(row: &Row<'_>, column: usize) -> Option<Vec<u8>> {
 }
 
 /// SQLite's integers are signed; the same bits go in and come out.
-fn signed(number: u64) -> i64 {
+pub(super) fn signed(number: u64) -> i64 {
     number.cast_signed()
 }
 
-fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+pub(super) fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get(column).map(i64::cast_unsigned)
 }
 
@@ -119,17 +121,29 @@ pub(super) fn put_event(db: &Connection, event: &StoredEvent) -> rusqlite::Resul
 
 /// Carries out what an event does to the projections, see [`change`].
 pub(super) fn project(db: &Connection, event: &StoredEvent) -> rusqlite::Result<()> {
-    let Some(change) = change(event) else { return Ok(()) };
-    if let Change::Start(row) = change {
-        return put_conversation(db, &row);
+    match change(event) {
+        None => Ok(()),
+        Some(Change::Start(row)) => put_conversation(db, &row),
+        Some(Change::Talk(talk)) => project_talk(db, event, talk),
+        Some(Change::DeleteSession(session)) => delete_session(db, session),
+        Some(
+            other @ (Change::AddItem(_)
+            | Change::Remember { .. }
+            | Change::Correct { .. }
+            | Change::Forget(_)
+            | Change::Audit(_)),
+        ) => memory_rows::project(db, other),
     }
+}
+
+fn project_talk(db: &Connection, event: &StoredEvent, talk: Talk) -> rusqlite::Result<()> {
     let session = event.session.to_string();
     let (mut turns, mut messages, mut ended) = (0_i64, 0_i64, None);
-    match &change {
-        Change::EndTurn => turns = 1,
-        Change::Say(_) => messages = 1,
-        Change::End(end) => ended = Some(end),
-        Change::Start(_) | Change::Amend { .. } | Change::Withdraw(_) => {}
+    match &talk {
+        Talk::EndTurn => turns = 1,
+        Talk::Say(_) => messages = 1,
+        Talk::End(end) => ended = Some(end),
+        Talk::Amend { .. } | Talk::Withdraw(_) => {}
     }
     let known = db
         .prepare_cached(
@@ -145,9 +159,9 @@ pub(super) fn project(db: &Connection, event: &StoredEvent) -> rusqlite::Result<
             ended.map(|end| end.at_unix_us),
             ended.map(|end| &end.reason),
         ])?;
-    match change {
-        Change::Say(row) if known == 1 => put_message(db, &row),
-        Change::Amend { turn, heard_text, estimated } if known == 1 => {
+    match talk {
+        Talk::Say(row) if known == 1 => put_message(db, &row),
+        Talk::Amend { turn, heard_text, estimated } if known == 1 => {
             let reply = db
                 .prepare_cached(
                     "SELECT * FROM messages WHERE session_id = ?1 AND turn = ?2 AND role = 'assistant'
@@ -159,9 +173,26 @@ pub(super) fn project(db: &Connection, event: &StoredEvent) -> rusqlite::Result<
             row.message.amend(&heard_text, estimated);
             put_message(db, &row)
         }
-        Change::Withdraw(spot) if known == 1 => withdraw(db, &session, &spot),
+        Talk::Withdraw(spot) if known == 1 => withdraw(db, &session, &spot),
         _ => Ok(()),
     }
+}
+
+fn delete_session(db: &Connection, session: SessionId) -> rusqlite::Result<()> {
+    for statement in [
+        "DELETE FROM messages WHERE session_id = ?1",
+        "DELETE FROM conversations WHERE session_id = ?1",
+        "INSERT OR IGNORE INTO deleted_sessions (session_id) VALUES (?1)",
+    ] {
+        db.prepare_cached(statement)?.execute([session.to_string()])?;
+    }
+    Ok(())
+}
+
+/// Whether a session was deleted.
+pub(super) fn is_deleted(db: &Connection, session: SessionId) -> rusqlite::Result<bool> {
+    db.prepare_cached("SELECT EXISTS (SELECT 1 FROM deleted_sessions WHERE session_id = ?1)")?
+        .query_row([session.to_string()], |row| row.get(0))
 }
 
 fn withdraw(db: &Connection, session: &str, spot: &Spot) -> rusqlite::Result<()> {
@@ -227,6 +258,38 @@ fn put_message(db: &Connection, row: &MessageRow) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// See [`crate::conversation::Store::conversations`].
+pub(super) fn conversations(
+    db: &Connection,
+    whose: Whose,
+    limit: usize,
+) -> rusqlite::Result<Vec<ConversationRow>> {
+    let (all, owner) = memory_rows::of(whose);
+    let mut statement = db.prepare_cached(
+        "SELECT * FROM conversations WHERE ?1 OR owner IS ?2
+         ORDER BY updated_at_unix_us DESC, session_id LIMIT ?3",
+    )?;
+    collect(statement.query(params![all, owner, memory_rows::at_most(limit)])?, conversation_of)
+}
+
+/// See [`crate::conversation::Store::successor`].
+pub(super) fn successor(db: &Connection, session: SessionId) -> rusqlite::Result<Option<SessionId>> {
+    let mut next = db.prepare_cached(
+        "SELECT session_id FROM conversations WHERE compacted_from ->> '$.session' = ?1
+         ORDER BY started_at_unix_us DESC, session_id LIMIT 1",
+    )?;
+    let mut found = None;
+    // (Hashes of hashes cannot go round in a circle; a broken table could.)
+    for _ in 0..MAX_COMPACTIONS {
+        let of: SessionId = found.unwrap_or(session);
+        match next.query_row([of.to_string()], |row| parsed(row, 0)).optional()? {
+            Some(session) => found = Some(session),
+            None => break,
+        }
+    }
+    Ok(found)
+}
+
 /// The conversation in a row of `SELECT * FROM conversations`.
 pub(super) fn conversation_of(row: &Row<'_>) -> rusqlite::Result<ConversationRow> {
     let ended_at: Option<i64> = row.get(10)?;
@@ -284,7 +347,7 @@ pub(super) fn collect<T>(
     Ok(all)
 }
 
-fn parsed<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
+pub(super) fn parsed<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
 where
     T: FromStr<Err: std::error::Error + Send + Sync + 'static>,
 {
@@ -293,7 +356,7 @@ where
 }
 
 /// Places and tools: structs with text keys, of which making JSON cannot fail.
-fn json(value: impl serde::Serialize) -> String {
+pub(super) fn json(value: impl serde::Serialize) -> String {
     serde_json::to_string(&value).expect("names and numbers are JSON")
 }
 

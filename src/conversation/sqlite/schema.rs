@@ -1,8 +1,8 @@
 //! The tables of the embedded store, and how an older file becomes a newer one.
 //!
-//! `events` and `heads` are the log; `conversations` and `messages` are projections of it, dropped and
-//! made again whenever their shape changes. `access_tokens` is no part of a conversation; it lies here
-//! because a server has one database.
+//! `events` and `heads` are the log, and `cut_events` what damage made unusable of it. `access_tokens`
+//! is no part of a conversation; it lies here because a server has one database. All others are
+//! projections, which can be made again.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::conversation::error::StoreError;
 const APPLICATION_ID: i64 = 0x5669_7661;
 
 /// Each brings a file from the version of its index to the next. Never change one that was released.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "
 CREATE TABLE events (
     position    INTEGER PRIMARY KEY,  -- order of writing over all sessions
@@ -81,6 +81,82 @@ ALTER TABLE messages ADD COLUMN tool TEXT;  -- JSON; NULL in what people and we 
 ALTER TABLE access_tokens ADD COLUMN scopes TEXT NOT NULL DEFAULT 'voice realtime api admin';
 ALTER TABLE access_tokens ADD COLUMN expires_at_unix_us INTEGER;  -- NULL: never
 ",
+    // What a session remembers, tasks apart: no older version has written events of these kinds.
+    "
+CREATE INDEX events_of_memory ON events (position)
+    WHERE kind IN ('memory_item', 'memory', 'memory_corrected', 'memory_deleted');
+CREATE INDEX conversations_by_predecessor ON conversations (compacted_from ->> '$.session', started_at_unix_us)
+    WHERE compacted_from IS NOT NULL;
+
+CREATE TABLE deleted_sessions (
+    session_id  TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE memory_items (
+    id            TEXT PRIMARY KEY,
+    session_id    TEXT    NOT NULL,
+    owner         BLOB,
+    person        TEXT    NOT NULL,
+    kind          TEXT    NOT NULL,
+    text          TEXT    NOT NULL,
+    turn          INTEGER NOT NULL,
+    at_unix_us    INTEGER NOT NULL,
+    consolidated  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX memory_items_waiting ON memory_items (at_unix_us) WHERE NOT consolidated;
+
+CREATE TABLE memories (
+    number              INTEGER PRIMARY KEY,  -- for the index of words
+    id                  TEXT    NOT NULL UNIQUE,
+    session_id          TEXT    NOT NULL,
+    owner               BLOB,
+    person              TEXT    NOT NULL,
+    text                TEXT    NOT NULL,
+    said_at_unix_us     INTEGER NOT NULL,
+    updated_at_unix_us  INTEGER NOT NULL
+) STRICT;
+CREATE INDEX memories_by_update ON memories (updated_at_unix_us);
+CREATE VIRTUAL TABLE memory_words USING fts5 (
+    text, content = 'memories', content_rowid = 'number',
+    tokenize = 'porter unicode61 remove_diacritics 2'
+);
+CREATE TRIGGER memories_inserted AFTER INSERT ON memories BEGIN
+    INSERT INTO memory_words (rowid, text) VALUES (new.number, new.text);
+END;
+CREATE TRIGGER memories_deleted AFTER DELETE ON memories BEGIN
+    INSERT INTO memory_words (memory_words, rowid, text) VALUES ('delete', old.number, old.text);
+END;
+CREATE TRIGGER memories_changed AFTER UPDATE OF text ON memories BEGIN
+    INSERT INTO memory_words (memory_words, rowid, text) VALUES ('delete', old.number, old.text);
+    INSERT INTO memory_words (rowid, text) VALUES (new.number, new.text);
+END;
+
+CREATE TABLE audits (
+    session_id  TEXT    NOT NULL,
+    seq         INTEGER NOT NULL,
+    at_unix_us  INTEGER NOT NULL,
+    actor       TEXT    NOT NULL,
+    kind        TEXT    NOT NULL,
+    agent       TEXT    NOT NULL,
+    filename    TEXT    NOT NULL,
+    messages    INTEGER NOT NULL,
+    PRIMARY KEY (session_id, seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX audits_by_time ON audits (at_unix_us);
+
+CREATE TABLE cut_events (  -- of damaged ends of sessions: anything may be in them
+    session_id      ANY,
+    seq             ANY,
+    kind            ANY,
+    at_unix_us      ANY,
+    payload         ANY,
+    salt            ANY,
+    digest          ANY,
+    prev_hash       ANY,
+    hash            ANY,
+    cut_at_unix_us  INTEGER NOT NULL
+) STRICT;
+",
 ];
 
 /// The version that this program writes.
@@ -120,17 +196,22 @@ pub(crate) fn open(path: &Path, access: Access) -> Result<Connection, StoreError
     Ok(connection)
 }
 
-/// Makes an empty file that only its owner may read, where there is none: what people say is private.
-/// (SQLite gives the files beside it, `-wal` and `-shm`, the same permissions.)
+/// Makes an empty file where there is none, see [`create_new_private`].
 fn create_private(path: &Path) -> std::io::Result<()> {
+    match create_new_private(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Makes an empty file that only its owner may read: what people say is private. (SQLite gives the
+/// files beside it, `-wal` and `-shm`, the same permissions.)
+pub(super) fn create_new_private(path: &Path) -> std::io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
-    }
+    options.open(path).map(drop)
 }
 
 /// A connection with our settings, whatever is in the file.

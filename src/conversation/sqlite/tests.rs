@@ -1,10 +1,9 @@
-//! The store against its model: random logs, and what a file can do to it.
+//! What is particular to a file: its one writer, and what can happen to it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use crossbeam_channel::{Receiver, bounded, unbounded};
-use proptest::prelude::*;
 
 use super::*;
 use crate::conversation::events::{
@@ -12,8 +11,8 @@ use crate::conversation::events::{
     TurnOutcome, UnknownEvent, UserMessage,
 };
 use crate::conversation::history::Role;
-use crate::conversation::projections::Tables;
 use crate::conversation::store::{Appended, Place};
+use crate::conversation::tables::Tables;
 
 type Acks = Receiver<Result<Appended, StoreError>>;
 
@@ -74,138 +73,6 @@ fn open(path: &Path) -> SqliteStore {
 
 fn sql(path: &Path, statements: &str) {
     Connection::open(path).unwrap().execute_batch(statements).unwrap();
-}
-
-// ---- random logs ----
-
-fn spot() -> impl Strategy<Value = Spot> {
-    let role = prop_oneof![
-        Just(Role::System),
-        Just(Role::User),
-        Just(Role::Assistant),
-        Just(Role::ToolCall),
-        Just(Role::ToolResult)
-    ];
-    (1..4_u64, role, prop::option::weighted(0.3, "[a-c]{0,1}")).prop_map(|(turn, role, call_id)| Spot {
-        turn,
-        role,
-        call_id,
-    })
-}
-
-fn event() -> impl Strategy<Value = Event> {
-    let turn = || prop_oneof![1..4_u64, Just(u64::MAX)];
-    let text = || "[a-c é\u{0}\"]{0,6}";
-    let outcome = || prop_oneof![Just(TurnOutcome::Completed), Just(TurnOutcome::Interrupted)];
-    let metrics = prop::collection::btree_map("[a-z]{1,3}", prop::option::of(-1e9..1e9), 0..3);
-    prop_oneof![
-        (turn(), text(), any::<bool>()).prop_map(|(turn, text, typed)| Event::UserMessage(UserMessage {
-            turn,
-            text,
-            typed
-        })),
-        (turn(), text(), prop::option::of(text()), any::<bool>(), outcome()).prop_map(
-            |(turn, text, whole_reply, estimated, outcome)| {
-                Event::AssistantMessage(AssistantMessage { turn, text, whole_reply, estimated, outcome })
-            }
-        ),
-        (turn(), 0..4_u32, text(), text(), text(), any::<u64>()).prop_map(
-            |(turn, request, id, name, arguments, after_chars)| {
-                Event::ToolCall(ToolCall { turn, request, id, name, arguments, after_chars })
-            }
-        ),
-        (turn(), text(), text(), text(), text(), any::<bool>()).prop_map(
-            |(turn, id, name, content, summary, failed)| {
-                Event::ToolResult(ToolResult { turn, id, name, content, summary, failed })
-            }
-        ),
-        (turn(), outcome(), metrics).prop_map(|(turn, outcome, metrics)| Event::TurnEnd(TurnEnd {
-            turn,
-            outcome,
-            metrics
-        })),
-        (turn(), text(), any::<bool>()).prop_map(|(turn, heard_text, estimated)| Event::Amend(Amend {
-            turn,
-            heard_text,
-            estimated
-        })),
-        (turn(), text()).prop_map(|(turn, text)| Event::SystemMessage(SystemMessage { turn, text })),
-        spot().prop_map(Event::Withdrawn),
-        (turn(), prop::option::of(spot())).prop_map(|(turn, after)| Event::Placed(Placed { turn, after })),
-        text().prop_map(|reason| Event::SessionEnd(SessionEnd { reason })),
-        ("[a-z_]{1,12}", text()).prop_map(|(kind, payload)| Event::Unknown(UnknownEvent { kind, payload })),
-    ]
-}
-
-/// (which writer, what, when, whether the writer's process has been away and comes back stale)
-fn steps() -> impl Strategy<Value = Vec<(usize, Vec<Event>, i64, bool)>> {
-    let events = prop::collection::vec(event(), 0..4);
-    prop::collection::vec((0..3_usize, events, 0..100_i64, prop::bool::weighted(0.1)), 0..25)
-}
-
-/// The tables as the store has them.
-fn tables(store: &SqliteStore) -> Tables {
-    let mut tables = Tables::default();
-    for row in store.conversations(usize::MAX).unwrap() {
-        for message in store.messages(row.session).unwrap() {
-            tables.messages.insert((message.session, message.seq), message);
-        }
-        tables.conversations.insert(row.session, row);
-    }
-    tables
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn tables_kept_up_rebuilt_and_modelled_are_the_same(steps in steps()) {
-        let (_folder, path) = file();
-        let store = open(&path);
-        let mut writers = [new_head(), new_head(), new_head()];
-        let mut written = 0;
-        let mut acks = vec![];
-        for head in &writers {
-            acks.push(append(&store, head, vec![start()]));
-            written += 1;
-        }
-        for (writer, events, at, stale) in steps {
-            if stale {
-                // What was queued settles, then somebody else stands where this one did …
-                acks.drain(..).for_each(|ack| { ack.recv().unwrap().unwrap(); });
-                let elsewhere = SharedHead::new(writers[writer].place());
-                append(&store, &elsewhere, vec![said("elsewhere")]).recv().unwrap().unwrap();
-                written += 1;
-                // … so this one forks, and goes on there.
-                let fork = append(&store, &writers[writer], vec![]).recv().unwrap().unwrap();
-                prop_assert!(fork.forked && fork.place == writers[writer].place());
-                written += 1;
-                writers.swap(0, writer);
-            }
-            written += events.len();
-            let events = events.iter().map(|event| NewEvent::new(event, at)).collect();
-            acks.push(append(&store, &writers[writer], events));
-        }
-        for ack in acks {
-            prop_assert!(!ack.recv().unwrap().unwrap().forked);
-        }
-
-        let kept_up = tables(&store);
-        let mut modelled = Tables::default();
-        for session in kept_up.conversations.keys() {
-            store.load(*session, None).unwrap().iter().for_each(|stored| modelled.apply(stored));
-        }
-        prop_assert_eq!(&kept_up, &modelled);
-
-        sql(&path, "DELETE FROM messages; UPDATE conversations SET agent = 'wrong', turns = 99;");
-        prop_assert!(kept_up.messages.is_empty() || tables(&store) != kept_up);
-        let report = store.rebuild().unwrap();
-        prop_assert_eq!(&tables(&store), &kept_up);
-        prop_assert_eq!(report.events, written as u64);
-
-        let check = store.check().unwrap();
-        prop_assert_eq!((check.events, check.problems), (written as u64, vec![]));
-    }
 }
 
 // ---- the writer ----
@@ -348,7 +215,7 @@ fn a_read_only_file_is_read_and_not_written() {
 // ---- damage ----
 
 /// A session of four events, changed by `statements` (`?` is its name), opened again.
-fn damaged(statements: &str) -> (tempfile::TempDir, SqliteStore, SharedHead) {
+fn damaged(statements: &str, access: Access) -> (tempfile::TempDir, SqliteStore, SharedHead) {
     let (folder, path) = file();
     let store = open(&path);
     let (head, other) = (new_head(), new_head());
@@ -356,7 +223,8 @@ fn damaged(statements: &str) -> (tempfile::TempDir, SqliteStore, SharedHead) {
     append(&store, &head, vec![start(), said("one"), said("two"), said("three")]).recv().unwrap().unwrap();
     drop(store);
     sql(&path, &statements.replace('?', &format!("'{}'", head.place().session)));
-    (folder, open(&path), head)
+    let store = SqliteStore::open(&path, SqliteOptions { access, ..Default::default() }).unwrap();
+    (folder, store, head)
 }
 
 #[test]
@@ -375,7 +243,7 @@ fn check_and_load_name_the_session_and_the_event() {
         ("UPDATE heads SET hash = x'00' WHERE session_id = ?", None),
     ];
     for (statements, seq) in cases {
-        let (_folder, store, head) = damaged(statements);
+        let (_folder, store, head) = damaged(statements, Access::ReadOnly);
         let session = head.place().session;
         let Err(StoreError::Damaged { session: named, damage }) = store.load(session, None) else {
             panic!("{statements}: loaded");
@@ -389,17 +257,57 @@ fn check_and_load_name_the_session_and_the_event() {
 }
 
 #[test]
-fn a_session_with_a_damaged_head_is_found_on_open_and_not_appended_to() {
-    for statements in [
-        "UPDATE events SET payload = replace(payload, 'three', 'tree') WHERE session_id = ?",
-        "DELETE FROM events WHERE session_id = ? AND seq = 4",
-        "UPDATE heads SET seq = 3 WHERE session_id = ?",
-        "UPDATE heads SET hash = x'00' WHERE session_id = ?",
+fn a_damaged_end_is_cut_off_and_kept_and_the_session_goes_on() {
+    let two = "UPDATE events SET payload = replace(payload, 't', 'd') WHERE session_id = ? AND seq > 2";
+    let cases = [
+        ("UPDATE events SET payload = replace(payload, 'three', 'tree') WHERE session_id = ?", 3, 1),
+        (two, 2, 2),
+        ("UPDATE events SET hash = x'00' WHERE session_id = ? AND seq = 4", 3, 1),
+        ("UPDATE events SET kind = CAST(x'ff' AS TEXT) WHERE session_id = ? AND seq = 4", 3, 1),
+        ("DELETE FROM events WHERE session_id = ? AND seq = 4", 3, 0),
+        ("UPDATE heads SET seq = 3 WHERE session_id = ?", 4, 0),
+        ("UPDATE heads SET hash = x'00' WHERE session_id = ?", 4, 0),
+    ];
+    for (statements, kept, cut) in cases {
+        let (folder, store, head) = damaged(statements, Access::Existing);
+        let session = head.place().session;
+        let cuts = store.cut_on_open();
+        let shown: Vec<_> = cuts.iter().map(|cut| (cut.session, cut.kept.0, cut.events)).collect();
+        assert_eq!(shown, [(session, kept, cut)], "{statements}");
+        assert!(cuts[0].to_string().contains("cut_events"), "{}", cuts[0]);
+        assert_eq!(store.damaged_on_open(), [], "{statements}");
+        assert_eq!(store.check().unwrap().problems, [], "{statements}");
+        let path = folder.path().join("log.sqlite");
+        let lies = Connection::open(path)
+            .unwrap()
+            .query_row("SELECT count(*) FROM cut_events WHERE payload IS NOT NULL", [], |row| {
+                row.get::<_, i64>(0)
+            })
+            .unwrap();
+        assert_eq!(lies.cast_unsigned(), cut, "{statements}: nothing is thrown away");
+        // The tables know no more than the log.
+        assert_eq!(store.messages(session).unwrap().len() as u64, kept - 1, "{statements}");
+        let events = store.load(session, None).unwrap();
+        assert_eq!(events.len() as u64, kept, "{statements}");
+        let here = SharedHead::new(Place { session, head: events.last().unwrap().head() });
+        assert!(!append(&store, &here, vec![said("more")]).recv().unwrap().unwrap().forked, "{statements}");
+    }
+}
+
+#[test]
+fn damage_that_is_not_just_the_end_is_left_alone_and_named() {
+    for (statements, seq) in [
+        // Its head is wrong as well, and so it is found at once.
+        ("UPDATE events SET at_unix_us = 7 WHERE session_id = ?1 AND seq IN (2, 4)", Some(4)),
+        ("DELETE FROM events WHERE session_id = ?1", Some(4)),
+        ("UPDATE events SET at_unix_us = 7 WHERE session_id = ?1", Some(4)),
     ] {
-        let (_folder, store, head) = damaged(statements);
+        let (_folder, store, head) = damaged(&statements.replace("?1", "?"), Access::Existing);
+        assert_eq!(store.cut_on_open(), [], "{statements}");
         let found = store.damaged_on_open();
-        let names: Vec<_> = found.iter().map(|problem| problem.session.clone().unwrap()).collect();
-        assert_eq!(names, vec![head.place().session.to_string()], "{statements}");
+        assert_eq!(found.len(), 1, "{statements}");
+        assert_eq!(found[0].session, Some(head.place().session.to_string()), "{statements}");
+        assert_eq!(found[0].damage.seq, seq.map(SeqNo), "{statements}");
         assert_eq!(code(&append(&store, &head, vec![said("more")])), "session_damaged", "{statements}");
     }
 }
@@ -407,7 +315,7 @@ fn a_session_with_a_damaged_head_is_found_on_open_and_not_appended_to() {
 #[test]
 fn a_chain_without_a_payload_still_verifies() {
     let deletion = "UPDATE events SET payload = NULL, salt = NULL WHERE session_id = ? AND seq = 3";
-    let (_folder, store, head) = damaged(deletion);
+    let (_folder, store, head) = damaged(deletion, Access::Existing);
     let events = store.load(head.place().session, None).unwrap();
     let deleted: Vec<_> = events.iter().map(|stored| stored.event().is_none()).collect();
     assert_eq!(deleted, vec![false, false, true, false]);

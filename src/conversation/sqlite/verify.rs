@@ -1,14 +1,15 @@
 //! Finding damage: one event per session when the file is opened, a whole chain when a session is
-//! loaded, everything by `db check`. Deliberately absent: repair.
+//! loaded, everything by `db check`. A damaged end is cut off; nothing else is repaired.
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, Row, TransactionBehavior, params};
 
-use super::rows;
-use crate::conversation::chain::{Damage, StoredEvent};
+use super::rows::{self, signed};
+use super::writer::rebuild_in;
+use crate::conversation::chain::{Damage, StoredEvent, sound_beginning};
 use crate::conversation::ids::{Hash, Head, SessionId};
-use crate::conversation::store::{CheckReport, Problem};
+use crate::conversation::store::{CheckReport, Cut, Problem, now_unix_us};
 
 /// Checks each session's head: one event per session, whatever their length.
 pub(super) fn damaged_heads(db: &Connection) -> rusqlite::Result<HashMap<SessionId, Damage>> {
@@ -36,6 +37,52 @@ fn verify_head(session: SessionId, row: &Row<'_>) -> Result<(), Damage> {
     let last = rows::event_of(session, row, 3).map_err(|damage| here(damage.what))?;
     last.verify()?;
     if last.head() == head { Ok(()) } else { Err(here("it is not the last one that was written".into())) }
+}
+
+/// Cuts off the damaged ends of those sessions that are damaged nowhere else, and takes them out of
+/// `damaged`. The tables are made again then, since they may hold what was cut.
+pub(super) fn cut_tails(
+    connection: &mut Connection,
+    damaged: &mut HashMap<SessionId, Damage>,
+) -> rusqlite::Result<Vec<Cut>> {
+    if damaged.is_empty() {
+        return Ok(vec![]);
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Asked again under the lock: another process may have been faster.
+    let mut cuts = vec![];
+    for (session, damage) in damaged_heads(&transaction)? {
+        if let Some((events, head)) = cut_tail(&transaction, session)? {
+            cuts.push(Cut { session, kept: head.seq, events, damage });
+        }
+    }
+    if !cuts.is_empty() {
+        rebuild_in(&transaction)?;
+    }
+    *damaged = damaged_heads(&transaction)?;
+    transaction.commit()?;
+    Ok(cuts)
+}
+
+/// How many events were cut, and the new head; `None`: what is damaged is not just the end.
+fn cut_tail(db: &Connection, session: SessionId) -> rusqlite::Result<Option<(u64, Head)>> {
+    let name = session.to_string();
+    let mut statement = db
+        .prepare(&format!("SELECT {} FROM events WHERE session_id = ?1 ORDER BY seq", rows::EVENT_COLUMNS))?;
+    let events = rows::collect(statement.query([&name])?, |row| Ok(rows::event_of(session, row, 0)))?;
+    let Ok((_, head)) = sound_beginning(&events) else { return Ok(None) };
+    db.execute(
+        "INSERT INTO cut_events
+         SELECT session_id, seq, kind, at_unix_us, payload, salt, digest, prev_hash, hash, ?3
+         FROM events WHERE session_id = ?1 AND seq > ?2",
+        params![name, signed(head.seq.0), now_unix_us()],
+    )?;
+    let cut = db.execute(
+        "DELETE FROM events WHERE session_id = ?1 AND seq > ?2",
+        params![name, signed(head.seq.0)],
+    )?;
+    rows::put_head(db, session, head)?;
+    Ok(Some((cut as u64, head)))
 }
 
 /// Verifies a session's chain, to its head or to the event with the hash `until`, and shows each

@@ -12,13 +12,13 @@ use std::path::PathBuf;
 use crossbeam_channel::{Receiver, Sender};
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::rows;
+use super::{compact, rows};
 use crate::conversation::chain::{Damage, StoredEvent};
 use crate::conversation::error::StoreError;
 use crate::conversation::events::{Event, Origin, SessionStart};
 use crate::conversation::ids::{Head, SeqNo, SessionId};
 use crate::conversation::store::{
-    Appended, NewEvent, OnDurable, Place, RebuildReport, SharedHead, now_unix_us,
+    Appended, CompactReport, NewEvent, OnDurable, Place, RebuildReport, SharedHead, now_unix_us,
 };
 
 /// Appends in one transaction, at most: a bound on how long the first of them waits for the last.
@@ -30,6 +30,8 @@ pub(super) enum Job {
     Append(Pending),
     /// See [`crate::conversation::store::Store::rebuild`].
     Rebuild(Sender<Result<RebuildReport, StoreError>>),
+    /// See [`crate::conversation::store::Store::compact`].
+    Compact(Sender<Result<CompactReport, StoreError>>),
 }
 
 /// An append in the queue.
@@ -75,8 +77,11 @@ impl Writer {
                 next = if group.len() < MAX_GROUP { queue.try_recv().ok() } else { None };
             }
             self.commit(group);
-            if let Some(Job::Rebuild(answer)) = next {
-                let _ = answer.send(self.rebuild()); // whoever asked may have gone
+            // Whoever asked may have gone.
+            match next {
+                Some(Job::Rebuild(answer)) => drop(answer.send(self.in_words(rebuild))),
+                Some(Job::Compact(answer)) => drop(answer.send(self.in_words(compact::compact))),
+                Some(Job::Append(_)) | None => {}
             }
         }
     }
@@ -123,8 +128,11 @@ impl Writer {
         Ok(results)
     }
 
-    fn rebuild(&mut self) -> Result<RebuildReport, StoreError> {
-        rebuild(&mut self.connection).map_err(|e| StoreError::sqlite(&self.path, &e))
+    fn in_words<T>(
+        &mut self,
+        job: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        job(&mut self.connection).map_err(|e| StoreError::sqlite(&self.path, &e))
     }
 }
 
@@ -156,6 +164,9 @@ fn append(
 fn ensure_head_or_fork(db: &Connection, place: Place, events: &[NewEvent]) -> Result<(Place, bool), Refusal> {
     let Place { session, head } = place;
     let damaged = |damage| Refusal::Append(StoreError::Damaged { session, damage });
+    if rows::is_deleted(db, session)? {
+        return Err(Refusal::Append(StoreError::UnknownSession { session }));
+    }
     match rows::head(db, session)?.transpose().map_err(damaged)? {
         Some(found) if found == head => Ok((place, false)),
         None if head == Head::EMPTY => match events.first() {
@@ -205,7 +216,17 @@ fn write(db: &Connection, place: Place, events: &[NewEvent]) -> rusqlite::Result
 
 fn rebuild(connection: &mut Connection) -> rusqlite::Result<RebuildReport> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    transaction.execute_batch("DELETE FROM messages; DELETE FROM conversations;")?;
+    let report = rebuild_in(&transaction)?;
+    transaction.commit()?;
+    Ok(report)
+}
+
+/// Makes the projections again, inside of a transaction.
+pub(super) fn rebuild_in(transaction: &Connection) -> rusqlite::Result<RebuildReport> {
+    transaction.execute_batch(
+        "DELETE FROM messages; DELETE FROM conversations; DELETE FROM deleted_sessions;
+         DELETE FROM memory_items; DELETE FROM memories; DELETE FROM audits;",
+    )?;
     let mut report = RebuildReport::default();
     {
         let all = format!("SELECT session_id, {} FROM events ORDER BY position", rows::EVENT_COLUMNS);
@@ -217,7 +238,7 @@ fn rebuild(connection: &mut Connection) -> rusqlite::Result<RebuildReport> {
             let Ok(session) = name.parse() else { continue };
             // Damage is the business of `check`; what is readable is projected.
             let Ok(event) = rows::event_of(session, row, 1) else { continue };
-            rows::project(&transaction, &event)?;
+            rows::project(transaction, &event)?;
         }
     }
     let count = |table: &str| {
@@ -226,6 +247,5 @@ fn rebuild(connection: &mut Connection) -> rusqlite::Result<RebuildReport> {
     };
     report.conversations = count("conversations")?;
     report.messages = count("messages")?;
-    transaction.commit()?;
     Ok(report)
 }

@@ -13,7 +13,7 @@ use crate::frontends::admission::Admitted;
 use crate::frontends::agents::Agent;
 use crate::frontends::live::Live;
 use crate::frontends::server::Server;
-use crate::session::messages::{FromClient, Hello, ToClient, Wish};
+use crate::session::messages::{FromClient, Hello, ToClient, Upkept, Wish};
 use crate::session::settings::{Offers, Settings};
 use crate::session::{self, Journal, Start};
 use crate::turn::config::TurnConfig;
@@ -59,7 +59,7 @@ pub async fn run(
     cancel: &CancelToken,
 ) -> Ended {
     let Run { agent, writer, words, live, admitted } = run;
-    let session = writer.session_id();
+    let mut session = writer.session_id();
     let persona = server.persona_of(&agent);
     let offers = Offers { clips: false, ..Offers::of(&agent.engines) };
     let mut settings = Settings::new(&agent.config, &persona, &offers);
@@ -83,6 +83,7 @@ pub async fn run(
         config: Arc::clone(&agent.config),
         engines: Arc::clone(&agent.engines),
         tools: Arc::clone(&agent.tools),
+        keeper: Arc::clone(&server.keeper),
         journal: Journal::new(writer),
         settings,
         greeting: None,
@@ -115,6 +116,7 @@ pub async fn run(
                         to_session = None;
                     }
                 }
+                Some(ToClient::Upkept(Upkept::CompactDone { session: next })) => session = next,
                 Some(_) => {}
                 None => break,
             },

@@ -122,6 +122,7 @@ pub async fn serve(
         journal: Journal::new(journal),
         settings,
         greeting,
+        keeper: Arc::clone(&server.keeper),
         recorder,
         drain: server.drain.clone(),
         stop: server.stop.clone(),

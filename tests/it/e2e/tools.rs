@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use vivavoce::client::{ClientError, ClientMessage, ServerMessage};
 use vivavoce::config::{Config, HttpTool};
-use vivavoce::conversation::{Role, SessionId};
+use vivavoce::conversation::{Role, SessionId, Whose};
 use vivavoce::turn::io::Outcome;
 
 use super::person::{Person, wait_until};
@@ -104,9 +104,9 @@ async fn a_built_in_tool_is_used_told_and_remembered() {
     let session = log.read_session(session_id(&person)).unwrap().unwrap();
     let roles: Vec<Role> = session.messages.iter().map(|message| message.role).collect();
     assert_eq!(roles[..4], [Role::User, Role::ToolCall, Role::ToolResult, Role::Assistant]);
-    let rows = log.conversations(1).unwrap();
+    let rows = log.conversations(Whose::All, 1).unwrap();
     log.rebuild().unwrap();
-    assert_eq!(log.conversations(1).unwrap(), rows);
+    assert_eq!(log.conversations(Whose::All, 1).unwrap(), rows);
     server.stop();
 }
 

@@ -1,0 +1,31 @@
+//! The words of a question, for stores that look for them. Pure.
+
+use std::collections::HashSet;
+
+use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory as _};
+
+/// More words of one question are not looked for: each costs time.
+const MAX_WORDS: usize = 32;
+
+/// The different words of `query`, the first [`MAX_WORDS`] of them: letters, digits and the marks on
+/// them, nothing that means anything to a database.
+pub(super) fn of_query(query: &str) -> Vec<String> {
+    let of_word = |c: char| c.is_alphanumeric() || c.general_category_group() == GeneralCategoryGroup::Mark;
+    let mut seen = HashSet::new();
+    let words = query.split(|c| !of_word(c)).filter(|word| word.contains(char::is_alphanumeric));
+    words.map(str::to_lowercase).filter(|word| seen.insert(word.clone())).take(MAX_WORDS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_but_words_comes_out() {
+        let words = of_query("Tea\" OR *tea* NEAR(x, 2) -- caf\u{e9} cafe\u{301}\0!? \u{301}");
+        assert_eq!(words, ["tea", "or", "near", "x", "2", "caf\u{e9}", "cafe\u{301}"]);
+        assert_eq!(of_query(" \t\"*"), [""; 0]);
+        let many: String = (0..100).map(|n| format!("{n} ")).collect();
+        assert_eq!(of_query(&many).len(), MAX_WORDS);
+    }
+}

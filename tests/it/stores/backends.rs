@@ -1,0 +1,51 @@
+//! The stores that there are, each with a place of its own.
+
+use std::sync::Arc;
+
+use tempfile::TempDir;
+use vivavoce::conversation::{ConversationLog, Store};
+
+/// A place for a store.
+pub trait Backend {
+    /// As in `store.url`.
+    fn url(&self) -> String;
+    /// Runs statements behind the store's back.
+    fn sql(&self, statements: &str);
+
+    /// Opens the store, as often as one likes: each is a server of its own.
+    fn open(&self) -> Arc<dyn Store> {
+        self.log().store()
+    }
+
+    /// Opens the log.
+    fn log(&self) -> Arc<ConversationLog> {
+        ConversationLog::open(&self.url()).unwrap()
+    }
+}
+
+/// A file in a folder.
+pub struct Sqlite(pub TempDir);
+
+impl Sqlite {
+    pub fn new() -> Sqlite {
+        Sqlite(TempDir::new().unwrap())
+    }
+}
+
+impl Backend for Sqlite {
+    fn url(&self) -> String {
+        format!("sqlite://{}/log.sqlite", self.0.path().display())
+    }
+
+    fn sql(&self, statements: &str) {
+        rusqlite::Connection::open(self.0.path().join("log.sqlite"))
+            .unwrap()
+            .execute_batch(statements)
+            .unwrap();
+    }
+}
+
+/// Runs a test over each store.
+pub fn each(test: impl Fn(&dyn Backend)) {
+    test(&Sqlite::new());
+}
