@@ -8,6 +8,7 @@ use serde_yaml::Value;
 use super::*;
 
 mod access;
+mod agents;
 mod speech_engines;
 
 type Environment<'a> = &'a [(&'a str, &'a str)];

@@ -66,7 +66,7 @@ impl ConversationLog {
     /// Starts a session. Never blocks; `on_durable` hears how it went. What is appended in the
     /// meantime is queued behind it.
     pub fn start_session(&self, new: NewSession, on_durable: OnDurable) -> StartedSession {
-        self.start_with(new, &[], &[], on_durable)
+        self.start_with(new, &[], vec![], on_durable)
     }
 
     /// Starts a session that goes on from the middle of another one (`new.forked_from`), or from nothing, with
@@ -84,15 +84,24 @@ impl ConversationLog {
             Some(origin) => self.lineage(origin.session, Some(origin.hash))?,
             None => vec![],
         };
-        Ok(self.start_with(new, &inherited, events, on_durable))
+        Ok(self.start_with(new, &inherited, events.to_vec(), on_durable))
     }
 
-    /// Starts a session with `events` in the same transaction.
+    /// As [`ConversationLog::start_session`], with more events in the same transaction.
+    pub(super) fn start_session_with(
+        &self,
+        new: NewSession,
+        events: Vec<Event>,
+        on_durable: OnDurable,
+    ) -> StartedSession {
+        self.start_with(new, &[], events, on_durable)
+    }
+
     pub(super) fn start_with(
         &self,
         new: NewSession,
         inherited: &[StoredEvent],
-        events: &[Event],
+        mut events: Vec<Event>,
         on_durable: OnDurable,
     ) -> StartedSession {
         let resume_token = new_resume_token();
@@ -112,9 +121,8 @@ impl ConversationLog {
                 writer.remember(&event, stored.at_unix_us);
             }
         }
-        let all: Vec<Event> =
-            [Event::SessionStart(start)].into_iter().chain(events.iter().cloned()).collect();
-        writer.append_turn(&all, on_durable);
+        events.insert(0, Event::SessionStart(start));
+        writer.append_turn(&events, on_durable);
         StartedSession { writer, resume_token }
     }
 

@@ -8,13 +8,11 @@
 
 use super::chain::StoredEvent;
 use super::error::StoreError;
-use super::events::{Event, Origin, SessionStart};
-use super::history::{self, HistoryMessage, Role};
+use super::events::{Event, Origin, SessionStart, Spot};
+use super::history::{self, HistoryMessage, Role, ToolNote};
 use super::ids::SessionId;
 use super::log::ConversationLog;
-
-/// Compactions of compactions … that are followed, back or forth.
-const MAX_COMPACTIONS: usize = 1_000;
+use super::store::MAX_COMPACTIONS;
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -33,10 +31,8 @@ pub struct Shown {
 #[derive(Debug, Clone)]
 struct Segment {
     lineage: Vec<StoredEvent>,
-    /// Tools among them.
+    /// What is to be seen of it, in order, with the tools that were used.
     messages: Vec<HistoryMessage>,
-    /// So many of the messages that are shown are copies of those of the segment before.
-    copies: usize,
 }
 
 /// Where a conversation goes on from.
@@ -61,46 +57,34 @@ impl Segment {
                 history::apply(&mut messages, &event, stored.at_unix_us);
             }
         }
-        Segment { lineage, messages, copies: 0 }
+        messages.retain(|message| message.role != Role::System);
+        Segment { lineage, messages }
     }
 
-    fn shown(&self) -> impl DoubleEndedIterator<Item = &HistoryMessage> {
-        self.messages.iter().filter(|message| is_shown(message))
-    }
-
-    /// How many it adds.
-    fn len(&self) -> usize {
-        self.shown().count() - self.copies
-    }
-
-    /// The messages that it adds, tools among them.
-    fn added(&self) -> &[HistoryMessage] {
-        let mut to_skip = self.copies;
-        let first = self.messages.iter().position(|message| {
-            let skipped = to_skip > 0;
-            to_skip -= usize::from(skipped && is_shown(message));
-            !skipped && message.role != Role::System
+    /// Leaves what the segment behind it has again to that one: words that a compaction retained, and the
+    /// part of a reply that was written before it. Turns are numbered on.
+    fn leave_to(&mut self, next: &Segment) {
+        self.messages.retain(|message| {
+            let place = place_of(message);
+            !next.messages.iter().any(|again| again.is_at(&place))
         });
-        &self.messages[first.unwrap_or(self.messages.len())..]
+    }
+
+    /// How many people see.
+    fn len(&self) -> usize {
+        self.messages.iter().filter(|message| is_shown(message)).count()
     }
 }
 
-/// So many messages at the end of `before` stand at the beginning of `after` again.
-fn overlap(before: &[&HistoryMessage], after: &[&HistoryMessage]) -> usize {
-    let same =
-        |one: &HistoryMessage, other: &HistoryMessage| one.role == other.role && one.text == other.text;
-    let most = before.len().min(after.len());
-    let fits = |count: &usize| {
-        let tail = &before[before.len() - count..];
-        tail.iter().zip(after).all(|(one, other)| same(one, other))
-    };
-    (1..=most).rev().find(fits).unwrap_or(0)
+fn place_of(message: &HistoryMessage) -> Spot {
+    let call_id = message.tool.as_ref().map(|(ToolNote::Call { id, .. } | ToolNote::Result { id, .. })| id);
+    Spot { turn: message.turn, role: message.role, call_id: call_id.cloned() }
 }
 
 impl Shown {
     /// Everything that was said, oldest first, with the tools that were used between.
     pub fn messages(&self) -> impl Iterator<Item = &HistoryMessage> {
-        self.segments.iter().flat_map(Segment::added).filter(|message| message.role != Role::System)
+        self.segments.iter().flat_map(|segment| &segment.messages)
     }
 
     /// How many of [`Shown::messages`] people see.
@@ -131,17 +115,9 @@ impl Shown {
         let mut segments = self.segments.iter().peekable();
         while let Some(segment) = segments.next() {
             let len = segment.len();
-            if kept <= before + len || segments.peek().is_none() {
-                let place = place_behind(segment, segment.copies + kept.saturating_sub(before));
-                if let Some((origin, there)) = place.filter(|(_, there)| *there >= segment.copies) {
-                    return ForkPoint { origin: Some(origin), inherited: before + there - segment.copies };
-                }
-                // Behind the end of the one before there always is a place.
-                return if before == 0 {
-                    ForkPoint { origin: None, inherited: 0 }
-                } else {
-                    self.fork_behind(before)
-                };
+            if kept < before + len || segments.peek().is_none() {
+                let Some((origin, there)) = place_behind(segment, kept.saturating_sub(before)) else { break };
+                return ForkPoint { origin: Some(origin), inherited: before + there };
             }
             before += len;
         }
@@ -152,7 +128,8 @@ impl Shown {
 /// The last event of a segment behind which its first `kept` shown messages, or as many of them as can be,
 /// are all that is shown; and how many those are.
 fn place_behind(segment: &Segment, kept: usize) -> Option<(Origin, usize)> {
-    let wanted: Vec<(Role, &str)> = segment.shown().take(kept).map(|m| (m.role, m.text.as_str())).collect();
+    let seen = segment.messages.iter().filter(|message| is_shown(message));
+    let wanted: Vec<(Role, &str)> = seen.take(kept).map(|m| (m.role, m.text.as_str())).collect();
     let mut found = None;
     let mut history: Vec<HistoryMessage> = vec![];
     for stored in &segment.lineage {
@@ -185,7 +162,7 @@ impl ConversationLog {
     /// # Errors
     /// [`StoreError::Damaged`], or what the store says.
     pub fn shown(&self, session: SessionId) -> Result<Option<Shown>, StoreError> {
-        let session = self.successor(session)?.unwrap_or(session);
+        let session = self.newest(session)?;
         let mut newest_first: Vec<Segment> = vec![];
         let mut next = Some((session, None));
         while let Some((session, until)) = next.take() {
@@ -202,18 +179,144 @@ impl ConversationLog {
             }
             newest_first.push(Segment::of(lineage));
         }
-        let mut segments: Vec<Segment> = newest_first.into_iter().rev().collect();
-        for index in 1..segments.len() {
-            let (before, after) = segments.split_at_mut(index);
-            let (Some(before), Some(after)) = (before.last(), after.first_mut()) else { continue };
-            let (earlier, later): (Vec<_>, Vec<_>) = (before.shown().collect(), after.shown().collect());
-            after.copies = overlap(&earlier, &later);
+        for index in 1..newest_first.len() {
+            let (newer, older) = newest_first.split_at_mut(index);
+            if let (Some(newer), Some(older)) = (newer.last(), older.first_mut()) {
+                older.leave_to(newer);
+            }
         }
+        let segments: Vec<Segment> = newest_first.into_iter().rev().collect();
         let began_at_unix_us =
             segments.first().and_then(|segment| segment.lineage.first()).map_or(0, |first| first.at_unix_us);
         let own =
             segments.iter().flat_map(|segment| &segment.lineage).find(|stored| stored.session == session);
         let Some(Event::SessionStart(start)) = own.and_then(StoredEvent::event) else { return Ok(None) };
         Ok(Some(Shown { session, start, began_at_unix_us, segments }))
+    }
+
+    /// The session that goes on with `session`, through its compactions. Blocking.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn newest(&self, session: SessionId) -> Result<SessionId, StoreError> {
+        Ok(self.successor(session)?.unwrap_or(session))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use crossbeam_channel::bounded;
+
+    use super::*;
+    use crate::conversation::events::{
+        AssistantMessage, SystemMessage, ToolCall, TurnEnd, TurnOutcome, UserMessage,
+    };
+    use crate::conversation::log::{NewSession, SessionWriter};
+
+    struct Fixture {
+        _folder: tempfile::TempDir,
+        log: Arc<ConversationLog>,
+    }
+
+    fn fixture() -> Fixture {
+        let folder = tempfile::tempdir().unwrap();
+        let log = ConversationLog::open(&format!("sqlite://{}/log.sqlite", folder.path().display())).unwrap();
+        Fixture { _folder: folder, log }
+    }
+
+    fn turn(turn: u64, said: &str) -> Vec<Event> {
+        let heard = format!("{said}!");
+        let outcome = TurnOutcome::Completed;
+        let call = ToolCall {
+            turn,
+            request: 1,
+            id: "a".into(),
+            name: "now".into(),
+            arguments: "{}".into(),
+            after_chars: 0,
+        };
+        vec![
+            Event::UserMessage(UserMessage { turn, text: said.into(), typed: true }),
+            Event::ToolCall(call),
+            Event::AssistantMessage(AssistantMessage {
+                turn,
+                text: heard,
+                whole_reply: None,
+                estimated: false,
+                outcome,
+            }),
+            Event::TurnEnd(TurnEnd { turn, outcome, metrics: BTreeMap::new() }),
+        ]
+    }
+
+    impl Fixture {
+        /// A session of its own, with these events.
+        fn start(&self, new: NewSession, events: &[Event]) -> SessionWriter {
+            let (tell, told) = bounded(1);
+            let done = Box::new(move |result: Result<_, StoreError>| tell.send(result.is_ok()).unwrap());
+            let started = self.log.fork_session(new, events, done).unwrap();
+            assert!(told.recv().unwrap());
+            started.writer
+        }
+
+        fn end_of(&self, session: SessionId) -> Origin {
+            let hash = self.log.lineage(session, None).unwrap().last().unwrap().hash;
+            Origin { session, hash }
+        }
+
+        fn shown(&self, session: SessionId) -> Shown {
+            self.log.shown(session).unwrap().unwrap()
+        }
+    }
+
+    fn texts(shown: &Shown) -> Vec<&str> {
+        shown.messages().filter(|message| is_shown(message)).map(|message| message.text.as_str()).collect()
+    }
+
+    /// A conversation of two turns, compacted with the second retained, then a third.
+    fn compacted(log: &Fixture) -> (SessionId, SessionId) {
+        let old = log.start(NewSession::default(), &[turn(1, "a"), turn(2, "b")].concat()).session_id();
+        let summary =
+            Event::SystemMessage(SystemMessage { turn: 0, text: "[Compacted context summary] a".into() });
+        let compacted_from = Some(log.end_of(old));
+        let new = NewSession { compacted_from, ..NewSession::default() };
+        let events = [vec![summary], turn(2, "b"), turn(3, "c")].concat();
+        (old, log.start(new, &events).session_id())
+    }
+
+    #[test]
+    fn a_compaction_takes_nothing_from_what_is_shown() {
+        let log = fixture();
+        let (old, new) = compacted(&log);
+        for asked in [old, new] {
+            let shown = log.shown(asked);
+            assert_eq!((shown.session, texts(&shown)), (new, vec!["a", "a!", "b", "b!", "c", "c!"]));
+            assert_eq!((shown.len(), shown.sessions()), (6, vec![new, old]));
+            let calls = shown.messages().filter(|message| message.role == Role::ToolCall).count();
+            assert_eq!(calls, 3, "each once");
+        }
+        assert!(log.log.shown(SessionId::random()).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_fork_goes_on_from_the_session_that_holds_the_place() {
+        let log = fixture();
+        let (old, new) = compacted(&log);
+        let shown = log.shown(new);
+        let all = texts(&shown).into_iter().map(str::to_owned).collect::<Vec<_>>();
+        for kept in 0..=all.len() {
+            let ForkPoint { origin, inherited } = shown.fork_behind(kept);
+            assert_eq!(inherited, kept);
+            // What stands before the retained words is in the old session alone.
+            assert_eq!(origin.unwrap().session, if kept < 4 { old } else { new }, "{kept}");
+            let forked = NewSession { forked_from: origin, ..NewSession::default() };
+            let forked = log.start(forked, &turn(9, "other")).session_id();
+            let expected: Vec<&str> =
+                all[..kept].iter().map(String::as_str).chain(["other", "other!"]).collect();
+            assert_eq!(texts(&log.shown(forked)), expected, "{kept}");
+        }
     }
 }

@@ -67,6 +67,8 @@ pub struct AgentLlm {
     pub name: String,
     /// See [`EngineNames::llm_model`].
     pub model: Option<String>,
+    /// See [`Engines::count_tokens`].
+    pub count_tokens: TokenCounter,
 }
 
 /// Names of the engines at work, as clients and the log see them.
@@ -144,11 +146,11 @@ impl Engines {
 
     /// The engines as they are for one agent: all but the language model are everybody's.
     pub fn of_agent(self: &Arc<Self>, agent: &str) -> Arc<Engines> {
-        let Some(AgentLlm { pool, name, model }) = self.agent_llms.get(agent).cloned() else {
+        let Some(AgentLlm { pool, name, model, count_tokens }) = self.agent_llms.get(agent).cloned() else {
             return Arc::clone(self);
         };
         let names = EngineNames { llm: name, llm_model: model, ..self.names.clone() };
-        Arc::new(Engines { llm: pool, names, ..Engines::clone(self) })
+        Arc::new(Engines { llm: pool, names, count_tokens, ..Engines::clone(self) })
     }
 
     /// The fullest queue, as a part of its capacity, 0…1.
@@ -378,7 +380,9 @@ fn load_agent_llms(
         let (engine, (model, llms)) =
             load_llms(&whole, scripted, tools.specs()).map_err(|error| in_agent(error.to_string()))?;
         tracing::info!(agent = name, engine, "a language model of an agent's own is ready");
-        let llm = AgentLlm { pool: llm_pool(llms, queue_length)?, name: engine.to_owned(), model };
+        let count_tokens = local::token_counter(&whole, engine == local::NAME)?;
+        let pool = llm_pool(llms, queue_length)?;
+        let llm = AgentLlm { pool, name: engine.to_owned(), model, count_tokens };
         loaded.push((whole.llm, llm.clone()));
         by_agent.insert(name.clone(), llm);
     }

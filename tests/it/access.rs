@@ -75,11 +75,12 @@ async fn nothing_is_reachable_without_what_it_needs() {
                 assert_eq!(refusal(without).await, (401, "token_needed".into()), "{method} {path}");
                 assert_eq!(refusal(wrong).await, (404, "not_found".into()), "{method} {path}");
             }
-            Needs::Scope(scope) | Needs::ScopeOrSecret(scope) => {
+            Needs::Scope(scope) | Needs::ScopeOrSecret(scope) | Needs::Token(scope) => {
                 assert_eq!(without.headers()["www-authenticate"], "Bearer", "{method} {path}");
                 assert_eq!(refusal(without).await, (401, "token_needed".into()), "{method} {path}");
                 assert_eq!(refusal(wrong).await, (401, "bad_token".into()), "{method} {path}");
-                let others: Vec<Scope> = Scope::ALL.into_iter().filter(|other| *other != scope).collect();
+                let others: Vec<Scope> =
+                    Scope::ALL.into_iter().filter(|other| !other.covers(scope)).collect();
                 let lacking = ask(&server, method, &path, Some(&token(&server, &others))).await;
                 assert_eq!(refusal(lacking).await, (403, "scope_needed".into()), "{method} {path}");
                 let enough = ask(&server, method, &path, Some(&token(&server, &[scope]))).await;

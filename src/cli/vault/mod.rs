@@ -134,7 +134,7 @@ impl Watch {
 
         let wait = Duration::from_millis(self.wait_ms);
         let mut saved = Saved::new(root, config.markdown.logged_subdir.clone(), wait);
-        let mut answering: JoinSet<(PathBuf, String, String)> = JoinSet::new();
+        let mut answering = JoinSet::<(PathBuf, String, String)>::new();
         loop {
             let due = saved.next_due();
             let idle =

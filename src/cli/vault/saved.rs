@@ -30,9 +30,13 @@ impl Saved {
         Saved { root, logged, wait, due: HashMap::new(), busy: HashSet::new(), left: HashMap::new() }
     }
 
-    /// A file was changed.
+    /// A file was changed; or a folder came, in which files may have been before anybody watched it.
     pub fn changed(&mut self, path: &Path, now: Instant) {
-        if name_in(&self.root, &self.logged, path).is_some() {
+        if path.is_dir() && !path.is_symlink() {
+            for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
+                self.changed(&entry.path(), now);
+            }
+        } else if name_in(&self.root, &self.logged, path).is_some() {
             self.due.insert(path.to_owned(), now + self.wait);
         }
     }

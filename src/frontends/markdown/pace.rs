@@ -42,24 +42,36 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_reply_is_shown_at_each_blocks_end_and_else_at_its_pace() {
         let (reply, shown) = watch::channel(Reply::default());
-        let mut pace = Pace::new(shown, Duration::from_millis(100));
-        let began = Instant::now();
-        let at = |reply: Option<Reply>| (began.elapsed().as_millis(), reply.map(|reply| reply.markdown()));
+        let mut pace = Pace::new(shown, Duration::from_secs(3_600));
+        // Now, or it waits.
+        let mut next = || pace.next().now_or_never().map(|reply| reply.map(|reply| reply.markdown()));
+        assert_eq!(next(), None);
         reply.send_modify(|reply| reply.write("One"));
-        assert_eq!(at(pace.next().await), (0, Some("One".to_owned())));
+        assert_eq!(next(), Some(Some("One".to_owned())));
         reply.send_modify(|reply| reply.write(" two"));
-        assert_eq!(at(pace.next().await), (100, Some("One two".to_owned())));
+        assert_eq!(next(), None, "too soon");
         reply.send_modify(|reply| reply.call("now", "{}"));
-        let (ms, words) = at(pace.next().await);
-        assert_eq!((ms, words.unwrap().contains("now")), (100, true));
-        reply.send_modify(|reply| reply.answered("now", "noon"));
-        assert_eq!(at(pace.next().await).0, 100);
+        assert!(next().flatten().unwrap().starts_with("One two\n\n> [!tool]- now"));
+        reply.send_modify(|reply| reply.write("Noon."));
+        assert_eq!(next(), None, "too soon");
         drop(reply);
-        assert_eq!(at(pace.next().await), (100, None));
+        assert_eq!(next(), Some(None));
+    }
+
+    #[tokio::test]
+    async fn what_came_too_soon_is_shown_when_it_is_due() {
+        let (reply, shown) = watch::channel(Reply::default());
+        let mut pace = Pace::new(shown, Duration::from_millis(20));
+        reply.send_modify(|reply| reply.write("One"));
+        pace.next().await.unwrap();
+        reply.send_modify(|reply| reply.write(" two"));
+        assert_eq!(pace.next().await.unwrap().markdown(), "One two");
     }
 }

@@ -83,10 +83,10 @@ pub async fn run(
         config: Arc::clone(&agent.config),
         engines: Arc::clone(&agent.engines),
         tools: Arc::clone(&agent.tools),
+        keeper: Arc::clone(&server.keeper),
         journal: Journal::new(writer),
         settings,
         greeting: None,
-        keeper: Arc::clone(&server.keeper),
         recorder: None,
         drain: server.drain.clone(),
         stop: server.stop.clone(),
@@ -116,8 +116,7 @@ pub async fn run(
                         to_session = None;
                     }
                 }
-                // It goes on there, and so will the file.
-                Some(ToClient::Upkept(Upkept::CompactDone { session: new })) => session = new,
+                Some(ToClient::Upkept(Upkept::CompactDone { session: next })) => session = next,
                 Some(_) => {}
                 None => break,
             },

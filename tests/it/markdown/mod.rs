@@ -5,6 +5,7 @@ mod contract;
 mod conversations;
 mod logs;
 mod streams;
+mod watch;
 mod writes;
 
 use std::path::PathBuf;
