@@ -45,6 +45,7 @@ impl Talk {
                 session_id: started.writer.session_id().to_string(),
                 resume_token: started.resume_token,
                 resumed: false,
+                live: false,
                 agent: "default".to_owned(),
                 engines: engines.names.clone(),
             },
@@ -59,6 +60,8 @@ impl Talk {
             drain: CancelToken::new(),
             stop: CancelToken::new(),
             replaced: CancelToken::new(),
+            returns: None,
+            moved: Box::new(|_| {}),
         };
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

@@ -211,6 +211,7 @@ impl Default for Limits {
             idle_timeout_s: 300,
             session_max_s: 7_200,
             ping_s: 20,
+            resume_grace_ms: 15_000,
         }
     }
 }

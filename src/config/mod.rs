@@ -457,6 +457,9 @@ pub struct Limits {
     pub session_max_s: u64,
     /// Time between two WebSocket pings.
     pub ping_s: u64,
+    /// A client of `/ws/chat` that lost its connection can go on with its session for so long; 0: only with its
+    /// history.
+    pub resume_grace_ms: u64,
 }
 
 /// `models.*`

@@ -278,6 +278,7 @@ impl Check {
         self.range("limits.idle_timeout_s", limits.idle_timeout_s, 1..=604_800);
         self.range("limits.session_max_s", limits.session_max_s, 1..=604_800);
         self.range("limits.ping_s", limits.ping_s, 1..=3_600);
+        self.range("limits.resume_grace_ms", limits.resume_grace_ms, 0..=600_000);
     }
 
     fn models(&mut self, models: &Models) {

@@ -97,7 +97,7 @@ impl ConversationLog {
         self.start_with(new, &[], events, on_durable)
     }
 
-    pub(super) fn start_with(
+    fn start_with(
         &self,
         new: NewSession,
         inherited: &[StoredEvent],
@@ -196,6 +196,15 @@ impl ConversationLog {
     /// What the store says.
     pub fn conversations(&self, whose: Whose, limit: usize) -> Result<Vec<ConversationRow>, StoreError> {
         self.store.conversations(whose, limit)
+    }
+
+    /// Whether the access token with the hash `owner` made `session`. Blocking.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], or what the store says.
+    pub fn is_owned_by(&self, session: SessionId, owner: Option<Hash>) -> Result<bool, StoreError> {
+        let start = self.store.session_start(session)?;
+        Ok(owner.is_some() && start.is_some_and(|start| start.owner == owner))
     }
 
     /// See [`Store::successor`]. Blocking.

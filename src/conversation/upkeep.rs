@@ -73,7 +73,7 @@ impl ConversationLog {
         let (tell, told) = crossbeam_channel::bounded(1);
         let on_durable = Box::new(move |result| drop(tell.send(result)));
         let end = Event::SessionEnd(SessionEnd { reason: "done".into() });
-        self.start_with(upkeep("upkeep"), &[], vec![event, end], on_durable);
+        self.start_session_with(upkeep("upkeep"), vec![event, end], on_durable);
         told.recv().map_err(|_| StoreError::Closed { path: self.store.place() })?
     }
 
@@ -96,7 +96,7 @@ impl ConversationLog {
         match &*pen {
             Some(pen) => pen.append(&[event], on_durable),
             None => {
-                let started = self.start_with(upkeep("audit"), &[], vec![event], on_durable);
+                let started = self.start_session_with(upkeep("audit"), vec![event], on_durable);
                 *pen = Some(started.writer.background());
             }
         }

@@ -1,6 +1,7 @@
 //! What a session and its frontend say to each other. Wires translate these; they add nothing.
 
 use bytes::Bytes;
+use tokio::sync::mpsc;
 
 use crate::conversation::history::Role;
 use crate::conversation::ids::SessionId;
@@ -52,6 +53,28 @@ pub enum FromClient {
     Truncate(TurnId, u64),
     /// Comes back as it is, behind the answers to everything before it.
     Echo(u64),
+    /// The client goes, and does not come back.
+    Leave,
+}
+
+/// A client's way to a session and back.
+#[derive(Debug)]
+pub struct Connection {
+    /// What it says. Without a sender any more, the connection is lost.
+    pub from_client: mpsc::Receiver<FromClient>,
+    /// What it is told.
+    pub to_client: mpsc::Sender<ToClient>,
+}
+
+/// A client that lost its connection is here again, on another one.
+#[derive(Debug)]
+pub struct Return {
+    /// The new one.
+    pub connection: Connection,
+    /// The last chunk that the user heard, if it knows.
+    pub last_chunk: Option<ChunkId>,
+    /// What it is told first.
+    pub hello: Hello,
 }
 
 /// What a client wants of a reply. What is `None` is as in the settings.
@@ -257,6 +280,8 @@ pub struct Hello {
     pub resume_token: String,
     /// The history of an earlier connection goes on.
     pub resumed: bool,
+    /// And so does all else: what was not heard of a reply comes now.
+    pub live: bool,
     /// Which agent.
     pub agent: String,
     /// Names of the engines at work.

@@ -37,6 +37,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::config::Config;
+use crate::conversation::ids::SessionId;
 use crate::engines::denoise::Denoiser;
 use crate::engines::workers::Judged;
 use crate::engines::{
@@ -47,11 +48,11 @@ use crate::metrics::{self, Direction};
 use crate::tools::Registry;
 use crate::turn::Turn;
 use crate::turn::config::TurnDetection;
-use crate::turn::io::{Event, Fault, Input, Output, ReplyId, Time, TurnId};
+use crate::turn::io::{ChunkId, Event, Fault, Input, Output, ReplyId, Time, TurnId};
 
 use by_client::ByClient;
 pub use journal::Journal;
-use messages::{CloseReason, FromClient, Hello, ToClient};
+use messages::{CloseReason, FromClient, Hello, Return, ToClient};
 use microphone::Microphone;
 use recording::Recorder;
 use reply_audio::ReplyAudio;
@@ -95,6 +96,11 @@ pub struct Start {
     pub stop: CancelToken,
     /// Set when another connection goes on with the session: it ends here now.
     pub replaced: CancelToken,
+    /// Clients that come back here, and how long one that lost its connection is waited for. `None`: it is
+    /// not.
+    pub returns: Option<(mpsc::Receiver<Return>, Duration)>,
+    /// Told when the conversation goes on in another session of the log.
+    pub moved: Box<dyn Fn(SessionId) + Send>,
 }
 
 /// One conversation.
@@ -128,6 +134,11 @@ struct Session {
     last_was_read: bool,
     recorder: Option<Recorder>,
     to_client: mpsc::Sender<ToClient>,
+    moved: Box<dyn Fn(SessionId) + Send>,
+    /// A client that is lost is waited for.
+    waits: bool,
+    /// It is lost.
+    absent: bool,
     /// Work that could not be begun.
     refused: VecDeque<Input>,
     last_activity: Instant,
@@ -143,9 +154,9 @@ enum Over {
 }
 
 /// Runs a conversation until its client is gone or it has to end. Dropping `from_client`'s sender
-/// ends it; the frontend ends when `to_client` is dropped.
+/// ends it, unless it is to wait for the client's return; the frontend ends when `to_client` is dropped.
 pub async fn run(
-    start: Start,
+    mut start: Start,
     mut from_client: mpsc::Receiver<FromClient>,
     to_client: mpsc::Sender<ToClient>,
 ) {
@@ -156,21 +167,38 @@ pub async fn run(
     let idle_timeout = Duration::from_secs(limits.idle_timeout_s);
     let session_end = began + Duration::from_secs(limits.session_max_s);
     let (hello, greeting) = (start.hello.clone(), start.greeting.clone());
+    let (mut returns, patience) = start.returns.take().unzip();
+    let patience = patience.unwrap_or_default();
+    let mut absent_until: Option<Instant> = None;
     let mut session = Session::new(start, began, inbox, to_client);
     tracing::info!(agent = hello.agent, resumed = hello.resumed, "session begins");
+    session.waits = returns.is_some();
     session.open(hello, greeting);
 
     while session.over.is_none() {
         let idle_at = session.last_activity + idle_timeout;
         let deadline = session.turn.next_deadline().map(|time| session.instant(time));
-        let wake = deadline.into_iter().chain([idle_at, session_end]).min().unwrap_or(idle_at);
+        let wake =
+            deadline.into_iter().chain([idle_at, session_end]).chain(absent_until).min().unwrap_or(idle_at);
         tokio::select! {
             biased;
             Some(arrival) = arrivals.recv() => session.on_arrival(arrival),
-            message = from_client.recv(), if session.waiting_for_audio.is_none() => match message {
-                Some(message) => session.on_client(message),
-                None => session.over = Some(Over::ClientGone),
-            },
+            message = from_client.recv(), if !session.absent && session.waiting_for_audio.is_none() => {
+                match message {
+                    Some(message) => session.on_client(message),
+                    None if session.waits => {
+                        absent_until = Some(Instant::now() + patience);
+                        session.lose_client();
+                    }
+                    None => session.over = Some(Over::ClientGone),
+                }
+            }
+            Some(back) = next_return(&mut returns) => {
+                let Return { connection, last_chunk, hello } = back;
+                from_client = connection.from_client;
+                absent_until = None;
+                session.regain_client(connection.to_client, last_chunk, hello);
+            }
             () = drain.cancelled(), if session.turn.is_idle() => {
                 session.over = Some(Over::Closed(CloseReason::Restart));
             }
@@ -178,7 +206,9 @@ pub async fn run(
             () = stop.cancelled() => session.over = Some(Over::Closed(CloseReason::Restart)),
             () = tokio::time::sleep_until(wake) => {
                 let now = Instant::now();
-                if now >= session_end {
+                if absent_until.is_some_and(|until| now >= until) {
+                    session.over = Some(Over::ClientGone);
+                } else if now >= session_end {
                     session.over = Some(Over::Closed(CloseReason::TooLong));
                 } else if now >= idle_at {
                     session.over = Some(Over::Closed(CloseReason::Idle));
@@ -189,6 +219,14 @@ pub async fn run(
         }
     }
     session.finish(&mut arrivals).await;
+}
+
+/// The next client that comes back; never, if none is waited for.
+async fn next_return(returns: &mut Option<mpsc::Receiver<Return>>) -> Option<Return> {
+    match returns {
+        Some(returns) => returns.recv().await,
+        None => std::future::pending().await,
+    }
 }
 
 impl Session {
@@ -226,6 +264,9 @@ impl Session {
             journal: start.journal,
             recorder: start.recorder,
             to_client,
+            moved: start.moved,
+            waits: start.returns.is_some(),
+            absent: false,
             refused: VecDeque::new(),
             last_activity: began,
             over: None,
@@ -308,6 +349,9 @@ impl Session {
             FromClient::Withdraw(anchor) => self.withdraw(&anchor),
             FromClient::Truncate(turn, samples) => self.feed(Input::Truncate { turn, samples }),
             FromClient::Echo(number) => self.send(ToClient::Echo(number)),
+            FromClient::Leave => {
+                self.over.get_or_insert(Over::ClientGone);
+            }
         }
     }
 
@@ -557,10 +601,45 @@ impl Session {
         }
     }
 
+    /// The connection is lost. The client may come back.
+    fn lose_client(&mut self) {
+        tracing::info!("the connection is lost; the session waits");
+        self.absent = true;
+        // The microphone's last samples stay what they are.
+        self.feed(Input::Detached);
+    }
+
+    /// A client is here, on a connection of its own: the one that was lost, or a better one.
+    fn regain_client(
+        &mut self,
+        to_client: mpsc::Sender<ToClient>,
+        last_chunk: Option<ChunkId>,
+        hello: Hello,
+    ) {
+        if !self.absent {
+            self.send(ToClient::Close(CloseReason::Replaced));
+            self.feed(Input::Detached);
+        }
+        tracing::info!("the client is back");
+        self.absent = false;
+        self.to_client = to_client;
+        self.last_activity = Instant::now();
+        let session_id = self.journal.session_id().to_string();
+        self.send(ToClient::Hello(Hello { session_id, live: true, resumed: true, ..hello }));
+        let (enabled, reason) = (self.settings.turn.clips, self.work.engines().video_fault.clone());
+        self.send(ToClient::VideoMode { enabled, reason });
+        self.feed(Input::Attached { last_chunk });
+    }
+
     /// A client that does not read is cut off, not buffered for.
     fn send(&mut self, message: ToClient) {
+        if self.absent {
+            return;
+        }
         match self.to_client.try_send(message) {
             Ok(()) => {}
+            // That the connection is lost is noticed where it is read.
+            Err(mpsc::error::TrySendError::Closed(_)) if self.waits => {}
             Err(mpsc::error::TrySendError::Full(_)) => self.over = Some(Over::TooSlow),
             Err(mpsc::error::TrySendError::Closed(_)) => self.over = Some(Over::ClientGone),
         }

@@ -75,6 +75,7 @@ pub async fn run(
         session_id: session.to_string(),
         resume_token: String::new(),
         resumed: writer.last_turn() > 0,
+        live: false,
         agent: agent.name.clone(),
         engines: agent.engines.names.clone(),
     };
@@ -91,6 +92,8 @@ pub async fn run(
         drain: server.drain.clone(),
         stop: server.stop.clone(),
         replaced: live.replaced(),
+        returns: None,
+        moved: live.mover(),
     };
     let (to_session, inbound) = mpsc::channel(4);
     let (to_client, mut messages) = mpsc::channel(QUEUE_LENGTH);

@@ -27,6 +27,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocketUpgrade};
 use axum::extract::{ConnectInfo, Extension, Query, State};
+use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::Value;
@@ -37,7 +38,8 @@ use super::auth::{self, Visitor};
 use super::listener::Peer;
 use super::problem;
 use super::server::Server;
-use super::socket::{self, Frame, SOCKET_BUFFER_BYTES, Translated, Wire, opening};
+use super::socket::opening::{self, Resume};
+use super::socket::{self, Frame, SOCKET_BUFFER_BYTES, Translated, Wire};
 use crate::session::messages::ToClient;
 use crate::session::settings::{Offers, Settings};
 use crate::turn::config::TurnConfig;
@@ -58,7 +60,16 @@ const TAG_CHARS: usize = 10;
 pub struct RealtimeQuery {
     /// An agent's name, or any name for the session's model; which engines answer is the operator's choice.
     model: Option<String>,
+    /// Ours: go on with the history of an earlier session.
+    session: Option<String>,
+    /// That session's resume token.
+    resume_token: Option<String>,
 }
+
+/// Tells the session's name in the log …
+const SESSION_HEADER: &str = "x-vivavoce-session-id";
+/// … and the token with which its history goes on.
+const RESUME_HEADER: &str = "x-vivavoce-resume-token";
 
 /// The Realtime API
 ///
@@ -92,12 +103,21 @@ pub async fn upgrade(
     let Some(agent) = agent else {
         return problem::Problem::busy("there is nobody to talk with").into_response();
     };
-    let opened = match opening::open_history(&server, agent, "realtime", None, visitor.owner, room).await {
+    let token = query.resume_token.unwrap_or_default();
+    let resume = query.session.map(|session| Resume { session, token, last_chunk: None });
+    let opening = opening::open_history(&server, agent, "realtime", resume, false, visitor.owner, room);
+    let opened = match opening.await {
         Ok(opened) => opened,
         Err(response) => return *response,
     };
+    // Its own messages have no place for them.
+    let keys = [(SESSION_HEADER, &opened.hello.session_id), (RESUME_HEADER, &opened.hello.resume_token)];
+    let keys: Vec<(HeaderName, HeaderValue)> = keys
+        .into_iter()
+        .filter_map(|(name, value)| Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?)))
+        .collect();
     let limit = server.config.limits.message_bytes;
-    socket
+    let mut response = socket
         .protocols([auth::REALTIME_SUBPROTOCOL])
         .max_message_size(limit)
         .max_frame_size(limit)
@@ -117,7 +137,9 @@ pub async fn upgrade(
             // Whoever wants to be greeted asks for a response.
             let serving = socket::serve(server, opened, settings, None, wire, socket);
             sessions.track_future(serving.instrument(span))
-        })
+        });
+    response.headers_mut().extend(keys);
+    response
 }
 
 /// What is wrong with `session`, the configuration that sessions with a client secret are to begin with.

@@ -22,7 +22,7 @@ use super::socket::{self, Frame, SOCKET_BUFFER_BYTES, Translated, Wire};
 use crate::audio::pcm;
 use crate::session::messages::{FromClient, ToClient};
 use crate::session::settings::{Offers, Settings};
-use crate::turn::io::Fault;
+use crate::turn::io::{ChunkId, Fault};
 
 /// The query of `/ws/chat`.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -32,8 +32,10 @@ pub struct ChatQuery {
     agent: Option<String>,
     /// Go on with an earlier session.
     session: Option<String>,
-    /// That session's resume token.
+    /// That session's resume token. (The access token that made it will do, too.)
     resume_token: Option<String>,
+    /// The last chunk of audio that was heard of it: what comes behind that is sent again.
+    last_chunk_id: Option<u64>,
 }
 
 /// The voice socket
@@ -71,8 +73,10 @@ pub async fn upgrade(
         Err(rejection) => return rejection.into_response(),
     };
     let token = query.resume_token.or(resume_token).unwrap_or_default();
-    let resume = query.session.map(|session| Resume { session, token });
-    let opened = match opening::open_history(&server, agent, "voice", resume, visitor.owner, room).await {
+    let last_chunk = query.last_chunk_id.map(ChunkId);
+    let resume = query.session.map(|session| Resume { session, token, last_chunk });
+    let opening = opening::open_history(&server, agent, "voice", resume, true, visitor.owner, room);
+    let opened = match opening.await {
         Ok(opened) => opened,
         Err(response) => return *response,
     };

@@ -20,6 +20,8 @@ enum ServerMessage<'a> {
         session_id: &'a str,
         resume_token: &'a str,
         resumed: bool,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        live: bool,
         agent: &'a str,
         protocol: u32,
         input_sample_rate: u32,
@@ -172,6 +174,7 @@ pub fn encode(message: &ToClient) -> Option<Wire> {
                 session_id: &hello.session_id,
                 resume_token: &hello.resume_token,
                 resumed: hello.resumed,
+                live: hello.live,
                 agent: &hello.agent,
                 protocol: PROTOCOL,
                 input_sample_rate: INPUT_RATE_HZ,

@@ -196,6 +196,7 @@ impl Session {
         self.upkeep.pointer = self.journal.writer().memory_pointer().clone();
         let session = self.journal.session_id();
         tracing::info!(new_session_id = %session, summarised = job.summarised.len(), "the conversation is compacted");
+        (self.moved)(session);
         self.send(ToClient::Upkept(Upkept::CompactDone { session }));
         for made in successor.made {
             self.send(ToClient::Upkept(Upkept::SystemMessage { text: made.text }));

@@ -80,6 +80,7 @@ impl House {
                 session_id: session.to_string(),
                 resume_token: String::new(),
                 resumed: false,
+                live: false,
                 agent: "default".to_owned(),
                 engines: self.engines.names.clone(),
             },
@@ -94,6 +95,8 @@ impl House {
             drain: CancelToken::new(),
             stop: CancelToken::new(),
             replaced: CancelToken::new(),
+            returns: None,
+            moved: Box::new(|_| {}),
         };
         let (to_session, inbound) = channel(32);
         let (outbound, from_session) = channel(1_024);
