@@ -38,7 +38,15 @@ async fn a_saved_file_is_answered_once() {
     let watch =
         Watch { url: None, token: Some(vault.token.clone()), token_env: None, agent: None, wait_ms: 20 };
     let (tell, lines) = mpsc::channel();
-    let watching = tokio::spawn(async move { watch.run(&config, &mut Lines(tell, vec![])).await });
+    let mut out = Lines(tell, vec![]);
+    tokio::select! {
+        ended = watch.run(&config, &mut out) => panic!("{ended:?}"),
+        () = saves(&vault, &lines) => {}
+    }
+    vault.server.stop();
+}
+
+async fn saves(vault: &Vault, lines: &mpsc::Receiver<String>) {
     let mut told = vec![];
     let mut until = async |part: &str| {
         wait_until(|| {
@@ -61,6 +69,4 @@ async fn a_saved_file_is_answered_once() {
     assert_eq!(until("b.md").await, ["notes/b.md: answered by default"]);
     assert_eq!(vault.read("_logs/x.md"), "### User:\nNot this\n");
     assert!(!body(&vault.read("notes/a.md")).contains("Three."));
-    watching.abort();
-    vault.server.stop();
 }
