@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::backlog::{Backlog, Timed};
 use super::chain::{Damage, StoredEvent};
 use super::error::StoreError;
 use super::events::{Event, Origin, SessionEnd, SessionStart, TurnOutcome};
 use super::history::{self, HistoryMessage};
 use super::ids::{Hash, Head, SessionId};
+use super::postgres::{PostgresStore, is_postgres_url};
 use super::projections::{ConversationRow, Ended, Whose};
 use super::sqlite::{Access, SqliteOptions, SqliteStore, sqlite_path};
 use super::store::{NewEvent, OnDurable, Place, SharedHead, Store, now_unix_us};
@@ -40,15 +42,19 @@ impl ConversationLog {
     /// # Errors
     /// As [`ConversationLog::open`].
     pub fn open_as(url: &str, access: Access) -> Result<Arc<ConversationLog>, StoreError> {
-        let options = SqliteOptions { access, ..SqliteOptions::default() };
-        let store = SqliteStore::open(&sqlite_path(url)?, options)?;
+        let store: Arc<dyn Store> = if is_postgres_url(url) {
+            Arc::new(PostgresStore::open(url, access)?)
+        } else {
+            let options = SqliteOptions { access, ..SqliteOptions::default() };
+            Arc::new(SqliteStore::open(&sqlite_path(url)?, options)?)
+        };
         for cut in store.cut_on_open() {
             tracing::error!("event log: {cut}");
         }
         for problem in store.damaged_on_open() {
             tracing::warn!("event log: {problem}; nothing is appended to it (see `vivavoce db check`)");
         }
-        Ok(ConversationLog::with_store(Arc::new(store)))
+        Ok(ConversationLog::with_store(store))
     }
 
     /// Over a store that is already open.
@@ -86,7 +92,7 @@ impl ConversationLog {
         });
         let place = Place { session: SessionId::random(), head: Head::EMPTY };
         let head = SharedHead::new(place);
-        let mut writer = SessionWriter { store: Arc::clone(&self.store), head, history: vec![], turns: 0 };
+        let mut writer = SessionWriter::new(Arc::clone(&self.store), head);
         events.insert(0, start);
         writer.append_turn(&events, on_durable);
         StartedSession { writer, resume_token }
@@ -101,7 +107,7 @@ impl ConversationLog {
         let lineage = self.lineage(session)?;
         let head = lineage.last().map_or(Head::EMPTY, StoredEvent::head);
         let head = SharedHead::new(Place { session, head });
-        let mut writer = SessionWriter { store: Arc::clone(&self.store), head, history: vec![], turns: 0 };
+        let mut writer = SessionWriter::new(Arc::clone(&self.store), head);
         for stored in &lineage {
             if let Some(event) = stored.event() {
                 writer.remember(&event, stored.at_unix_us);
@@ -205,9 +211,16 @@ pub struct SessionWriter {
     head: SharedHead,
     history: Vec<HistoryMessage>,
     turns: u64,
+    /// What could not be stored yet.
+    backlog: Backlog,
 }
 
 impl SessionWriter {
+    /// With an empty history.
+    fn new(store: Arc<dyn Store>, head: SharedHead) -> SessionWriter {
+        SessionWriter { store, head, history: vec![], turns: 0, backlog: Backlog::default() }
+    }
+
     /// The session that is written. After a fork ([`super::Appended::forked`]) it is another one.
     pub fn session_id(&self) -> SessionId {
         self.head.place().session
@@ -224,13 +237,26 @@ impl SessionWriter {
     }
 
     /// Writes `events` (a turn: its messages and its end) all together or not at all. Never blocks;
-    /// `on_durable` hears how it went, and if badly, [`SessionWriter::retract_turn`] makes the history
-    /// what the log is. Appends are written in the order of the calls, without waiting for each other.
+    /// `on_durable` hears how it went. Appends are written in the order of the calls, without waiting for
+    /// each other.
+    ///
+    /// What could not be stored for a reason that may pass (a full disk, a database that is away) is
+    /// written together with the next append, in front of it; [`SessionWriter::retract_turn`] takes it
+    /// back instead.
     pub fn append_turn(&mut self, events: &[Event], on_durable: OnDurable) {
         let at_unix_us = now_unix_us();
         events.iter().for_each(|event| self.remember(event, at_unix_us));
-        let events = events.iter().map(|event| NewEvent::new(event, at_unix_us)).collect();
-        self.store.append(self.head.clone(), events, on_durable);
+        let mut all: Timed = self.backlog.take();
+        all.extend(events.iter().map(|event| (event.clone(), at_unix_us)));
+        let new = all.iter().map(|(event, at_unix_us)| NewEvent::new(event, *at_unix_us)).collect();
+        let backlog = self.backlog.clone();
+        let keep_or_tell: OnDurable = Box::new(move |result| {
+            if let Err(error) = &result {
+                backlog.keep(all, error);
+            }
+            on_durable(result);
+        });
+        self.store.append(self.head.clone(), new, keep_or_tell);
     }
 
     /// Writes that the session is over.
@@ -238,9 +264,10 @@ impl SessionWriter {
         self.append_turn(&[Event::SessionEnd(SessionEnd { reason: reason.into() })], on_durable);
     }
 
-    /// Takes the messages of a turn that could not be stored out of the history.
+    /// Takes a turn that could not be stored out of the history; it is not stored later either.
     pub fn retract_turn(&mut self, turn: u64) {
         self.history.retain(|message| message.turn != turn);
+        self.backlog.retain(|event| turn_of(event) != Some(turn));
     }
 
     /// A pen for the session's background jobs. It shares the head, so that neither forks from the
@@ -251,14 +278,19 @@ impl SessionWriter {
 
     fn remember(&mut self, event: &Event, at_unix_us: i64) {
         history::apply(&mut self.history, event, at_unix_us);
-        if let Event::UserMessage(super::events::UserMessage { turn, .. })
+        self.turns = self.turns.max(turn_of(event).unwrap_or(0));
+    }
+}
+
+/// The turn that an event makes or ends.
+fn turn_of(event: &Event) -> Option<u64> {
+    match event {
+        Event::UserMessage(super::events::UserMessage { turn, .. })
         | Event::AssistantMessage(super::events::AssistantMessage { turn, .. })
         | Event::SystemMessage(super::events::SystemMessage { turn, .. })
         | Event::ToolCall(super::events::ToolCall { turn, .. })
-        | Event::TurnEnd(super::events::TurnEnd { turn, .. }) = event
-        {
-            self.turns = self.turns.max(*turn);
-        }
+        | Event::TurnEnd(super::events::TurnEnd { turn, .. }) => Some(*turn),
+        _ => None,
     }
 }
 

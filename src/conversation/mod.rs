@@ -15,6 +15,7 @@
 //! when the store is compacted, payloads that were deleted are dropped, and the chains still verify
 //! ([`erasure`]).
 
+mod backlog;
 pub mod chain;
 pub mod erasure;
 pub mod error;
@@ -22,7 +23,9 @@ pub mod events;
 pub mod history;
 pub mod ids;
 pub mod log;
+pub mod postgres;
 pub mod projections;
+mod queue;
 pub mod sqlite;
 pub mod store;
 pub mod tables;
