@@ -12,7 +12,7 @@ build=(
     build-essential pkg-config cmake clang libclang-dev libasound2-dev flite1-dev libpocketsphinx-dev
     libsphinxbase-dev pocketsphinx-en-us python3-pip unzip ca-certificates curl
 )
-test=(alsa-utils chromium chromium-driver espeak-ng nodejs procps shellcheck sox)
+test=(alsa-utils chromium chromium-driver espeak-ng nodejs postgresql procps shellcheck sox)
 # Hundreds of packages, where Node.js did not bring it along.
 command -v npm >/dev/null || test+=(npm)
 

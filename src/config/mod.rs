@@ -157,7 +157,7 @@ pub struct Auth {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Store {
-    /// `sqlite://path`.
+    /// `sqlite://path` or `postgres://user:password@host/database`.
     pub url: String,
 }
 

@@ -229,7 +229,6 @@ fn an_impossible_value_is_named_with_what_is_allowed() {
 fn urls_are_checked_and_never_shown_with_a_password() {
     check(
         &[
-            "store: {url: 'postgres://me:secret@db/v'}\n",
             "store: {url: 'mysql://me:secret@db/v'}\n",
             "store: {url: 'data/v.sqlite'}\n",
             "store: {url: 'sqlite://'}\n",
@@ -240,9 +239,8 @@ fn urls_are_checked_and_never_shown_with_a_password() {
         ],
         expect![[r#"
 
-            config.yml:1: store.url: PostgreSQL comes later; for now use sqlite:// and the path of a file
-            config.yml:1: store.url: unknown scheme "mysql"; use sqlite:// and the path of a file
-            config.yml:1: store.url: has no scheme; use sqlite:// and the path of a file
+            config.yml:1: store.url: unknown scheme "mysql"; use sqlite:// and the path of a file, or postgres:// and a database
+            config.yml:1: store.url: has no scheme; use sqlite:// and the path of a file, or postgres:// and a database
             config.yml:1: store.url: "sqlite://" is not allowed; must be sqlite:// and the path of a file
             config.yml:1: llm.url: "127.0.0.1:1234" is not allowed; must be http:// or https://, a host, and the path
             config.yml:1: llm.url: "http://host:99999/v1" is not allowed; must be http:// or https://, a host, and the path

@@ -26,6 +26,9 @@ pub const TTS_ENGINES: &[&str] = &["auto", "kokoro", "flite", "openai", "scripte
 /// Valid values of `video.engine`.
 pub const VIDEO_ENGINES: &[&str] = &["auto", "scripted"];
 
+/// What `store.url` may be.
+const STORE_URLS: &str = "use sqlite:// and the path of a file, or postgres:// and a database";
+
 /// Durations that somebody waits for: up to ten minutes.
 pub(super) const WAIT_MS: RangeInclusive<u32> = 1..=600_000;
 /// Worker threads of a pool.
@@ -107,16 +110,10 @@ impl Check {
                 let file = !path.as_os_str().is_empty() && path != Path::new(":memory:");
                 self.holds(file, key, &store.url, "sqlite:// and the path of a file");
             }
-            ("postgres" | "postgresql", _) => {
-                self.refuse(
-                    key,
-                    "PostgreSQL comes later; for now use sqlite:// and the path of a file".into(),
-                );
-            }
-            ("", _) => self.refuse(key, "has no scheme; use sqlite:// and the path of a file".into()),
-            _ => {
-                self.refuse(key, format!("unknown scheme {scheme:?}; use sqlite:// and the path of a file"));
-            }
+            // The store looks at the rest, which may hold a password, and says what is wrong with it.
+            ("postgres" | "postgresql", _) => {}
+            ("", _) => self.refuse(key, format!("has no scheme; {STORE_URLS}")),
+            _ => self.refuse(key, format!("unknown scheme {scheme:?}; {STORE_URLS}")),
         }
     }
 

@@ -20,6 +20,7 @@
 
 use sha2::{Digest as _, Sha256};
 
+use super::error::StoreError;
 use super::events::Event;
 use super::ids::{Hash, Head, SeqNo, SessionId, random_bytes};
 
@@ -140,6 +141,64 @@ impl StoredEvent {
 /// Checks a whole chain, from its first event; returns its head.
 pub fn verify_chain<'a>(events: impl IntoIterator<Item = &'a StoredEvent>) -> Result<Head, Damage> {
     events.into_iter().try_fold(Head::EMPTY, |head, event| event.verify_after(head).map(|()| event.head()))
+}
+
+/// What a walk along a session's chain found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Walked {
+    /// The sound events, up to the end or to the damage.
+    pub events: Vec<StoredEvent>,
+    /// The damage, if there is any. (No event and no damage: there is no such session.)
+    pub damage: Option<Damage>,
+}
+
+impl Walked {
+    /// The whole chain.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownSession`], [`StoreError::Damaged`].
+    pub fn into_events(self, session: SessionId) -> Result<Vec<StoredEvent>, StoreError> {
+        match self.damage {
+            Some(damage) => Err(StoreError::Damaged { session, damage }),
+            None if self.events.is_empty() => Err(StoreError::UnknownSession { session }),
+            None => Ok(self.events),
+        }
+    }
+}
+
+/// Verifies the chain of a session that lies in a store as `events`, with its head said to be `end`; to
+/// that head, or to the event with the hash `until`.
+pub fn walk<E>(
+    events: impl Iterator<Item = Result<Result<StoredEvent, Damage>, E>>,
+    end: Option<Head>,
+    until: Option<Hash>,
+) -> Result<Walked, E> {
+    let mut sound: Vec<StoredEvent> = vec![];
+    let mut head = Head::EMPTY;
+    for event in events {
+        match event?.and_then(|event| event.verify_after(head).map(|()| event)) {
+            Ok(event) => {
+                head = event.head();
+                sound.push(event);
+            }
+            Err(damage) => return Ok(Walked { events: sound, damage: Some(damage) }),
+        }
+        if until == Some(head.hash) {
+            return Ok(Walked { events: sound, damage: None });
+        }
+    }
+    let whole = |what: &str| Some(Damage { seq: None, what: what.into() });
+    let damage = match end {
+        _ if until.is_some() && !sound.is_empty() => whole("the event from which a fork goes on is missing"),
+        None if sound.is_empty() => None,
+        None => whole("its head is missing"),
+        Some(end) if end == head => None,
+        Some(end) => Some(Damage {
+            seq: Some(end.seq.max(head.seq)),
+            what: format!("its chain ends at event {}, its head is event {}", head.seq, end.seq),
+        }),
+    };
+    Ok(Walked { events: sound, damage })
 }
 
 /// The sound beginning of a chain, if only its end is damaged: so many of `events` (all that lie in the

@@ -6,7 +6,7 @@ use super::chain::Damage;
 use super::ids::SessionId;
 
 /// Why the log could not be read or written. [`StoreError::code`] is stable and goes to clients.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// `store.url` names no store that this version has.
     #[error(

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::backlog::{Backlog, Timed};
 use super::chain::{Damage, StoredEvent};
 use super::compaction::Successor;
 use super::error::StoreError;
 use super::events::{Event, MemoryPointer, Origin, SessionEnd, SessionStart, TurnOutcome, Usage};
 use super::history::{self, HistoryMessage};
 use super::ids::{Hash, Head, SessionId};
+use super::postgres::{PostgresStore, is_postgres_url};
 use super::projections::{ConversationRow, Ended, Whose};
 use super::sqlite::{Access, SqliteOptions, SqliteStore, sqlite_path};
 use super::store::{MAX_COMPACTIONS, NewEvent, OnDurable, Place, SharedHead, Store, now_unix_us};
@@ -42,15 +44,19 @@ impl ConversationLog {
     /// # Errors
     /// As [`ConversationLog::open`].
     pub fn open_as(url: &str, access: Access) -> Result<Arc<ConversationLog>, StoreError> {
-        let options = SqliteOptions { access, ..SqliteOptions::default() };
-        let store = SqliteStore::open(&sqlite_path(url)?, options)?;
+        let store: Arc<dyn Store> = if is_postgres_url(url) {
+            Arc::new(PostgresStore::open(url, access)?)
+        } else {
+            let options = SqliteOptions { access, ..SqliteOptions::default() };
+            Arc::new(SqliteStore::open(&sqlite_path(url)?, options)?)
+        };
         for cut in store.cut_on_open() {
             tracing::error!("event log: {cut}");
         }
         for problem in store.damaged_on_open() {
             tracing::warn!("event log: {problem}; nothing is appended to it (see `vivavoce db check`)");
         }
-        Ok(ConversationLog::with_store(Arc::new(store)))
+        Ok(ConversationLog::with_store(store))
     }
 
     /// Over a store that is already open.
@@ -303,6 +309,8 @@ pub struct SessionWriter {
     pointer: MemoryPointer,
     /// Appends so far.
     appends: u64,
+    /// What could not be stored yet.
+    backlog: Backlog,
 }
 
 impl SessionWriter {
@@ -317,6 +325,7 @@ impl SessionWriter {
             tasks: TaskStore::default(),
             pointer: MemoryPointer { turn: 0, input_tokens: 0 },
             appends: 0,
+            backlog: Backlog::default(),
         }
     }
 
@@ -346,8 +355,8 @@ impl SessionWriter {
     }
 
     /// Tells where the session stands when all that was appended so far is durable.
-    pub fn settle(&self, on_durable: OnDurable) {
-        self.store.ensure_head_or_fork(self.head.clone(), on_durable);
+    pub fn settle(&mut self, on_durable: OnDurable) {
+        self.append_turn(&[], on_durable);
     }
 
     /// Starts the session that takes this one's place: it begins with `successor`, and was compacted from
@@ -381,14 +390,27 @@ impl SessionWriter {
     }
 
     /// Writes `events` (a turn: its messages and its end) all together or not at all. Never blocks;
-    /// `on_durable` hears how it went, and if badly, [`SessionWriter::retract_turn`] makes the history
-    /// what the log is. Appends are written in the order of the calls, without waiting for each other.
+    /// `on_durable` hears how it went. Appends are written in the order of the calls, without waiting for
+    /// each other.
+    ///
+    /// What could not be stored for a reason that may pass (a full disk, a database that is away) is
+    /// written together with the next append, in front of it; [`SessionWriter::retract_turn`] takes it
+    /// back instead.
     pub fn append_turn(&mut self, events: &[Event], on_durable: OnDurable) {
         let at_unix_us = now_unix_us();
         self.appends += 1;
         events.iter().for_each(|event| self.remember(event, at_unix_us));
-        let events = events.iter().map(|event| NewEvent::new(event, at_unix_us)).collect();
-        self.store.append(self.head.clone(), events, on_durable);
+        let mut all: Timed = self.backlog.take();
+        all.extend(events.iter().map(|event| (event.clone(), at_unix_us)));
+        let new = all.iter().map(|(event, at_unix_us)| NewEvent::new(event, *at_unix_us)).collect();
+        let backlog = self.backlog.clone();
+        let keep_or_tell: OnDurable = Box::new(move |result| {
+            if let Err(error) = &result {
+                backlog.keep(all, error);
+            }
+            on_durable(result);
+        });
+        self.store.append(self.head.clone(), new, keep_or_tell);
     }
 
     /// Writes that the session is over.
@@ -396,9 +418,10 @@ impl SessionWriter {
         self.append_turn(&[Event::SessionEnd(SessionEnd { reason: reason.into() })], on_durable);
     }
 
-    /// Takes the messages of a turn that could not be stored out of the history.
+    /// Takes a turn that could not be stored out of the history; it is not stored later either.
     pub fn retract_turn(&mut self, turn: u64) {
         self.history.retain(|message| message.turn != turn);
+        self.backlog.retain(|event| turn_of(event) != Some(turn));
     }
 
     /// A pen for the session's background jobs. It shares the head, so that neither forks from the

@@ -15,6 +15,7 @@
 //! when the store is compacted, payloads that were deleted are dropped, and the chains still verify
 //! ([`erasure`]).
 
+mod backlog;
 pub mod chain;
 pub mod compaction;
 pub mod erasure;
@@ -25,8 +26,10 @@ pub mod extractive;
 pub mod history;
 pub mod ids;
 pub mod log;
+pub mod postgres;
 pub mod projections;
 pub mod pruning;
+mod queue;
 pub mod recall;
 pub mod shown;
 pub mod sqlite;

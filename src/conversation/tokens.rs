@@ -1,5 +1,5 @@
 //! Secrets that are handed out once and of which only the hash is kept: resume tokens (one per
-//! session, in its `session_start`) and access tokens (of the server, in a table of the same file).
+//! session, in its `session_start`) and access tokens (of the server, in a table of the same store).
 //!
 //! The tokens are random (192 and 256 bits), so one round of SHA-256 is as good as a slow password
 //! hash: there is nothing to guess. Comparisons take the same time wherever the difference is.
@@ -17,6 +17,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::error::StoreError;
 use super::ids::{Hash, random_bytes};
+use super::postgres::{self, Database, is_postgres_url};
 use super::sqlite::{Access, open_connection, sqlite_path};
 use super::store::now_unix_us;
 
@@ -154,11 +155,14 @@ pub struct NewToken<'a> {
     pub expires_at_unix_us: Option<i64>,
 }
 
-/// The server's access tokens. Its functions block for a read or write of the file.
+/// The server's access tokens. Its functions block for a read or write of the store.
 #[derive(Debug)]
-pub struct TokenStore {
-    path: PathBuf,
-    connection: Mutex<Connection>,
+pub struct TokenStore(Place);
+
+#[derive(Debug)]
+enum Place {
+    Sqlite { path: PathBuf, connection: Mutex<Connection> },
+    Postgres(Database),
 }
 
 impl TokenStore {
@@ -167,9 +171,12 @@ impl TokenStore {
     /// # Errors
     /// As [`super::ConversationLog::open`].
     pub fn open(url: &str) -> Result<TokenStore, StoreError> {
+        if is_postgres_url(url) {
+            return Ok(TokenStore(Place::Postgres(postgres::tokens::open(url)?)));
+        }
         let path = sqlite_path(url)?;
         let connection = Mutex::new(open_connection(&path, Access::Create)?);
-        Ok(TokenStore { path, connection })
+        Ok(TokenStore(Place::Sqlite { path, connection }))
     }
 
     /// Makes a token. It is shown to somebody now or never.
@@ -178,21 +185,17 @@ impl TokenStore {
     /// What the store says.
     pub fn create(&self, new: &NewToken<'_>) -> Result<String, StoreError> {
         let token = URL_SAFE_NO_PAD.encode(random_bytes::<32>());
-        let known = Scope::ALL.iter().filter(|scope| new.scopes.contains(scope));
-        let scopes: Vec<&str> = known.map(|scope| scope.name()).collect();
-        self.with(|db| {
-            db.execute(
-                "INSERT INTO access_tokens (hash, label, created_at_unix_us, scopes, expires_at_unix_us)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![
-                    token_hash(&token).0,
-                    new.name,
-                    now_unix_us(),
-                    scopes.join(" "),
-                    new.expires_at_unix_us
-                ],
-            )
-        })?;
+        let info = TokenInfo {
+            hash: token_hash(&token),
+            name: new.name.to_owned(),
+            scopes: Scope::ALL.into_iter().filter(|scope| new.scopes.contains(scope)).collect(),
+            created_at_unix_us: now_unix_us(),
+            expires_at_unix_us: new.expires_at_unix_us,
+        };
+        match &self.0 {
+            Place::Sqlite { path, connection } => with(path, connection, |db| put(db, &info))?,
+            Place::Postgres(database) => database.put_token(&info)?,
+        }
         Ok(token)
     }
 
@@ -201,10 +204,13 @@ impl TokenStore {
     /// # Errors
     /// What the store says.
     pub fn list(&self) -> Result<Vec<TokenInfo>, StoreError> {
-        self.with(|db| {
-            let mut statement = db.prepare_cached(&format!("{SELECT} ORDER BY created_at_unix_us, hash"))?;
-            statement.query_map([], info_of)?.collect()
-        })
+        match &self.0 {
+            Place::Sqlite { path, connection } => with(path, connection, |db| {
+                let mut all = db.prepare_cached(&format!("{SELECT} ORDER BY created_at_unix_us, hash"))?;
+                all.query_map([], info_of)?.collect()
+            }),
+            Place::Postgres(database) => database.tokens(),
+        }
     }
 
     /// Takes away a token; `false` if there is none with this hash. What it opened before goes on.
@@ -212,7 +218,12 @@ impl TokenStore {
     /// # Errors
     /// What the store says.
     pub fn revoke(&self, hash: &Hash) -> Result<bool, StoreError> {
-        self.with(|db| db.execute("DELETE FROM access_tokens WHERE hash = ?1", [hash.0]).map(|rows| rows > 0))
+        match &self.0 {
+            Place::Sqlite { path, connection } => with(path, connection, |db| {
+                db.execute("DELETE FROM access_tokens WHERE hash = ?1", [hash.0]).map(|rows| rows > 0)
+            }),
+            Place::Postgres(database) => database.delete_token(hash),
+        }
     }
 
     /// Whether there is any token.
@@ -220,7 +231,12 @@ impl TokenStore {
     /// # Errors
     /// What the store says.
     pub fn has_any(&self) -> Result<bool, StoreError> {
-        self.with(|db| db.query_row("SELECT EXISTS (SELECT 1 FROM access_tokens)", [], |row| row.get(0)))
+        match &self.0 {
+            Place::Sqlite { path, connection } => with(path, connection, |db| {
+                db.query_row("SELECT EXISTS (SELECT 1 FROM access_tokens)", [], |row| row.get(0))
+            }),
+            Place::Postgres(database) => Ok(!database.tokens()?.is_empty()),
+        }
     }
 
     /// What is known of `token` if it is one of ours, whether it has expired or not. A token that another
@@ -230,39 +246,59 @@ impl TokenStore {
     /// What the store says.
     pub fn find(&self, token: &str) -> Result<Option<TokenInfo>, StoreError> {
         let hash = token_hash(token);
-        self.with(|db| {
-            // All are compared, each in constant time: the time tells nothing about the hashes.
-            let mut statement = db.prepare_cached(SELECT)?;
-            let mut rows = statement.query([])?;
-            let mut found = None;
-            while let Some(row) = rows.next()? {
-                if row.get::<_, [u8; 32]>(0)?.ct_eq(&hash.0).into() {
-                    found = Some(info_of(row)?);
+        match &self.0 {
+            Place::Sqlite { path, connection } => with(path, connection, |db| {
+                // All are compared, each in constant time: the time tells nothing about the hashes.
+                let mut statement = db.prepare_cached(SELECT)?;
+                let mut rows = statement.query([])?;
+                let mut found = None;
+                while let Some(row) = rows.next()? {
+                    if row.get::<_, [u8; 32]>(0)?.ct_eq(&hash.0).into() {
+                        found = Some(info_of(row)?);
+                    }
                 }
-            }
-            Ok(found)
-        })
+                Ok(found)
+            }),
+            Place::Postgres(database) => database.token(&hash),
+        }
     }
+}
 
-    fn with<T>(&self, run: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
-        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        run(&connection).map_err(|e| StoreError::sqlite(self.path.as_path() as &Path, &e))
-    }
+fn with<T>(
+    path: &Path,
+    connection: &Mutex<Connection>,
+    run: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> Result<T, StoreError> {
+    let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+    run(&connection).map_err(|e| StoreError::sqlite(path, &e))
+}
+
+fn put(db: &Connection, info: &TokenInfo) -> rusqlite::Result<()> {
+    let scopes: Vec<&str> = info.scopes.iter().map(|scope| scope.name()).collect();
+    db.execute(
+        "INSERT INTO access_tokens (hash, label, created_at_unix_us, scopes, expires_at_unix_us)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![info.hash.0, info.name, info.created_at_unix_us, scopes.join(" "), info.expires_at_unix_us],
+    )?;
+    Ok(())
 }
 
 const SELECT: &str = "SELECT hash, label, created_at_unix_us, scopes, expires_at_unix_us FROM access_tokens";
 
 fn info_of(row: &Row<'_>) -> rusqlite::Result<TokenInfo> {
-    // A scope of a newer version means nothing here.
-    let written: String = row.get(3)?;
-    let has = |scope: &&Scope| written.split(' ').any(|name| name == scope.name());
     Ok(TokenInfo {
         hash: Hash(row.get(0)?),
         name: row.get(1)?,
         created_at_unix_us: row.get(2)?,
-        scopes: Scope::ALL.iter().filter(has).copied().collect(),
+        scopes: scopes_of(&row.get::<_, String>(3)?),
         expires_at_unix_us: row.get(4)?,
     })
+}
+
+/// The scopes in a stored list. One of a newer version means nothing here.
+pub(super) fn scopes_of(written: &str) -> Vec<Scope> {
+    let has = |scope: &Scope| written.split(' ').any(|name| name == scope.name());
+    Scope::ALL.into_iter().filter(has).collect()
 }
 
 #[cfg(test)]

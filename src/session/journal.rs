@@ -1,6 +1,8 @@
 //! Turns → events of the conversation log.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::conversation::compaction::Successor;
 use crate::conversation::events::{
@@ -25,6 +27,8 @@ pub struct Journal {
     yielded: Option<Yielded>,
     /// The session before a compaction, until the one after it is durable.
     before: Option<Before>,
+    /// The client has been told that the conversation is not being stored.
+    told_unstored: Arc<AtomicBool>,
 }
 
 /// See [`Journal::yield_turn`].
@@ -48,7 +52,14 @@ struct Before {
 impl Journal {
     /// Writes with this pen.
     pub fn new(writer: SessionWriter) -> Journal {
-        Journal { writer, unwanted: Vec::new(), counted: Vec::new(), yielded: None, before: None }
+        Journal {
+            writer,
+            unwanted: Vec::new(),
+            counted: Vec::new(),
+            yielded: None,
+            before: None,
+            told_unstored: Arc::default(),
+        }
     }
 
     /// The session that is written.
@@ -120,7 +131,7 @@ impl Journal {
     }
 
     /// See [`SessionWriter::settle`].
-    pub fn settle(&self, on_durable: OnDurable) {
+    pub fn settle(&mut self, on_durable: OnDurable) {
         self.writer.settle(on_durable);
     }
 
@@ -156,15 +167,30 @@ impl Journal {
 
     /// Writes a turn: its messages and its end, all together or not at all. `done` is called on the
     /// log's thread when they are durable, or cannot be made so; the history has them at once, since
-    /// the conversation goes on either way.
+    /// the conversation goes on either way. Of several turns in a row that cannot be stored, the first
+    /// says so: `done` hears nothing bad of the others.
     pub fn commit(&mut self, commit: Commit, done: impl FnOnce(Result<(), Fault>) + Send + 'static) {
         let events = self.events_of(commit);
+        let told = Arc::clone(&self.told_unstored);
         let on_durable = move |result: Result<_, crate::conversation::error::StoreError>| {
-            done(
-                result
-                    .map(drop)
-                    .map_err(|error| Fault { code: error.code().to_owned(), message: error.to_string() }),
-            );
+            done(match result {
+                Ok(_) => {
+                    if told.swap(false, Ordering::Relaxed) {
+                        tracing::info!(
+                            "the conversation is stored again, with what could not be stored before"
+                        );
+                    }
+                    Ok(())
+                }
+                Err(error) => {
+                    tracing::error!("a turn is not in the log: {error}");
+                    let message = format!("this conversation is not being stored for now: {error}");
+                    match told.swap(true, Ordering::Relaxed) {
+                        false => Err(Fault { code: error.code().to_owned(), message }),
+                        true => Ok(()),
+                    }
+                }
+            });
         };
         self.write(&events, Box::new(on_durable));
         for spot in std::mem::take(&mut self.unwanted) {

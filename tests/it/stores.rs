@@ -2,7 +2,10 @@
 
 mod backends;
 mod memories;
+mod postgres;
+pub mod postgres_server;
 mod random_logs;
+mod writers;
 
 use std::collections::BTreeMap;
 

@@ -17,20 +17,20 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use crossbeam_channel::{Sender, TrySendError, bounded};
 use rusqlite::Connection;
 
-use super::chain::{Damage, StoredEvent};
+use super::chain::{Damage, StoredEvent, Walked};
 use super::error::StoreError;
 use super::events::{Event, SessionStart};
 use super::ids::{Hash, Head, SeqNo, SessionId};
 use super::projections::{AuditRow, ConversationRow, MemoryItemRow, MemoryRow, MessageRow, Whose};
+use super::queue::WriterQueue;
 use super::store::{
     CheckReport, CompactReport, Cut, NewEvent, OnDurable, Problem, RebuildReport, SharedHead, Store,
 };
 pub use schema::Access;
 pub(super) use schema::open as open_connection;
-use writer::{Job, Pending, Writer};
+use writer::SqliteWriter;
 
 /// Reading connections that are kept for the next reader.
 const IDLE_READERS: usize = 4;
@@ -72,10 +72,7 @@ impl Default for SqliteOptions {
 #[derive(Debug)]
 pub struct SqliteStore {
     path: PathBuf,
-    queue_len: usize,
-    /// `None` only while dropping.
-    jobs: Option<Sender<Job>>,
-    writer: Option<std::thread::JoinHandle<()>>,
+    queue: WriterQueue,
     idle_readers: Mutex<Vec<Connection>>,
     damaged: HashMap<SessionId, Damage>,
     cuts: Vec<Cut>,
@@ -98,17 +95,10 @@ impl SqliteStore {
             _ => verify::cut_tails(&mut connection, &mut damaged).map_err(in_words)?,
         };
 
-        let (jobs, queue) = bounded(options.queue_len);
-        let writer = Writer::new(path.into(), connection, damaged.clone());
-        let writer = std::thread::Builder::new()
-            .name("event-log".into())
-            .spawn(move || writer.run(&queue))
-            .map_err(|e| StoreError::Open { path: path.into(), cause: e.to_string() })?;
+        let writer = SqliteWriter::new(path.into(), connection, damaged.clone());
         Ok(SqliteStore {
             path: path.into(),
-            queue_len: options.queue_len,
-            jobs: Some(jobs),
-            writer: Some(writer),
+            queue: WriterQueue::start(path.into(), options.queue_len, writer)?,
             idle_readers: Mutex::default(),
             damaged,
             cuts,
@@ -132,62 +122,19 @@ impl SqliteStore {
         }
         Ok(result)
     }
-
-    /// Lets the writer do something else between two groups, and waits for it.
-    fn ask<T>(&self, job: impl FnOnce(Sender<Result<T, StoreError>>) -> Job) -> Result<T, StoreError> {
-        let (answer, answered) = bounded(1);
-        let jobs = self.jobs.as_ref().ok_or_else(|| self.closed())?;
-        jobs.send(job(answer)).map_err(|_| self.closed())?;
-        answered.recv().map_err(|_| self.closed())?
-    }
-
-    fn closed(&self) -> StoreError {
-        StoreError::Closed { path: self.path.clone() }
-    }
-}
-
-impl Drop for SqliteStore {
-    fn drop(&mut self) {
-        drop(self.jobs.take()); // the writer ends when its queue is empty
-        if let Some(writer) = self.writer.take() {
-            // The last owner may be a callback, which runs on the writer itself.
-            if writer.thread().id() != std::thread::current().id() {
-                let _ = writer.join(); // it has nothing to tell but a panic, which was printed
-            }
-        }
-    }
 }
 
 impl Store for SqliteStore {
     fn append(&self, head: SharedHead, events: Vec<NewEvent>, on_durable: OnDurable) {
-        let job = Job::Append(Pending { head, events, on_durable });
-        let sent = match &self.jobs {
-            Some(jobs) => jobs.try_send(job),
-            None => Err(TrySendError::Disconnected(job)),
-        };
-        let (error, job) = match sent {
-            Ok(()) => return,
-            Err(TrySendError::Full(job)) => {
-                (StoreError::QueueFull { path: self.path.clone(), waiting: self.queue_len }, job)
-            }
-            Err(TrySendError::Disconnected(job)) => (self.closed(), job),
-        };
-        if let Job::Append(pending) = job {
-            (pending.on_durable)(Err(error));
-        }
+        self.queue.append(head, events, on_durable);
     }
 
     fn load(&self, session: SessionId, until: Option<Hash>) -> Result<Vec<StoredEvent>, StoreError> {
-        let mut events = vec![];
-        let outcome = self.read(|db| match rows::is_deleted(db, session)? {
-            true => Ok(Ok(0)),
-            false => verify::walk(db, session, until, |event| events.push(event)),
+        let walked = self.read(|db| match rows::is_deleted(db, session)? {
+            true => Ok(Walked { events: vec![], damage: None }),
+            false => verify::walk(db, session, until),
         })?;
-        match outcome {
-            Ok(0) => Err(StoreError::UnknownSession { session }),
-            Ok(_) => Ok(events),
-            Err(damage) => Err(StoreError::Damaged { session, damage }),
-        }
+        walked.into_events(session)
     }
 
     fn session_start(&self, session: SessionId) -> Result<Option<SessionStart>, StoreError> {
@@ -262,11 +209,11 @@ impl Store for SqliteStore {
     }
 
     fn rebuild(&self) -> Result<RebuildReport, StoreError> {
-        self.ask(Job::Rebuild)
+        self.queue.rebuild()
     }
 
     fn compact(&self) -> Result<CompactReport, StoreError> {
-        self.ask(Job::Compact)
+        self.queue.compact()
     }
 
     fn place(&self) -> PathBuf {

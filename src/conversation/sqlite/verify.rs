@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row, TransactionBehavior, params};
 
 use super::rows::{self, signed};
 use super::writer::rebuild_in;
-use crate::conversation::chain::{Damage, StoredEvent, sound_beginning};
+use crate::conversation::chain::{self, Damage, Walked, sound_beginning};
 use crate::conversation::ids::{Hash, Head, SessionId};
 use crate::conversation::store::{CheckReport, Cut, Problem, now_unix_us};
 
@@ -85,50 +85,18 @@ fn cut_tail(db: &Connection, session: SessionId) -> rusqlite::Result<Option<(u64
     Ok(Some((cut as u64, head)))
 }
 
-/// Verifies a session's chain, to its head or to the event with the hash `until`, and shows each
-/// event on the way. Returns their number; 0 if there is no such session.
-pub(super) fn walk(
-    db: &Connection,
-    session: SessionId,
-    until: Option<Hash>,
-    mut show: impl FnMut(StoredEvent),
-) -> rusqlite::Result<Result<u64, Damage>> {
+/// Verifies a session's chain, to its head or to the event with the hash `until`.
+pub(super) fn walk(db: &Connection, session: SessionId, until: Option<Hash>) -> rusqlite::Result<Walked> {
     let end = match rows::head(db, session)?.transpose() {
         Ok(end) => end,
-        Err(damage) => return Ok(Err(damage)),
+        Err(damage) => return Ok(Walked { events: vec![], damage: Some(damage) }),
     };
     let mut statement = db.prepare_cached(&format!(
         "SELECT {} FROM events WHERE session_id = ?1 ORDER BY seq",
         rows::EVENT_COLUMNS
     ))?;
-    let mut rows = statement.query([session.to_string()])?;
-    let mut head = Head::EMPTY;
-    let mut events = 0;
-    while let Some(row) = rows.next()? {
-        events += 1;
-        let event = rows::event_of(session, row, 0);
-        match event.and_then(|event| event.verify_after(head).map(|()| event)) {
-            Ok(event) => {
-                head = event.head();
-                show(event);
-            }
-            Err(damage) => return Ok(Err(damage)),
-        }
-        if until == Some(head.hash) {
-            return Ok(Ok(events));
-        }
-    }
-    let whole = |what: &str| Ok(Err(Damage { seq: None, what: what.into() }));
-    match end {
-        _ if until.is_some() && events > 0 => whole("the event from which a fork goes on is missing"),
-        None if events == 0 => Ok(Ok(0)),
-        None => whole("its head is missing"),
-        Some(end) if end == head => Ok(Ok(events)),
-        Some(end) => Ok(Err(Damage {
-            seq: Some(end.seq.max(head.seq)),
-            what: format!("its chain ends at event {}, its head is event {}", head.seq, end.seq),
-        })),
-    }
+    let events = statement.query_map([session.to_string()], |row| Ok(rows::event_of(session, row, 0)))?;
+    chain::walk(events, end, until)
 }
 
 /// Verifies the file's own structure and every chain.
@@ -147,7 +115,11 @@ pub(super) fn check(db: &Connection) -> rusqlite::Result<CheckReport> {
     for name in names {
         report.sessions += 1;
         let damage = match name.parse() {
-            Ok(session) => walk(db, session, None, |_| report.events += 1)?.map_or_else(Some, |_| None),
+            Ok(session) => {
+                let Walked { events, damage } = walk(db, session, None)?;
+                report.events += events.len() as u64;
+                damage
+            }
             Err(e) => Some(Damage { seq: None, what: format!("{e}") }),
         };
         if let Some(damage) = damage {

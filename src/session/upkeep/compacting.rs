@@ -150,10 +150,10 @@ impl Session {
     /// Waits until the log is what the history is.
     fn settle(&mut self, summary: String) {
         let Some(job) = self.upkeep.job.as_mut() else { return };
-        job.stage = Stage::Settling { summary, appends: self.journal.appends() };
         let number = job.number;
         let tell = self.work.teller(move |result| Arrival::Compaction(number, Step::Settled(result)));
         self.journal.settle(Box::new(tell));
+        job.stage = Stage::Settling { summary, appends: self.journal.appends() };
     }
 
     /// Begins the new session.

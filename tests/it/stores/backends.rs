@@ -45,7 +45,19 @@ impl Backend for Sqlite {
     }
 }
 
-/// Runs a test over each store.
-pub fn each(test: impl Fn(&dyn Backend)) {
-    test(&Sqlite::new());
+/// Tests of a place: each a test of the embedded store, and all of them in a list for another.
+macro_rules! suite {
+    ($($name:ident),* $(,)?) => {
+        mod on_sqlite {
+            $(#[test]
+            fn $name() {
+                super::$name(&super::super::backends::Sqlite::new());
+            })*
+        }
+
+        /// All of this file.
+        pub const SUITE: &[(&str, fn(&dyn super::backends::Backend))] =
+            &[$((stringify!($name), $name)),*];
+    };
 }
+pub(super) use suite;

@@ -266,11 +266,13 @@ fn run(backend: &dyn Backend, steps: Vec<Step>) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-fn runner(cases: u32) -> TestRunner {
-    TestRunner::new(ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() })
+/// So many random logs, each in a new place.
+pub fn tables_kept_up_rebuilt_and_modelled_are_the_same<B: Backend>(cases: u32, new: impl Fn() -> B) {
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
+    TestRunner::new(config).run(&steps(), |steps| run(&new(), steps)).unwrap();
 }
 
 #[test]
-fn tables_kept_up_rebuilt_and_modelled_are_the_same() {
-    runner(48).run(&steps(), |steps| run(&Sqlite::new(), steps)).unwrap();
+fn tables_kept_up_rebuilt_and_modelled_are_the_same_on_sqlite() {
+    tables_kept_up_rebuilt_and_modelled_are_the_same(48, Sqlite::new);
 }
