@@ -23,6 +23,7 @@ mod smart_turn;
 mod speech;
 mod store;
 mod stories;
+mod strangers;
 mod stub_hub;
 mod stub_llm;
 mod talk;
