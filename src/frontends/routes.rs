@@ -15,7 +15,9 @@ use utoipa_axum::routes;
 use super::auth::Needs;
 use super::gate::{self, Gate};
 use super::server::Server;
-use super::{openai_api, ops, pages, realtime_ws, security_headers, sessions_api, voice_ws};
+use super::{
+    cors, openai_api, ops, pages, realtime_ws, security_headers, sessions_api, slow_bodies, voice_ws,
+};
 use crate::conversation::tokens::Scope;
 
 /// The name of the access token in the OpenAPI document.
@@ -65,6 +67,8 @@ pub fn router(server: &Arc<Server>) -> Router {
     }
     let (router, _) = router.split_for_parts();
     router
+        .layer(middleware::from_fn_with_state(Arc::clone(server), slow_bodies::limit))
+        .layer(middleware::from_fn_with_state(Arc::clone(server), cors::allow))
         .layer(middleware::from_fn_with_state(Arc::clone(server), security_headers::add))
         .with_state(Arc::clone(server))
 }
