@@ -203,6 +203,8 @@ impl Default for Limits {
             audio_seconds_per_hour: 0,
             upload_bytes: 25 << 20,
             uploads: 8,
+            request_head_s: 20,
+            request_body_s: 120,
             message_bytes: 1 << 20,
             messages_per_second: 200,
             audio_speed: 2.0,

@@ -441,6 +441,10 @@ pub struct Limits {
     pub upload_bytes: usize,
     /// Recordings that are worked on at a time.
     pub uploads: usize,
+    /// The head of a connection's first request must have come within this.
+    pub request_head_s: u64,
+    /// The body of a request must have come within this.
+    pub request_body_s: u64,
     /// Bytes of one message.
     pub message_bytes: usize,
     /// Messages per second, on average over ten seconds.

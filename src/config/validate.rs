@@ -257,6 +257,8 @@ impl Check {
         self.range("limits.audio_seconds_per_hour", limits.audio_seconds_per_hour, 0..=100_000_000);
         self.range("limits.upload_bytes", limits.upload_bytes, 1_024..=4 << 30);
         self.range("limits.uploads", limits.uploads, 1..=100_000);
+        self.range("limits.request_head_s", limits.request_head_s, 1..=3_600);
+        self.range("limits.request_body_s", limits.request_body_s, 1..=86_400);
         self.range("limits.message_bytes", limits.message_bytes, 1_024..=64 << 20);
         self.range("limits.messages_per_second", limits.messages_per_second, 1..=100_000);
         self.range("limits.audio_speed", limits.audio_speed, 1.0..=20.0);

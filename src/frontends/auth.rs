@@ -9,7 +9,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::client_secrets::{self, ClientSecret, ClientSecrets};
 use crate::config::{AuthMode, Config};
@@ -229,6 +229,11 @@ impl Door {
                 if same || self.origins.contains(&origin) { Ok(()) } else { Err(Refusal::Origin(origin)) }
             }
         }
+    }
+
+    /// Whether pages of this origin are in `server.allowed_origins`.
+    pub fn knows_page(&self, origin: &HeaderValue) -> bool {
+        self.origins.contains(&String::from_utf8_lossy(origin.as_bytes()).to_lowercase())
     }
 
     /// Whether `authority` (`host` or `host:port`, in lower case) names this server.

@@ -3,8 +3,8 @@
 //! - [`start`]: start and stop. [`server`]: what all connections share. [`listener`]: the TCP door, with
 //!   [`tls`].
 //! - [`routes`]: every route, and what it asks of who comes. [`gate`]: asks it; with [`auth`]: who may
-//!   talk, [`client_secrets`]: who may for some minutes, [`quotas`]: how much each may ask for.
-//!   [`problem`]: how all of them say no.
+//!   talk, [`client_secrets`]: who may for some minutes, [`quotas`]: how much each may ask for, [`cors`]: whose
+//!   pages. [`slow_bodies`]: how long a request may take to come. [`problem`]: how all of them say no.
 //! - [`admission`]: how many may talk at a time. [`limits`]: how much each socket may send ([`bucket`]).
 //!   [`live`]: which sessions are open.
 //! - [`socket`]: a WebSocket that carries a session. [`voice_ws`]: `/ws/chat`. [`realtime_ws`]:
@@ -17,6 +17,7 @@ pub mod agents;
 pub mod auth;
 pub mod bucket;
 pub mod client_secrets;
+pub mod cors;
 pub mod gate;
 pub mod limits;
 pub mod listener;
@@ -34,6 +35,7 @@ pub mod routes;
 pub mod security_headers;
 pub mod server;
 pub mod sessions_api;
+pub mod slow_bodies;
 pub mod socket;
 pub mod start;
 pub mod tls;

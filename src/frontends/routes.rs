@@ -16,7 +16,8 @@ use super::auth::Needs;
 use super::gate::{self, Gate};
 use super::server::Server;
 use super::{
-    markdown, memories_api, openai_api, ops, pages, realtime_ws, security_headers, sessions_api, voice_ws,
+    cors, markdown, memories_api, openai_api, ops, pages, realtime_ws, security_headers, sessions_api,
+    slow_bodies, voice_ws,
 };
 use crate::conversation::tokens::Scope;
 
@@ -101,6 +102,8 @@ pub fn router(server: &Arc<Server>, listener: Listener) -> Router {
     }
     let (router, _) = router.split_for_parts();
     router
+        .layer(middleware::from_fn_with_state(Arc::clone(server), slow_bodies::limit))
+        .layer(middleware::from_fn_with_state(Arc::clone(server), cors::allow))
         .layer(middleware::from_fn_with_state(Arc::clone(server), security_headers::add))
         .with_state(Arc::clone(server))
 }

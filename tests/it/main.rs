@@ -25,6 +25,7 @@ mod speech;
 mod store;
 mod stores;
 mod stories;
+mod strangers;
 mod stub_hub;
 mod stub_llm;
 mod talk;

@@ -122,7 +122,8 @@ pub async fn upgrade(
         .max_message_size(limit)
         .max_frame_size(limit)
         .read_buffer_size(SOCKET_BUFFER_BYTES)
-        .write_buffer_size(0)
+        // Messages that wait for each other go out in one piece.
+        .write_buffer_size(SOCKET_BUFFER_BYTES)
         .on_upgrade(move |socket| {
             let session_id = &opened.hello.session_id;
             let span = tracing::info_span!("session", session_id = %session_id);

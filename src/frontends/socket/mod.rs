@@ -38,7 +38,7 @@ const INBOUND_MESSAGES: usize = 32;
 const OUTBOUND_MESSAGES: usize = 64;
 /// Messages that go to the socket in one write.
 const WRITE_BATCH: usize = 32;
-/// Small buffers: a listening session should cost little memory.
+/// Small buffers: a listening session should cost little memory. What does not fit is sent without waiting.
 pub const SOCKET_BUFFER_BYTES: usize = 8 * 1_024;
 /// The socket's last messages may take so long.
 const LAST_WRITES: Duration = Duration::from_secs(2);

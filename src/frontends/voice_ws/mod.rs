@@ -44,6 +44,7 @@ pub struct ChatQuery {
 #[utoipa::path(get, path = "/ws/chat", operation_id = "voice_socket", tag = "conversations", params(ChatQuery),
     responses(
         (status = 101, description = "The socket is open"),
+        (status = 403, description = "The client secret is for sessions of another kind", body = ErrorBody),
         (status = 404, description = "There is no such agent or session", body = ErrorBody),
         (status = 429, description = "Too many sessions", body = ErrorBody),
         (status = 503, description = "The server is busy", body = ErrorBody),
@@ -56,6 +57,11 @@ pub async fn upgrade(
     headers: HeaderMap,
     socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
+    if visitor.secret.as_ref().is_some_and(|secret| secret.configures()) {
+        let message = "this client secret has a session configuration, which only /v1/realtime keeps to; make one \
+                       without for /ws/chat";
+        return server::error(StatusCode::FORBIDDEN, "configured_secret", message);
+    }
     let resume_token = auth::resume_token(&headers).map(str::to_owned);
     let Some(agent) = server.agent(query.agent.as_deref()) else {
         let names: Vec<&str> = server.agents.names().collect();
@@ -86,7 +92,8 @@ pub async fn upgrade(
         .max_message_size(limit)
         .max_frame_size(limit)
         .read_buffer_size(SOCKET_BUFFER_BYTES)
-        .write_buffer_size(0)
+        // Messages that wait for each other go out in one piece.
+        .write_buffer_size(SOCKET_BUFFER_BYTES)
         .on_upgrade(move |socket| {
             let span = tracing::info_span!("session", session_id = %opened.hello.session_id);
             let sessions = server.sessions.clone();
