@@ -6,13 +6,8 @@ use std::path::Path;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use super::*;
-use crate::conversation::events::{
-    Amend, AssistantMessage, Placed, SessionEnd, Spot, SystemMessage, ToolCall, ToolResult, TurnEnd,
-    TurnOutcome, UnknownEvent, UserMessage,
-};
-use crate::conversation::history::Role;
+use crate::conversation::events::UserMessage;
 use crate::conversation::store::{Appended, Place};
-use crate::conversation::tables::Tables;
 
 type Acks = Receiver<Result<Appended, StoreError>>;
 

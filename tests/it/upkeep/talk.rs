@@ -67,7 +67,9 @@ impl House {
 
     /// A new session; `read`: replies are text, and not spoken.
     pub fn talk(&self, read: bool) -> Talk {
-        let started = self.log.start_session(NewSession::default(), Box::new(|result| drop(result.unwrap())));
+        let started = self
+            .log
+            .start_session(NewSession::default(), Box::new(|result| assert!(result.is_ok(), "{result:?}")));
         self.go_on(started.writer, read)
     }
 

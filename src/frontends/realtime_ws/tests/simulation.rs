@@ -269,7 +269,7 @@ impl World {
 
     fn on_session_message(&mut self, message: FromClient) {
         match message {
-            FromClient::Audio(_) | FromClient::Withdraw(_) => {}
+            FromClient::Audio(_) | FromClient::Withdraw(_) | FromClient::Leave => {}
             FromClient::Text(text) => self.feed(Input::Text { text }),
             FromClient::Interrupt { last_chunk, turn } => self.feed(Input::Interrupt { last_chunk, turn }),
             FromClient::Played(chunk) => self.feed(Input::Played { chunk }),
