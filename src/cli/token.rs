@@ -191,7 +191,7 @@ mod tests {
             assert!(error.contains("is no time to come"), "{time}: {error}");
         }
         let error = run(&config, &["create", "--scope", "root"]).unwrap_err();
-        assert!(error.contains("there are voice, realtime, api and admin"), "{error}");
+        assert!(error.contains("there are voice, realtime, api, messages"), "{error}");
         assert_eq!(run(&config, &["list"]).unwrap(), "");
     }
 

@@ -178,12 +178,12 @@ impl ConversationLog {
             .unwrap_or(0))
     }
 
-    /// The agent of a session; `None` if there is no such session. Blocking.
+    /// How a session began; `None` if there is no such session. Blocking.
     ///
     /// # Errors
     /// [`StoreError::Damaged`], or what the store says.
-    pub fn agent_of(&self, session: SessionId) -> Result<Option<String>, StoreError> {
-        Ok(self.store.session_start(session)?.map(|start| start.agent))
+    pub fn start_of(&self, session: SessionId) -> Result<Option<SessionStart>, StoreError> {
+        self.store.session_start(session)
     }
 
     /// Whether `token` is the one that `session` was given; `false` if there is no such session.

@@ -6,6 +6,8 @@
 
 use serde_yaml::Value;
 
+use super::lines::heading;
+
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frontmatter {
@@ -27,7 +29,8 @@ impl Frontmatter {
         }
     }
 
-    /// That at the beginning of `text`, and the rest of it; `None` if it has none.
+    /// That at the beginning of `text`, and the rest of it; `None` if it has none. It ends before the first
+    /// turn: a line `---` at the top may be no more than a line, and the next may be in a reply.
     pub fn split(text: &str) -> Option<(Frontmatter, &str)> {
         let mut lines = text.split_inclusive('\n');
         let open = lines.next().filter(|line| line.trim_end() == "---" && line.ends_with('\n'))?;
@@ -38,6 +41,9 @@ impl Frontmatter {
             if matches!(line.trim_end(), "---" | "...") {
                 let frontmatter = Frontmatter { open: open.to_owned(), lines: found, close: line.to_owned() };
                 return Some((frontmatter, &text[length..]));
+            }
+            if heading(line).is_some() {
+                return None;
             }
             found.push(line.to_owned());
         }
@@ -145,7 +151,15 @@ mod tests {
 
     #[test]
     fn what_is_no_frontmatter_is_body() {
-        for text in ["", "---", "---\nagent: a\n", "\n---\n---\n", "----\n----\n", "--- x\n---\n"] {
+        for text in [
+            "",
+            "---",
+            "---\nagent: a\n",
+            "\n---\n---\n",
+            "----\n----\n",
+            "--- x\n---\n",
+            "---\n### User:\n---\n",
+        ] {
             assert_eq!(Frontmatter::split(text), None, "{text:?}");
         }
     }

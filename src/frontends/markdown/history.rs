@@ -9,7 +9,7 @@ use super::reply::{self, Reply};
 use crate::conversation::error::StoreError;
 use crate::conversation::events::{AssistantMessage, Event, TurnEnd, TurnOutcome, UserMessage};
 use crate::conversation::history::{HistoryMessage, Role};
-use crate::conversation::ids::{Hash, SessionId};
+use crate::conversation::ids::SessionId;
 use crate::conversation::log::{ConversationLog, NewSession, SessionWriter};
 use crate::conversation::shown::{Shown, is_shown};
 
@@ -75,12 +75,10 @@ pub struct Continued {
     pub is_new: bool,
 }
 
-/// Who asks for a conversation to go on, and with whom.
+/// Which conversation is to go on, and with whom.
 pub struct Wanted<'a> {
-    /// Named by the file; not everybody's.
+    /// The one that the file names, if whoever asks may go on with it.
     pub session: Option<SessionId>,
-    /// Whose the conversation is, or is to be.
-    pub owner: Hash,
     /// What the log is to keep, should a session begin.
     pub new: NewSession,
     /// The file's turns; the last is the user's.
@@ -94,8 +92,6 @@ pub struct Wanted<'a> {
 /// The log cannot be read.
 pub fn go_on(log: &Arc<ConversationLog>, wanted: Wanted<'_>) -> Result<Continued, StoreError> {
     let shown = wanted.session.map(|session| log.shown(session)).transpose()?.flatten();
-    // A conversation of somebody else is none.
-    let shown = shown.filter(|shown| shown.start.owner.is_none_or(|owner| owner == wanted.owner));
     let Wanted { turns: incoming, mut new, .. } = wanted;
     let stored = shown.as_ref().map(turns).unwrap_or_default();
     let Merged { mut kept, mut fresh } = diff_and_fork(&stored, incoming);

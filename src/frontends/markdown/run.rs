@@ -33,8 +33,8 @@ pub struct Run {
     pub writer: SessionWriter,
     /// What the user says; `None`: the log has it already.
     pub words: Option<String>,
-    /// The session is open for as long as this lives.
-    pub live: Live,
+    /// The conversation's sessions are open here for as long as these live.
+    pub live: Vec<Live>,
     /// Its place among the sessions.
     pub admitted: Admitted,
 }
@@ -71,6 +71,9 @@ pub async fn run(
         max_reply_chars: MAX_REPLY_CHARS,
         ..settings.turn
     };
+    // Whoever goes on with one of its sessions goes on with the conversation.
+    let replaced = CancelToken::new();
+    let goes_on_elsewhere: Vec<CancelToken> = live.iter().map(Live::replaced).collect();
     let hello = Hello {
         session_id: session.to_string(),
         resume_token: String::new(),
@@ -91,14 +94,23 @@ pub async fn run(
         recorder: None,
         drain: server.drain.clone(),
         stop: server.stop.clone(),
-        replaced: live.replaced(),
+        replaced: replaced.clone(),
         returns: None,
-        moved: live.mover(),
+        moved: live.last().map_or_else(|| Box::new(|_| {}) as _, Live::mover),
     };
     let (to_session, inbound) = mpsc::channel(4);
     let (to_client, mut messages) = mpsc::channel(QUEUE_LENGTH);
     server.sessions.spawn(async move {
-        session::run(start, inbound, to_client).await;
+        let elsewhere = goes_on_elsewhere.iter().map(|token| Box::pin(token.cancelled()));
+        let elsewhere = async {
+            futures_util::future::select_all(elsewhere).await;
+            replaced.cancel();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = session::run(start, inbound, to_client) => {}
+            () = elsewhere => {}
+        }
         drop((admitted, live));
     });
     let asked = match words {

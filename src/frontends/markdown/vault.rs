@@ -72,6 +72,11 @@ impl Vault {
         if name.contains('\0') || name.ends_with('/') || name.is_empty() {
             return Err(BadName::Empty);
         }
+        match name.rsplit('/').next() {
+            Some("..") => return Err(BadName::Escapes),
+            Some(".") => return Err(BadName::Empty),
+            _ => {}
+        }
         let name = if ends(name) { name.to_owned() } else { format!("{name}.md") };
         let path = self.walk(&self.root, Path::new(&name), MAX_LINKS)?;
         if path == self.root || path.is_dir() {

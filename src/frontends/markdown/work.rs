@@ -118,26 +118,29 @@ pub async fn work(
         return Err(Failure::new(StatusCode::NOT_FOUND, detail));
     };
     let admitted = admit(&server, address, visitor.owner)?;
-    let wanted = document.get(keys::CONVERSATION).and_then(|id| id.parse::<SessionId>().ok());
-    let live = match wanted {
-        // Wherever it is open, it ends there first, so that nothing of it is missing here.
-        Some(session) => Some(server.live.enter(newest(&server, session).await?).await),
-        None => None,
+    let named = document.get(keys::CONVERSATION).and_then(|id| id.parse::<SessionId>().ok());
+    let wanted = match named {
+        Some(session) => sessions_of(&server, session, visitor.owner).await?,
+        None => vec![],
     };
+    // Wherever the conversation is open, it ends there first, so that nothing of it is missing here.
+    let mut live = vec![];
+    for session in &wanted {
+        live.push(server.live.enter(*session).await);
+    }
+    let wanted = wanted.last().copied();
     let Continued { writer, words, is_new } = blocking({
         let (server, agent, turns) = (Arc::clone(&server), Arc::clone(&agent), turns.clone());
-        let owner = visitor.owner.unwrap_or(Hash::ZERO);
         move || {
             let new = new_session(&agent, FRONTEND, visitor.owner);
-            history::go_on(&server.log, Wanted { session: wanted, owner, new, turns: &turns })
+            history::go_on(&server.log, Wanted { session: wanted, new, turns: &turns })
         }
     })
     .await?
     .map_err(Failure::backend)?;
-    let live = match live {
-        Some(live) if !is_new => live,
-        _ => server.live.enter(writer.session_id()).await,
-    };
+    if is_new {
+        live = vec![server.live.enter(writer.session_id()).await];
+    }
 
     let document: Base = Arc::new(document);
     base.send_replace(Some(Arc::clone(&document)));
@@ -249,10 +252,22 @@ fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Failure {
     Failure::backend(format!("cannot {what} {name}: {error}"))
 }
 
-async fn newest(server: &Arc<Server>, session: SessionId) -> Result<SessionId, Failure> {
-    let server = Arc::clone(server);
-    let newest = move || server.log.successor(session).map(|newest| newest.unwrap_or(session));
-    blocking(newest).await?.map_err(Failure::backend)
+/// The sessions of a conversation, the newest last; none, if it is somebody else's, or nobody's.
+async fn sessions_of(
+    server: &Arc<Server>,
+    session: SessionId,
+    owner: Option<Hash>,
+) -> Result<Vec<SessionId>, Failure> {
+    let log = Arc::clone(&server.log);
+    let found = blocking(move || {
+        let newest = log.successor(session)?.unwrap_or(session);
+        let start = log.start_of(newest)?;
+        match start.filter(|start| start.owner.is_none() || start.owner == owner) {
+            Some(_) => log.compactions_of(newest),
+            None => Ok(vec![]),
+        }
+    });
+    found.await?.map_err(Failure::backend)
 }
 
 fn admit(

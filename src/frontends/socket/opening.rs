@@ -178,9 +178,9 @@ pub async fn open_history(
     // Only now: nobody else may end the connection that is there.
     let live = server.live.enter_with(id, to_returns).await;
     let log = Arc::clone(&server.log);
-    let found = tokio::task::spawn_blocking(move || (log.continue_session(id), log.agent_of(id))).await;
-    let Ok((Ok(writer), Ok(name))) = found else { return Err(not_found()) };
-    let agent = name.and_then(|name| server.agent(Some(&name))).unwrap_or_else(|| {
+    let found = tokio::task::spawn_blocking(move || (log.continue_session(id), log.start_of(id))).await;
+    let Ok((Ok(writer), Ok(start))) = found else { return Err(not_found()) };
+    let agent = start.and_then(|start| server.agent(Some(&start.agent))).unwrap_or_else(|| {
         tracing::warn!(session_id = %id, "the session's agent is no longer configured; it goes on as asked for");
         agent
     });

@@ -69,8 +69,9 @@ impl Vault {
     pub async fn reply_to(&self, filename: &str) -> String {
         let (status, body) = self.chat(json!({ "filename": filename })).await;
         assert_eq!((status, &body["status"]), (200, &json!("ok")), "{body}");
-        assert_eq!(self.read(filename), body["new_content"].as_str().unwrap());
-        self.read(filename)
+        let file = if filename.ends_with(".md") { filename.to_owned() } else { format!("{filename}.md") };
+        assert_eq!(self.read(&file), body["new_content"].as_str().unwrap());
+        self.read(&file)
     }
 
     pub fn path(&self, filename: &str) -> PathBuf {
