@@ -30,6 +30,7 @@ test: setup-test lint
 	PROPTEST_RNG_SEED=$(SEED) cargo nextest run --locked
 	cargo test --locked --quiet --doc
 	node --test --test-reporter=dot web/tests/*.test.mjs
+	npm test --prefix clients/obsidian --silent
 
 lint: setup-test
 	cargo fmt --check

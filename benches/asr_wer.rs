@@ -330,20 +330,6 @@ fn words(text: &str) -> Vec<String> {
     plain.split_whitespace().map(same).collect()
 }
 
-/// Words to insert, delete or replace (Levenshtein's distance).
-fn word_errors(want: &[String], got: &[String]) -> usize {
-    let mut row: Vec<usize> = (0..=got.len()).collect();
-    for (i, want) in want.iter().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, got) in got.iter().enumerate() {
-            let above = row[j + 1];
-            row[j + 1] = (diagonal + usize::from(want != got)).min(above + 1).min(row[j] + 1);
-            diagonal = above;
-        }
-    }
-    row[got.len()]
-}
-
 #[derive(Default)]
 struct Score {
     errors: usize,
@@ -371,7 +357,7 @@ impl Score {
         self.took += processor_time() - began;
         self.audio += Duration::from_secs_f64(pcm.len() as f64 / f64::from(INPUT_RATE_HZ));
         let (want, got) = (words(&said.text), words(&heard));
-        let errors = word_errors(&want, &got);
+        let errors = strsim::generic_levenshtein(&want, &got);
         if show && errors > 0 {
             println!("    {errors} of {}: {:?} was heard as {heard:?}", want.len(), said.text);
         }

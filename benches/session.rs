@@ -14,6 +14,7 @@ use vivavoce::conversation::{ConversationLog, NewSession};
 use vivavoce::engines::{CancelToken, Engines};
 use vivavoce::session::messages::{FromClient, Hello, ToClient};
 use vivavoce::session::settings::{Offers, Settings};
+use vivavoce::session::upkeep::memories::Keeper;
 use vivavoce::session::{self, Journal, Start};
 use vivavoce::tools::Registry;
 use vivavoce::turn::io::Event;
@@ -37,12 +38,14 @@ impl Talk {
         let tools = Arc::new(Registry::new(&config.tools).unwrap());
         let engines = Arc::new(Engines::load(&config, tools.specs()).unwrap());
         let log = ConversationLog::open(&config.store.url).unwrap();
+        let keeper = Keeper::new(Arc::clone(&log), config.memory.clone());
         let started = log.start_session(NewSession::default(), Box::new(|_| {}));
         let start = Start {
             hello: Hello {
                 session_id: started.writer.session_id().to_string(),
                 resume_token: started.resume_token,
                 resumed: false,
+                live: false,
                 agent: "default".to_owned(),
                 engines: engines.names.clone(),
             },
@@ -53,9 +56,12 @@ impl Talk {
             config,
             greeting: None,
             recorder: None,
+            keeper,
             drain: CancelToken::new(),
             stop: CancelToken::new(),
             replaced: CancelToken::new(),
+            returns: None,
+            moved: Box::new(|_| {}),
         };
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Puts the official clients that the tests speak with where those find them: the Python ones into
-# target/clients/python, those of JavaScript beside their scripts. Does nothing if they are there at these
-# versions. Needs: python3 with pip, node with npm, their package indexes.
+# target/clients/python, those of JavaScript beside their scripts; and what the Obsidian plugin is built
+# with into its folder. Does nothing if they are there at these versions. Needs: python3 with pip, node with npm, their package indexes.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -33,3 +33,5 @@ install tests/clients/python/requirements.txt target/clients/python \
     --target target/clients/python --requirement tests/clients/python/requirements.txt
 install tests/clients/node/package.json tests/clients/node/node_modules \
     npm install --prefix tests/clients/node --no-package-lock --no-audit --no-fund --loglevel=error
+install clients/obsidian/package.json clients/obsidian/node_modules \
+    npm install --prefix clients/obsidian --no-package-lock --no-audit --no-fund --loglevel=error

@@ -45,6 +45,8 @@ enum Command {
     Db(cli::db::Db),
     Bench(cli::bench::Bench),
     Token(cli::token::Token),
+    Memory(cli::memory::Memory),
+    Vault(cli::vault::Vault),
 }
 
 #[derive(Debug, Subcommand)]
@@ -103,9 +105,14 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(talk.run(&mut out))?;
         }
+        Command::Vault(vault) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(vault.run(&config, &mut out))?;
+        }
         Command::Bench(bench) => return Ok(exit_code(bench.run(&config, &mut out)?)),
         Command::Db(db) => db.run(&config, &mut out)?,
         Command::Token(token) => token.run(&config, &mut out)?,
+        Command::Memory(memory) => memory.run(&config, &mut out)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,9 +1,10 @@
 //! Our own client of the voice socket `/ws/chat`: what `talk`, `bench` and the tests speak with.
 //!
 //! [`connect`] opens a [`Connection`]; `split` gives its two halves to different tasks. [`wire`] has
-//! the messages. Deliberately absent: devices ([`crate::audio::device`]), reconnection, and TLS
+//! the messages. [`realtime`] is a client of the other wire. Deliberately absent: devices ([`crate::audio::device`]), reconnection, and TLS
 //! (`wss://`).
 
+pub mod realtime;
 pub mod wire;
 
 use std::time::Duration;
@@ -14,6 +15,7 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Response, header};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
@@ -90,6 +92,12 @@ pub struct Receiver {
 /// # Errors
 /// In one line each: a URL that is none, nobody there, or the server's reason to refuse.
 pub async fn connect(url: &str, token: Option<&str>) -> Result<Connection, ClientError> {
+    let (sink, stream) = open(url, token).await?.split();
+    Ok(Connection { sender: Sender(sink), receiver: Receiver { stream, announced: None } })
+}
+
+/// A socket, whatever is spoken on it.
+async fn open(url: &str, token: Option<&str>) -> Result<Socket, ClientError> {
     if url.starts_with("wss:") {
         return Err(ClientError::Address(format!("{url}: this client has no TLS; use ws://")));
     }
@@ -116,8 +124,7 @@ pub async fn connect(url: &str, token: Option<&str>) -> Result<Connection, Clien
             error @ tungstenite::Error::Url(_) => bad_url(error),
             error => unreachable(error.to_string()),
         })?;
-    let (sink, stream) = socket.split();
-    Ok(Connection { sender: Sender(sink), receiver: Receiver { stream, announced: None } })
+    Ok(socket)
 }
 
 /// The server's reason: `{"error": {"message": …}}` where it gives one.
@@ -167,6 +174,11 @@ impl Sender {
         self.0.send(Message::Text(text.into())).await.map_err(lost)
     }
 
+    /// Sends a message of the socket as it is.
+    pub async fn send_raw(&mut self, message: tungstenite::Message) -> Result<(), ClientError> {
+        self.0.send(message).await.map_err(lost)
+    }
+
     /// Sends 16 kHz mono signed 16-bit little-endian PCM as it is.
     pub async fn send_pcm(&mut self, bytes: Bytes) -> Result<(), ClientError> {
         self.0.send(Message::Binary(bytes)).await.map_err(lost)
@@ -202,19 +214,19 @@ impl Receiver {
                     };
                     return head.with(pcm).map_err(ClientError::Protocol);
                 }
-                Some(Ok(Message::Close(frame))) => {
-                    return Err(match frame {
-                        Some(frame) => {
-                            ClientError::Closed { code: frame.code.into(), reason: frame.reason.to_string() }
-                        }
-                        None => ClientError::Closed { code: 1005, reason: "no reason given".to_owned() },
-                    });
-                }
+                Some(Ok(Message::Close(frame))) => return Err(closed(frame)),
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
                 Some(Err(error)) => return Err(lost(error)),
                 None => return Err(ClientError::Lost("it ended without a goodbye".to_owned())),
             }
         }
+    }
+}
+
+fn closed(frame: Option<CloseFrame>) -> ClientError {
+    match frame {
+        Some(frame) => ClientError::Closed { code: frame.code.into(), reason: frame.reason.to_string() },
+        None => ClientError::Closed { code: 1005, reason: "no reason given".to_owned() },
     }
 }
 

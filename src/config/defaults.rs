@@ -17,7 +17,11 @@ impl Default for Config {
             tts: Tts::default(),
             video: Video::default(),
             persona: Persona::default(),
+            agents: Agents::new(),
+            markdown: Markdown::default(),
             tools: Tools::default(),
+            compaction: Compaction::default(),
+            memory: Memory::default(),
             turn: Turn::default(),
             limits: Limits::default(),
             models: Models::default(),
@@ -199,6 +203,8 @@ impl Default for Limits {
             audio_seconds_per_hour: 0,
             upload_bytes: 25 << 20,
             uploads: 8,
+            request_head_s: 20,
+            request_body_s: 120,
             message_bytes: 1 << 20,
             messages_per_second: 200,
             audio_speed: 2.0,
@@ -207,6 +213,7 @@ impl Default for Limits {
             idle_timeout_s: 300,
             session_max_s: 7_200,
             ping_s: 20,
+            resume_grace_ms: 15_000,
         }
     }
 }

@@ -8,7 +8,7 @@ use serde_yaml::{Mapping, Value};
 
 use super::error::{ConfigError, Problem};
 use super::validate::Finding;
-use super::{Config, Persona, env, tree, validate};
+use super::{Config, Persona, agents, env, tree, validate};
 
 /// Looked for in the working directory when no file is given.
 pub const FILE_NAME: &str = "config.yml";
@@ -87,6 +87,9 @@ impl Config {
         schema.drop_empty_sections(&mut root);
         expand_tls(&mut root);
         let in_file = |key: &str| origin(text, source, key).unwrap_or(source.to_string());
+        // Their names are the operator's.
+        let agents = root.remove(agents::KEY).unwrap_or_default();
+        problems.extend(agents::problems(&agents, &schema, &in_file));
         schema.refuse_unknown("", &root, &schema.defaults, &in_file, &mut problems);
 
         let leaves = schema.leaves();
@@ -120,6 +123,9 @@ impl Config {
             return Err(ConfigError::Invalid(problems));
         }
 
+        if !agents.is_null() {
+            root.insert(agents::KEY.into(), agents);
+        }
         let config: Config = serde_yaml::from_value(Value::Mapping(root)).map_err(|error| {
             ConfigError::Syntax { origin: source.to_string(), message: error.to_string() }
         })?;
@@ -167,7 +173,7 @@ fn origin(text: &str, source: &Source, key: &str) -> Option<String> {
 }
 
 /// Which keys there are: those of the default configuration.
-struct Schema {
+pub(super) struct Schema {
     defaults: Mapping,
 }
 
@@ -185,13 +191,18 @@ impl Schema {
         tree::leaves(&self.defaults)
     }
 
+    /// The keys of one section.
+    pub(super) fn section(&self, name: &str) -> Option<&Mapping> {
+        self.defaults.get(name)?.as_mapping()
+    }
+
     /// A section with all of its keys commented out is an empty section, not a null.
     fn drop_empty_sections(&self, root: &mut Mapping) {
         root.retain(|key, value| !(value.is_null() && self.defaults.get(key).is_some_and(Value::is_mapping)));
     }
 
     /// Notes the keys of `found` that `valid` has not, and sections and values in each other's place.
-    fn refuse_unknown(
+    pub(super) fn refuse_unknown(
         &self,
         prefix: &str,
         found: &Mapping,
@@ -235,7 +246,7 @@ impl Schema {
 
 /// What is wrong with the type of `value` for `key`, if anything: it is tried alone, all other keys
 /// at their defaults.
-fn wrong_type(key: &str, value: &Value, default: &Value) -> Option<String> {
+pub(super) fn wrong_type(key: &str, value: &Value, default: &Value) -> Option<String> {
     let mut alone = Mapping::new();
     tree::set(&mut alone, key, value.clone());
     let error = serde_yaml::from_value::<Config>(Value::Mapping(alone)).err()?.to_string();
@@ -298,6 +309,7 @@ fn resolve(mut config: Config, folder: &Path) -> Config {
     if let Some(path) = store.sqlite_path() {
         store.url = format!("sqlite://{}", folder.join(path).display());
     }
+    config.markdown.resolve(folder);
     config.persona.greeting = config.persona.greeting.filter(|greeting| !greeting.trim().is_empty());
     config
 }

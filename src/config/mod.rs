@@ -9,28 +9,34 @@
 //! Deliberately absent: whether models, servers and devices exist (the engines find that out when
 //! they load, and say it better), and the sections of later features, which are unknown keys today.
 
+mod agents;
 mod defaults;
 mod env;
 mod error;
 mod load;
+mod markdown;
 mod persona;
 mod remote;
 #[cfg(test)]
 mod tests;
 mod tools;
 mod tree;
+mod upkeep;
 mod validate;
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use agents::{Agent, Agents, DEFAULT_AGENT};
 pub use env::ENV_PREFIX;
 pub use error::{ConfigError, Problem};
 pub use load::{FILE_NAME, Source};
+pub use markdown::{LOG_PATH_FIELDS, MARKDOWN_PORT, Markdown};
 pub use persona::Persona;
 pub use remote::{OpenAiAsr, OpenAiTts};
 pub use tools::{BUILTIN_TOOLS, HTTP_METHODS, HttpTool, Tools};
+pub use upkeep::{Compaction, Memory, UPKEEP_METHODS};
 pub use validate::{ASR_ENGINES, LLM_ENGINES, TTS_ENGINES, TURN_DETECTIONS, VAD_ENGINES, VIDEO_ENGINES};
 
 /// Everything an operator can decide. Every key has a default; units are in the names.
@@ -57,8 +63,16 @@ pub struct Config {
     pub video: Video,
     /// Who the server is.
     pub persona: Persona,
+    /// Who else may be talked with, by name.
+    pub agents: Agents,
+    /// Conversations in Markdown files.
+    pub markdown: Markdown,
     /// What the language model may call.
     pub tools: Tools,
+    /// How a long conversation stays short.
+    pub compaction: Compaction,
+    /// What is kept of conversations for later ones.
+    pub memory: Memory,
     /// Barge-in, segments and pacing.
     pub turn: Turn,
     /// Limits and timeouts.
@@ -427,6 +441,10 @@ pub struct Limits {
     pub upload_bytes: usize,
     /// Recordings that are worked on at a time.
     pub uploads: usize,
+    /// The head of a connection's first request must have come within this.
+    pub request_head_s: u64,
+    /// The body of a request must have come within this.
+    pub request_body_s: u64,
     /// Bytes of one message.
     pub message_bytes: usize,
     /// Messages per second, on average over ten seconds.
@@ -443,6 +461,9 @@ pub struct Limits {
     pub session_max_s: u64,
     /// Time between two WebSocket pings.
     pub ping_s: u64,
+    /// A client of `/ws/chat` that lost its connection can go on with its session for so long; 0: only with its
+    /// history.
+    pub resume_grace_ms: u64,
 }
 
 /// `models.*`

@@ -8,6 +8,7 @@ use serde_yaml::Value;
 use super::*;
 
 mod access;
+mod agents;
 mod speech_engines;
 
 type Environment<'a> = &'a [(&'a str, &'a str)];
@@ -530,7 +531,7 @@ fn a_tool_that_cannot_be_is_refused() {
         ],
         expect![[r#"
 
-            config.yml:1: tools.builtin: "nwo" is not allowed; must be one of now, calculate, end_session
+            config.yml:1: tools.builtin: "nwo" is not allowed; must be one of now, calculate, end_session, tasks
             config.yml:1: tools.builtin: there are two tools of the name "now"; rename or drop one
             config.yml:1: tools.filler: "" is not allowed; must be a text of 1 to 200 characters; [] says nothing
             config.yml:1: tools.max_rounds: 0 is not allowed; must be from 1 to 20

@@ -12,7 +12,9 @@ use super::tree;
 use super::validate::Check;
 
 /// Valid entries of `tools.builtin`.
-pub const BUILTIN_TOOLS: &[&str] = &["now", "calculate", "end_session"];
+pub const BUILTIN_TOOLS: &[&str] = &["now", "calculate", "end_session", "tasks"];
+/// Those that there are unless something else is said: small models get lost in many.
+const USUAL_TOOLS: [&str; 3] = ["now", "calculate", "end_session"];
 /// Valid values of `method` in `tools.http`.
 pub const HTTP_METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE"];
 
@@ -46,7 +48,7 @@ pub struct Tools {
 impl Default for Tools {
     fn default() -> Self {
         Tools {
-            builtin: BUILTIN_TOOLS.iter().map(|name| (*name).to_owned()).collect(),
+            builtin: USUAL_TOOLS.map(str::to_owned).into(),
             timezone: String::new(),
             filler_after_ms: 900,
             filler: vec!["One moment, please.".into()],

@@ -53,7 +53,11 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     check.tts(&config.tts);
     check.video(&config.video);
     check.persona(&config.persona);
+    check.agents(config);
+    check.markdown(config);
     check.tools(&config.tools);
+    check.compaction(&config.compaction);
+    check.memory(&config.memory);
     check.turn(&config.turn);
     check.limits(&config.limits, &config.turn);
     check.models(&config.models);
@@ -63,7 +67,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     check.0
 }
 
-pub(super) struct Check(Vec<Finding>);
+pub(super) struct Check(pub(super) Vec<Finding>);
 
 impl Check {
     fn server(&mut self, server: &Server) {
@@ -169,7 +173,7 @@ impl Check {
         self.range("asr.qwen3_asr.context_tokens", qwen3_asr.context_tokens, 0..=4_096);
     }
 
-    fn llm(&mut self, llm: &Llm) {
+    pub(super) fn llm(&mut self, llm: &Llm) {
         self.one_of("llm.engine", &llm.engine, LLM_ENGINES);
         self.range("llm.workers", llm.workers, 0..=1_024);
         self.server_of("llm.url", &llm.url, "llm.api_key_env", &llm.api_key_env);
@@ -219,7 +223,7 @@ impl Check {
         self.range("video.timeout_ms", video.timeout_ms, WAIT_MS);
     }
 
-    fn persona(&mut self, persona: &Persona) {
+    pub(super) fn persona(&mut self, persona: &Persona) {
         self.holds(!persona.name.trim().is_empty(), "persona.name", &persona.name, "a name");
         if let Some(voice) = &persona.voice {
             self.holds(!voice.trim().is_empty(), "persona.voice", voice, "the name of a voice, or null");
@@ -253,6 +257,8 @@ impl Check {
         self.range("limits.audio_seconds_per_hour", limits.audio_seconds_per_hour, 0..=100_000_000);
         self.range("limits.upload_bytes", limits.upload_bytes, 1_024..=4 << 30);
         self.range("limits.uploads", limits.uploads, 1..=100_000);
+        self.range("limits.request_head_s", limits.request_head_s, 1..=3_600);
+        self.range("limits.request_body_s", limits.request_body_s, 1..=86_400);
         self.range("limits.message_bytes", limits.message_bytes, 1_024..=64 << 20);
         self.range("limits.messages_per_second", limits.messages_per_second, 1..=100_000);
         self.range("limits.audio_speed", limits.audio_speed, 1.0..=20.0);
@@ -271,6 +277,7 @@ impl Check {
         self.range("limits.idle_timeout_s", limits.idle_timeout_s, 1..=604_800);
         self.range("limits.session_max_s", limits.session_max_s, 1..=604_800);
         self.range("limits.ping_s", limits.ping_s, 1..=3_600);
+        self.range("limits.resume_grace_ms", limits.resume_grace_ms, 0..=600_000);
     }
 
     fn models(&mut self, models: &Models) {
@@ -326,7 +333,7 @@ impl Check {
         }
     }
 
-    fn at_least<T: PartialOrd + Display>(
+    pub(super) fn at_least<T: PartialOrd + Display>(
         &mut self,
         key: &'static str,
         value: T,
@@ -343,7 +350,7 @@ impl Check {
         self.holds(allowed.contains(&value), key, value, &format!("one of {}", allowed.join(", ")));
     }
 
-    fn folder(&mut self, key: &'static str, path: &Path) {
+    pub(super) fn folder(&mut self, key: &'static str, path: &Path) {
         self.holds(!path.as_os_str().is_empty(), key, "", "the path of a folder");
     }
 
@@ -365,7 +372,7 @@ impl Check {
 }
 
 /// An IP address or a name that could be one of DNS.
-fn is_host(host: &str) -> bool {
+pub(super) fn is_host(host: &str) -> bool {
     let label = |label: &str| {
         !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
     };

@@ -172,6 +172,8 @@ pub enum TurnOutcome {
     Superseded,
     /// A stage failed.
     Failed,
+    /// It goes on in the session that was compacted from this one.
+    Yielded,
 }
 
 /// `turn_end`
@@ -318,6 +320,9 @@ pub struct MemoryItem {
 pub struct MemoryPointer {
     /// The last turn that was looked at.
     pub turn: u64,
+    /// Tokens of the last prompt then.
+    #[serde(default)]
+    pub input_tokens: u64,
 }
 
 /// `memory`

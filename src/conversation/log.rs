@@ -7,14 +7,16 @@ use serde::Serialize;
 
 use super::backlog::{Backlog, Timed};
 use super::chain::{Damage, StoredEvent};
+use super::compaction::Successor;
 use super::error::StoreError;
-use super::events::{Event, Origin, SessionEnd, SessionStart, TurnOutcome};
+use super::events::{Event, MemoryPointer, Origin, SessionEnd, SessionStart, TurnOutcome, Usage};
 use super::history::{self, HistoryMessage};
 use super::ids::{Hash, Head, SessionId};
 use super::postgres::{PostgresStore, is_postgres_url};
 use super::projections::{ConversationRow, Ended, Whose};
 use super::sqlite::{Access, SqliteOptions, SqliteStore, sqlite_path};
-use super::store::{NewEvent, OnDurable, Place, SharedHead, Store, now_unix_us};
+use super::store::{MAX_COMPACTIONS, NewEvent, OnDurable, Place, SharedHead, Store, now_unix_us};
+use super::tasks::TaskStore;
 use super::tokens::{new_resume_token, token_hash, token_matches};
 use super::upkeep::AuditPen;
 
@@ -70,30 +72,62 @@ impl ConversationLog {
     /// Starts a session. Never blocks; `on_durable` hears how it went. What is appended in the
     /// meantime is queued behind it.
     pub fn start_session(&self, new: NewSession, on_durable: OnDurable) -> StartedSession {
-        self.start_session_with(new, vec![], on_durable)
+        self.start_with(new, &[], vec![], on_durable)
     }
 
-    /// The same, with more events in the same transaction.
+    /// Starts a session that goes on from the middle of another one (`new.forked_from`), or from nothing, with
+    /// `events` behind that: all of them with its start, or none. Blocking, to read what it inherits.
+    ///
+    /// # Errors
+    /// The other session is not there, or is damaged, or what the store says.
+    pub fn fork_session(
+        &self,
+        new: NewSession,
+        events: &[Event],
+        on_durable: OnDurable,
+    ) -> Result<StartedSession, StoreError> {
+        let inherited = match new.forked_from {
+            Some(origin) => self.lineage(origin.session, Some(origin.hash))?,
+            None => vec![],
+        };
+        Ok(self.start_with(new, &inherited, events.to_vec(), on_durable))
+    }
+
+    /// As [`ConversationLog::start_session`], with more events in the same transaction.
     pub(super) fn start_session_with(
         &self,
         new: NewSession,
+        events: Vec<Event>,
+        on_durable: OnDurable,
+    ) -> StartedSession {
+        self.start_with(new, &[], events, on_durable)
+    }
+
+    fn start_with(
+        &self,
+        new: NewSession,
+        inherited: &[StoredEvent],
         mut events: Vec<Event>,
         on_durable: OnDurable,
     ) -> StartedSession {
         let resume_token = new_resume_token();
-        let start = Event::SessionStart(SessionStart {
+        let start = SessionStart {
             agent: new.agent,
             frontend: new.frontend,
             engines: new.engines,
-            forked_from: None,
+            forked_from: new.forked_from,
             compacted_from: new.compacted_from,
             resume_token_hash: token_hash(&resume_token),
             owner: new.owner,
-        });
+        };
         let place = Place { session: SessionId::random(), head: Head::EMPTY };
-        let head = SharedHead::new(place);
-        let mut writer = SessionWriter::new(Arc::clone(&self.store), head);
-        events.insert(0, start);
+        let mut writer = SessionWriter::new(Arc::clone(&self.store), place, Some(start.clone()));
+        for stored in inherited {
+            if let Some(event) = stored.event() {
+                writer.remember(&event, stored.at_unix_us);
+            }
+        }
+        events.insert(0, Event::SessionStart(start));
         writer.append_turn(&events, on_durable);
         StartedSession { writer, resume_token }
     }
@@ -104,13 +138,15 @@ impl ConversationLog {
     /// # Errors
     /// [`StoreError::UnknownSession`], [`StoreError::Damaged`], or what the store says.
     pub fn continue_session(&self, session: SessionId) -> Result<SessionWriter, StoreError> {
-        let lineage = self.lineage(session)?;
+        let lineage = self.lineage(session, None)?;
         let head = lineage.last().map_or(Head::EMPTY, StoredEvent::head);
-        let head = SharedHead::new(Place { session, head });
-        let mut writer = SessionWriter::new(Arc::clone(&self.store), head);
+        let place = Place { session, head };
+        let mut writer = SessionWriter::new(Arc::clone(&self.store), place, None);
         for stored in &lineage {
-            if let Some(event) = stored.event() {
-                writer.remember(&event, stored.at_unix_us);
+            match stored.event() {
+                Some(Event::SessionStart(start)) => writer.start = Some(start),
+                Some(event) => writer.remember(&event, stored.at_unix_us),
+                None => {}
             }
         }
         Ok(writer)
@@ -121,11 +157,33 @@ impl ConversationLog {
     /// # Errors
     /// [`StoreError::Damaged`], or what the store says.
     pub fn read_session(&self, session: SessionId) -> Result<Option<StoredSession>, StoreError> {
-        match self.lineage(session) {
+        match self.lineage(session, None) {
             Ok(lineage) => Ok(StoredSession::of(session, &lineage)),
             Err(StoreError::UnknownSession { session: unknown }) if unknown == session => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The highest turn number of a session up to one of its events. Blocking.
+    ///
+    /// # Errors
+    /// As [`ConversationLog::continue_session`].
+    pub fn last_turn_until(&self, origin: Origin) -> Result<u64, StoreError> {
+        let lineage = self.lineage(origin.session, Some(origin.hash))?;
+        Ok(lineage
+            .iter()
+            .filter_map(StoredEvent::event)
+            .filter_map(|event| turn_of(&event))
+            .max()
+            .unwrap_or(0))
+    }
+
+    /// The agent of a session; `None` if there is no such session. Blocking.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], or what the store says.
+    pub fn agent_of(&self, session: SessionId) -> Result<Option<String>, StoreError> {
+        Ok(self.store.session_start(session)?.map(|start| start.agent))
     }
 
     /// Whether `token` is the one that `session` was given; `false` if there is no such session.
@@ -146,6 +204,15 @@ impl ConversationLog {
         self.store.conversations(whose, limit)
     }
 
+    /// Whether the access token with the hash `owner` made `session`. Blocking.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], or what the store says.
+    pub fn is_owned_by(&self, session: SessionId, owner: Option<Hash>) -> Result<bool, StoreError> {
+        let start = self.store.session_start(session)?;
+        Ok(owner.is_some() && start.is_some_and(|start| start.owner == owner))
+    }
+
     /// See [`Store::successor`]. Blocking.
     ///
     /// # Errors
@@ -154,9 +221,31 @@ impl ConversationLog {
         self.store.successor(session)
     }
 
-    /// The events of a session, after those of the sessions that it was forked from.
-    fn lineage(&self, session: SessionId) -> Result<Vec<StoredEvent>, StoreError> {
-        let mut newest_first = vec![self.store.load(session, None)?];
+    /// A session with those that it was compacted from, and those into which it was, the oldest first.
+    /// Blocking.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], or what the store says.
+    pub fn compactions_of(&self, session: SessionId) -> Result<Vec<SessionId>, StoreError> {
+        let mut chain = vec![self.store.successor(session)?.unwrap_or(session)];
+        while chain.len() <= MAX_COMPACTIONS
+            && let Some(newest) = chain.last()
+            && let Some(start) = self.store.session_start(*newest)?
+            && let Some(origin) = start.compacted_from
+        {
+            chain.push(origin.session);
+        }
+        chain.reverse();
+        Ok(chain)
+    }
+
+    /// The events of a session (up to one of them), after those of the sessions that it was forked from.
+    pub(super) fn lineage(
+        &self,
+        session: SessionId,
+        until: Option<Hash>,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        let mut newest_first = vec![self.store.load(session, until)?];
         while let Some(origin) = newest_first.last().and_then(|events| forked_from(events)) {
             if newest_first.len() > MAX_ANCESTORS {
                 let what = format!("it is a fork of more than {MAX_ANCESTORS} sessions");
@@ -189,6 +278,8 @@ pub struct NewSession {
     pub frontend: String,
     /// See [`SessionStart::engines`].
     pub engines: BTreeMap<String, String>,
+    /// See [`SessionStart::forked_from`]; only [`ConversationLog::fork_session`] reads what is there.
+    pub forked_from: Option<Origin>,
     /// See [`SessionStart::compacted_from`].
     pub compacted_from: Option<Origin>,
     /// See [`SessionStart::owner`].
@@ -209,16 +300,78 @@ pub struct StartedSession {
 pub struct SessionWriter {
     store: Arc<dyn Store>,
     head: SharedHead,
+    /// How the session began; `None` if that cannot be read any more.
+    start: Option<SessionStart>,
     history: Vec<HistoryMessage>,
     turns: u64,
+    usage: Vec<Usage>,
+    tasks: TaskStore,
+    pointer: MemoryPointer,
+    /// Appends so far.
+    appends: u64,
     /// What could not be stored yet.
     backlog: Backlog,
 }
 
 impl SessionWriter {
-    /// With an empty history.
-    fn new(store: Arc<dyn Store>, head: SharedHead) -> SessionWriter {
-        SessionWriter { store, head, history: vec![], turns: 0, backlog: Backlog::default() }
+    fn new(store: Arc<dyn Store>, place: Place, start: Option<SessionStart>) -> SessionWriter {
+        SessionWriter {
+            store,
+            head: SharedHead::new(place),
+            start,
+            history: vec![],
+            turns: 0,
+            usage: vec![],
+            tasks: TaskStore::default(),
+            pointer: MemoryPointer { turn: 0, input_tokens: 0 },
+            appends: 0,
+            backlog: Backlog::default(),
+        }
+    }
+
+    /// To whom the session belongs; `None` in open mode.
+    pub fn owner(&self) -> Option<Hash> {
+        self.start.as_ref().and_then(|start| start.owner)
+    }
+
+    /// What requests of the session so far have counted.
+    pub fn usage(&self) -> &[Usage] {
+        &self.usage
+    }
+
+    /// The session's tasks.
+    pub fn tasks(&self) -> &TaskStore {
+        &self.tasks
+    }
+
+    /// How far the conversation has been looked through for memories.
+    pub fn memory_pointer(&self) -> &MemoryPointer {
+        &self.pointer
+    }
+
+    /// How often something was appended: what is known of the head is out of date when this has changed.
+    pub fn appends(&self) -> u64 {
+        self.appends
+    }
+
+    /// Tells where the session stands when all that was appended so far is durable.
+    pub fn settle(&mut self, on_durable: OnDurable) {
+        self.append_turn(&[], on_durable);
+    }
+
+    /// Starts the session that takes this one's place: it begins with `successor`, and was compacted from
+    /// this one as it is at `hash`. The same token resumes it. Turns are numbered on. `None` if how this
+    /// session began cannot be read any more.
+    pub fn compact(&self, hash: Hash, successor: &Successor, on_durable: OnDurable) -> Option<SessionWriter> {
+        let compacted_from = Some(Origin { session: self.session_id(), hash });
+        let start = SessionStart { forked_from: None, compacted_from, ..self.start.clone()? };
+        let place = Place { session: SessionId::random(), head: Head::EMPTY };
+        let mut writer = SessionWriter::new(Arc::clone(&self.store), place, Some(start.clone()));
+        writer.turns = self.turns;
+        let events: Vec<Event> =
+            std::iter::once(Event::SessionStart(start)).chain(successor.events()).collect();
+        writer.append_turn(&events, on_durable);
+        Some(writer)
     }
 
     /// The session that is written. After a fork ([`super::Appended::forked`]) it is another one.
@@ -245,6 +398,7 @@ impl SessionWriter {
     /// back instead.
     pub fn append_turn(&mut self, events: &[Event], on_durable: OnDurable) {
         let at_unix_us = now_unix_us();
+        self.appends += 1;
         events.iter().for_each(|event| self.remember(event, at_unix_us));
         let mut all: Timed = self.backlog.take();
         all.extend(events.iter().map(|event| (event.clone(), at_unix_us)));
@@ -278,11 +432,21 @@ impl SessionWriter {
 
     fn remember(&mut self, event: &Event, at_unix_us: i64) {
         history::apply(&mut self.history, event, at_unix_us);
+        match event {
+            Event::Usage(usage) => self.usage.push(usage.clone()),
+            Event::Task(task) => self.tasks.set(task.clone()),
+            // A client may write what it likes; these are ours.
+            Event::SystemMessage(message) if message.turn == 0 => {
+                self.tasks.restore(&message.text);
+            }
+            Event::MemoryPointer(pointer) => self.pointer = pointer.clone(),
+            _ => {}
+        }
         self.turns = self.turns.max(turn_of(event).unwrap_or(0));
     }
 }
 
-/// The turn that an event makes or ends.
+/// The turn that an event belongs to, where events of that kind begin or end turns.
 fn turn_of(event: &Event) -> Option<u64> {
     match event {
         Event::UserMessage(super::events::UserMessage { turn, .. })
@@ -302,6 +466,11 @@ pub struct BackgroundWriter {
 }
 
 impl BackgroundWriter {
+    /// The session that is written.
+    pub fn session_id(&self) -> SessionId {
+        self.head.place().session
+    }
+
     /// As [`SessionWriter::append_turn`].
     pub fn append(&self, events: &[Event], on_durable: OnDurable) {
         let at_unix_us = now_unix_us();

@@ -17,20 +17,28 @@
 
 mod backlog;
 pub mod chain;
+pub mod compaction;
 pub mod erasure;
 pub mod error;
 pub mod events;
+pub mod export;
+pub mod extractive;
 pub mod history;
 pub mod ids;
 pub mod log;
 pub mod postgres;
 pub mod projections;
+pub mod pruning;
 mod queue;
+pub mod recall;
+pub mod shown;
 pub mod sqlite;
 pub mod store;
 pub mod tables;
+pub mod tasks;
 pub mod tokens;
 mod upkeep;
+pub mod usage;
 mod words;
 
 pub use error::StoreError;

@@ -45,15 +45,37 @@ pub enum Scope {
     Realtime,
     /// The engines by themselves: `/v1/models`, `/v1/audio/…`, `/v1/chat/completions`.
     Api,
-    /// Look after the server: `/metrics`.
+    /// Conversations in Markdown files: `/chat`, `/chat/stream`, `/agents`.
+    Messages,
+    /// The guard's cameras and encounters.
+    Guard,
+    /// Scenes.
+    Scenes,
+    /// Measurements: `/metrics`.
+    Metrics,
+    /// Look after the server; opens what `metrics` opens, too.
     Admin,
 }
 
 impl Scope {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Scope; 4] = [Scope::Voice, Scope::Realtime, Scope::Api, Scope::Admin];
-    /// What a token can do that somebody makes without saying more: everything but administration.
+    pub const ALL: [Scope; 8] = [
+        Scope::Voice,
+        Scope::Realtime,
+        Scope::Api,
+        Scope::Messages,
+        Scope::Guard,
+        Scope::Scenes,
+        Scope::Metrics,
+        Scope::Admin,
+    ];
+    /// What a token can do that somebody makes without saying more: talk, and use the engines.
     pub const USUAL: [Scope; 3] = [Scope::Voice, Scope::Realtime, Scope::Api];
+
+    /// Whether a token with this scope may do what `needed` is asked for.
+    pub fn covers(self, needed: Scope) -> bool {
+        self == needed || (self == Scope::Admin && needed == Scope::Metrics)
+    }
 
     /// As it is written in the store and on the command line.
     pub fn name(self) -> &'static str {
@@ -61,6 +83,10 @@ impl Scope {
             Scope::Voice => "voice",
             Scope::Realtime => "realtime",
             Scope::Api => "api",
+            Scope::Messages => "messages",
+            Scope::Guard => "guard",
+            Scope::Scenes => "scenes",
+            Scope::Metrics => "metrics",
             Scope::Admin => "admin",
         }
     }
@@ -74,7 +100,9 @@ impl std::fmt::Display for Scope {
 
 /// A word that is no scope.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no scope {0:?}; there are voice, realtime, api and admin")]
+#[error(
+    "there is no scope {0:?}; there are voice, realtime, api, messages, guard, scenes, metrics and admin"
+)]
 pub struct UnknownScope(String);
 
 impl FromStr for Scope {

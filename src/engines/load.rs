@@ -1,7 +1,9 @@
 //! Loads every model once, in a fixed order: VAD → ASR → LLM → TTS → video, and warms it up, so that
 //! the first turn is as fast as the tenth.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
@@ -10,7 +12,7 @@ use super::echo::Echo;
 use super::flite::{self, FliteTts};
 use super::kokoro::{self, Kokoro};
 use super::llm_choice::choose_llm;
-use super::local::LocalModel;
+use super::local::{self, LocalModel};
 use super::openai_http::{self, OpenAi, OpenAiAsr, OpenAiTts};
 use super::pocketsphinx::{self, PocketSphinx};
 use super::qwen3_asr::{self, Qwen3AsrModel};
@@ -23,12 +25,14 @@ use super::workers::{
     tts_pool, vad_pool,
 };
 use super::{
-    Asr, AsrRequest, CancelToken, ClipRenderer, EngineError, INPUT_RATE_HZ, Llm, ToolSpec, Tts, TurnJudge,
-    Vad, VadFrame,
+    Asr, AsrRequest, CancelToken, ClipRenderer, EngineError, INPUT_RATE_HZ, Llm, TokenCounter, ToolSpec, Tts,
+    TurnJudge, Vad, VadFrame,
 };
-use crate::config::{ASR_ENGINES, Config, TTS_ENGINES, VAD_ENGINES};
+use crate::config::{self, ASR_ENGINES, Config, TTS_ENGINES, VAD_ENGINES};
+use crate::tools::Registry;
 
-/// All models of the server, behind their worker pools.
+/// All models of the server, behind their worker pools. A clone has the same ones.
+#[derive(Clone)]
 pub struct Engines {
     /// Judges frames.
     pub vad: Pool<VadWork>,
@@ -38,16 +42,33 @@ pub struct Engines {
     pub asr: Pool<AsrWork>,
     /// Writes replies.
     pub llm: Pool<LlmWork>,
+    /// What writes them for agents with a language model of their own, by the agent's name.
+    pub agent_llms: BTreeMap<String, AgentLlm>,
     /// Speaks segments.
     pub tts: Pool<TtsWork>,
     /// Renders clips; `None` unless `video.enabled` and a renderer is ready.
     pub clip: Option<Pool<ClipWork>>,
     /// What is at work.
     pub names: EngineNames,
+    /// Counts tokens: by the local model's own tokenizer, else by that of the built-in one.
+    pub count_tokens: TokenCounter,
     /// Voices that the TTS engine has; empty where only its server knows them.
     pub voices: Vec<String>,
     /// Why `clip` is `None` although `video.enabled`.
     pub video_fault: Option<String>,
+}
+
+/// A language model of an agent's own. Agents with equal settings share one.
+#[derive(Clone)]
+pub struct AgentLlm {
+    /// Writes replies.
+    pub pool: Pool<LlmWork>,
+    /// See [`EngineNames::llm`].
+    pub name: String,
+    /// See [`EngineNames::llm_model`].
+    pub model: Option<String>,
+    /// See [`Engines::count_tokens`].
+    pub count_tokens: TokenCounter,
 }
 
 /// Names of the engines at work, as clients and the log see them.
@@ -90,6 +111,7 @@ impl Engines {
         }
         let (asr_name, asrs) = loaded("asr", || load_asrs(config, &scripted))?;
         let (llm_name, (llm_model, llms)) = loaded("llm", || load_llms(config, &scripted, tools))?;
+        let agent_llms = load_agent_llms(config, &scripted, queue_length)?;
         let (tts_name, (voices, ttss)) = loaded("tts", || load_ttss(config, &scripted))?;
         let (clip, video_name, video_fault) = match load_clips(config, &scripted, queue_length) {
             Ok(Some((name, pool))) => (Some(pool), Some(name), None),
@@ -104,6 +126,7 @@ impl Engines {
             turn: judge.map(|judge| judge_pool(vec![judge], queue_length)).transpose()?,
             asr: asr_pool(asrs, queue_length)?,
             llm: llm_pool(llms, queue_length)?,
+            agent_llms,
             tts: tts_pool(ttss, queue_length)?,
             clip,
             names: EngineNames {
@@ -115,9 +138,19 @@ impl Engines {
                 tts: tts_name.to_owned(),
                 video: video_name.map(str::to_owned),
             },
+            count_tokens: local::token_counter(config, llm_name == local::NAME)?,
             voices,
             video_fault,
         })
+    }
+
+    /// The engines as they are for one agent: all but the language model are everybody's.
+    pub fn of_agent(self: &Arc<Self>, agent: &str) -> Arc<Engines> {
+        let Some(AgentLlm { pool, name, model, count_tokens }) = self.agent_llms.get(agent).cloned() else {
+            return Arc::clone(self);
+        };
+        let names = EngineNames { llm: name, llm_model: model, ..self.names.clone() };
+        Arc::new(Engines { llm: pool, names, count_tokens, ..Engines::clone(self) })
     }
 
     /// The fullest queue, as a part of its capacity, 0…1.
@@ -322,6 +355,38 @@ fn load_llms(config: &Config, scripted: &Scripted, tools: &[ToolSpec]) -> Loaded
         _ => (None, vec![Box::new(Echo)]),
     };
     Ok((choice.name, (model, llms)))
+}
+
+/// One pool for each setting of `llm` that some agent has and the others have not.
+fn load_agent_llms(
+    config: &Config,
+    scripted: &Scripted,
+    queue_length: usize,
+) -> Result<BTreeMap<String, AgentLlm>, EngineError> {
+    let mut loaded: Vec<(config::Llm, AgentLlm)> = Vec::new();
+    let mut by_agent = BTreeMap::new();
+    for name in config.agents.keys() {
+        let Some(whole) = config.of_agent(name).filter(|whole| whole.llm != config.llm) else { continue };
+        if let Some((_, same)) = loaded.iter().find(|(llm, _)| *llm == whole.llm) {
+            by_agent.insert(name.clone(), same.clone());
+            continue;
+        }
+        let in_agent = |message: String| EngineError::Load {
+            engine: "llm",
+            message: format!("agents.{name}.llm: {message}"),
+        };
+        // What is wrong with tools is found where the server makes them.
+        let tools = Registry::new(&whole.tools).map_err(|error| in_agent(error.to_string()))?;
+        let (engine, (model, llms)) =
+            load_llms(&whole, scripted, tools.specs()).map_err(|error| in_agent(error.to_string()))?;
+        tracing::info!(agent = name, engine, "a language model of an agent's own is ready");
+        let count_tokens = local::token_counter(&whole, engine == local::NAME)?;
+        let pool = llm_pool(llms, queue_length)?;
+        let llm = AgentLlm { pool, name: engine.to_owned(), model, count_tokens };
+        loaded.push((whole.llm, llm.clone()));
+        by_agent.insert(name.clone(), llm);
+    }
+    Ok(by_agent)
 }
 
 type ClipPool = (&'static str, Pool<ClipWork>);

@@ -308,6 +308,9 @@ impl std::fmt::Debug for LlmState {
     }
 }
 
+/// Counts the tokens of a text, about as the model at work would.
+pub type TokenCounter = Arc<dyn Fn(&str) -> u64 + Send + Sync>;
+
 /// A language model.
 pub trait Llm: Send {
     /// Streams the reply into `sink` until the end, the token limit, a `Break` or a cancel.

@@ -113,11 +113,20 @@ pub struct Saturated {
     pub pool: &'static str,
 }
 
-/// Threads that take work of one kind from one bounded queue.
-pub struct Pool<W> {
+/// Threads that take work of one kind from one bounded queue. Clones are the same pool; the last one that
+/// is dropped ends it.
+pub struct Pool<W>(Arc<Shared<W>>);
+
+struct Shared<W> {
     name: &'static str,
     queue: Option<Sender<W>>,
     threads: Vec<JoinHandle<()>>,
+}
+
+impl<W> Clone for Pool<W> {
+    fn clone(&self) -> Pool<W> {
+        Pool(Arc::clone(&self.0))
+    }
 }
 
 impl<W: Send + 'static> Pool<W> {
@@ -139,34 +148,35 @@ impl<W: Send + 'static> Pool<W> {
                 message: format!("cannot start worker thread {index}: {error}"),
             })?);
         }
-        Ok(Pool { name, queue: Some(queue), threads })
+        Ok(Pool(Arc::new(Shared { name, queue: Some(queue), threads })))
     }
 
     /// Queues a piece of work; never blocks.
     pub fn submit(&self, work: W) -> Result<(), Saturated> {
-        let Some(queue) = &self.queue else { return Err(Saturated { pool: self.name }) };
+        let Shared { name, queue, .. } = &*self.0;
+        let Some(queue) = queue else { return Err(Saturated { pool: name }) };
         queue.try_send(work).map_err(|error| match error {
-            TrySendError::Full(_) | TrySendError::Disconnected(_) => Saturated { pool: self.name },
+            TrySendError::Full(_) | TrySendError::Disconnected(_) => Saturated { pool: name },
         })
     }
 
     /// Pieces of work that wait.
     pub fn queued(&self) -> usize {
-        self.queue.as_ref().map_or(0, Sender::len)
+        self.0.queue.as_ref().map_or(0, Sender::len)
     }
 
     /// Pieces of work that can wait.
     pub fn capacity(&self) -> usize {
-        self.queue.as_ref().and_then(Sender::capacity).unwrap_or(0)
+        self.0.queue.as_ref().and_then(Sender::capacity).unwrap_or(0)
     }
 
     /// Name of the pool, for logs and metrics.
     pub fn name(&self) -> &'static str {
-        self.name
+        self.0.name
     }
 }
 
-impl<W> Drop for Pool<W> {
+impl<W> Drop for Shared<W> {
     fn drop(&mut self) {
         self.queue = None;
         for thread in self.threads.drain(..) {

@@ -9,14 +9,14 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::client_secrets::{self, ClientSecret, ClientSecrets};
 use crate::config::{AuthMode, Config};
 use crate::conversation::error::StoreError;
 use crate::conversation::ids::Hash;
 use crate::conversation::store::now_unix_us;
-use crate::conversation::tokens::{Scope, TokenStore};
+use crate::conversation::tokens::{Scope, TokenInfo, TokenStore};
 
 /// The sub-protocol of `/ws/chat`.
 pub const SUBPROTOCOL: &str = "vivavoce.v1";
@@ -37,6 +37,8 @@ pub enum Needs {
     Scope(Scope),
     /// The same, or a client secret: the sockets.
     ScopeOrSecret(Scope),
+    /// A token with this scope, in every mode: from pages of any origin, since no browser sends one by itself.
+    Token(Scope),
     /// The token of what is asked for, in every mode; the handler compares it.
     Own,
 }
@@ -57,6 +59,8 @@ pub struct Door {
 pub struct Visitor {
     /// Hash of the token, under which sessions belong to somebody; `None` in open mode.
     pub owner: Option<Hash>,
+    /// What the token is called.
+    pub token_name: Option<String>,
     /// What the client secret with which they came stands for.
     pub secret: Option<Arc<ClientSecret>>,
 }
@@ -158,11 +162,16 @@ impl Door {
         if needs == Needs::Nothing {
             return Ok(Visitor::default());
         }
-        self.check_names(headers)?;
         let token = bearer(headers);
+        if let Needs::Token(scope) = needs {
+            return self.admit_token(token, scope);
+        }
+        self.check_names(headers)?;
         if let Some(secret) = token.and_then(|token| self.secrets.find(token)) {
             return match needs {
-                Needs::ScopeOrSecret(_) => Ok(Visitor { owner: secret.owner, secret: Some(secret) }),
+                Needs::ScopeOrSecret(_) => {
+                    Ok(Visitor { owner: secret.owner, secret: Some(secret), ..Visitor::default() })
+                }
                 _ => Err(Refusal::SecretElsewhere),
             };
         }
@@ -174,12 +183,15 @@ impl Door {
                 Err(Refusal::BadSecret)
             }
             _ if self.open => Ok(Visitor::default()),
-            (_, None) => Err(Refusal::NoToken),
-            (Needs::Scope(scope) | Needs::ScopeOrSecret(scope), Some(token)) => {
-                let owner = self.owner(token, scope)?;
-                Ok(Visitor { owner: Some(owner), secret: None })
+            (Needs::Scope(scope) | Needs::ScopeOrSecret(scope) | Needs::Token(scope), token) => {
+                self.admit_token(token, scope)
             }
         }
+    }
+
+    fn admit_token(&self, token: Option<&str>, scope: Scope) -> Result<Visitor, Refusal> {
+        let info = self.info(token.ok_or(Refusal::NoToken)?, scope)?;
+        Ok(Visitor { owner: Some(info.hash), token_name: Some(info.name), secret: None })
     }
 
     /// The name under which `token` owns things, if it is good for `scope`. Blocks for a look-up.
@@ -187,14 +199,18 @@ impl Door {
     /// # Errors
     /// It is not.
     pub fn owner(&self, token: &str, scope: Scope) -> Result<Hash, Refusal> {
+        self.info(token, scope).map(|info| info.hash)
+    }
+
+    fn info(&self, token: &str, scope: Scope) -> Result<TokenInfo, Refusal> {
         let info = self.tokens.find(token)?.ok_or(Refusal::BadToken)?;
         if info.has_expired(now_unix_us()) {
             return Err(Refusal::Expired(info.name));
         }
-        if !info.scopes.contains(&scope) {
+        if !info.scopes.iter().any(|has| has.covers(scope)) {
             return Err(Refusal::Scope { name: info.name, scope });
         }
-        Ok(info.hash)
+        Ok(info)
     }
 
     /// The Host and Origin checks alone.
@@ -213,6 +229,11 @@ impl Door {
                 if same || self.origins.contains(&origin) { Ok(()) } else { Err(Refusal::Origin(origin)) }
             }
         }
+    }
+
+    /// Whether pages of this origin are in `server.allowed_origins`.
+    pub fn knows_page(&self, origin: &HeaderValue) -> bool {
+        self.origins.contains(&String::from_utf8_lossy(origin.as_bytes()).to_lowercase())
     }
 
     /// Whether `authority` (`host` or `host:port`, in lower case) names this server.

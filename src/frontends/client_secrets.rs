@@ -1,6 +1,7 @@
 //! Client secrets: short-lived keys that a server of somebody's makes with its token and gives to a browser,
-//! so that the token itself never leaves that server. One opens sockets (`/v1/realtime`, `/ws/chat`) and
-//! nothing else, until it expires, with the session's configuration that it was made with.
+//! so that the token itself never leaves that server. One opens sockets (`/v1/realtime`; `/ws/chat` only
+//! without a session configuration) and nothing else, until it expires, with the session's configuration that
+//! it was made with.
 //!
 //! Kept in memory, by their hashes: a restart of the server ends them all, as it ends the sessions.
 
@@ -32,6 +33,16 @@ pub struct ClientSecret {
     pub session: Value,
     /// Seconds since 1970.
     pub expires_at_unix_s: i64,
+}
+
+impl ClientSecret {
+    /// It says how its sessions are to be, and not only of what kind. What somebody's server has laid down for
+    /// them must hold, so they cannot be of a kind that takes no notice.
+    pub fn configures(&self) -> bool {
+        self.session
+            .as_object()
+            .is_some_and(|fields| fields.keys().any(|field| field != "type" && field != "model"))
+    }
 }
 
 /// There are as many as there may be.

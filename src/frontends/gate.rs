@@ -47,7 +47,10 @@ pub async fn check(State(gate): State<Gate>, mut request: Request, next: Next) -
         }
         Err(problem) => {
             metrics::error(problem.code.to_string());
-            problem.into_response()
+            match gate.needs {
+                Needs::Token(_) => problem.into_detailed_response(),
+                _ => problem.into_response(),
+            }
         }
     }
 }

@@ -1,5 +1,5 @@
 //! The TCP door: so many connections at a time, of all and of each address; no delay of small packets; TLS,
-//! where there is a certificate.
+//! where there is a certificate; and who opens a connection has to ask for something in time.
 //!
 //! Handshakes go on beside each other: one that is slow, or never comes to an end, keeps nobody waiting.
 
@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
@@ -16,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
 
 use super::quotas::network;
@@ -29,6 +31,8 @@ pub struct LimitedListener {
     permits: Arc<Semaphore>,
     addresses: Arc<Addresses>,
     tls: Option<Arc<Certificates>>,
+    /// For the head of a connection's first request.
+    patience: Duration,
     handshakes: JoinSet<Option<(Counted, SocketAddr)>>,
 }
 
@@ -40,6 +44,7 @@ impl LimitedListener {
             permits: Arc::new(Semaphore::new(limits.connections)),
             addresses: Arc::new(Addresses { most: limits.connections_per_address, open: Mutex::default() }),
             tls,
+            patience: Duration::from_secs(limits.request_head_s),
             handshakes: JoinSet::new(),
         }
     }
@@ -61,7 +66,7 @@ impl Listener for LimitedListener {
 
     async fn accept(&mut self) -> (Counted, SocketAddr) {
         loop {
-            let LimitedListener { listener, permits, addresses, tls, handshakes } = self;
+            let LimitedListener { listener, permits, addresses, tls, patience, handshakes } = self;
             tokio::select! {
                 Some(ended) = handshakes.join_next() => {
                     if let Ok(Some(ready)) = ended {
@@ -69,12 +74,12 @@ impl Listener for LimitedListener {
                     }
                 }
                 (stream, address, place) = next(listener, permits, addresses) => match tls {
-                    None => return (Counted { stream: Stream::Plain(stream), _place: place }, address),
+                    None => return (Counted::new(Stream::Plain(stream), place, *patience), address),
                     Some(tls) => {
-                        let tls = Arc::clone(tls);
+                        let (tls, patience) = (Arc::clone(tls), *patience);
                         handshakes.spawn(async move {
                             let stream = Stream::Tls(Box::new(tls.shake_hands(stream).await?));
-                            Some((Counted { stream, _place: place }, address))
+                            Some((Counted::new(stream, place, patience), address))
                         });
                     }
                 }
@@ -154,7 +159,43 @@ impl Drop for OfAddress {
 /// A connection that gives its place back when it is closed.
 pub struct Counted {
     stream: Stream,
+    /// Until there is one.
+    first_head: Option<Head>,
     _place: Place,
+}
+
+impl Counted {
+    fn new(stream: Stream, place: Place, patience: Duration) -> Counted {
+        let until = Box::pin(tokio::time::sleep(patience));
+        let first_head = Some(Head { until, begun: false, newlines: 0 });
+        Counted { stream, first_head, _place: place }
+    }
+}
+
+/// The head of a request that is still coming in.
+struct Head {
+    until: Pin<Box<Sleep>>,
+    /// There was something other than the empty lines that may stand before it.
+    begun: bool,
+    /// At the end of what has come.
+    newlines: u8,
+}
+
+impl Head {
+    /// Whether it ends in these bytes: with an empty line.
+    fn ends_in(&mut self, bytes: &[u8]) -> bool {
+        for byte in bytes {
+            match byte {
+                b'\n' => self.newlines += u8::from(self.begun),
+                b'\r' => {}
+                _ => (self.begun, self.newlines) = (true, 0),
+            }
+            if self.newlines == 2 {
+                return true;
+            }
+        }
+        false
+    }
 }
 
 enum Stream {
@@ -168,10 +209,22 @@ impl AsyncRead for Counted {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match &mut self.stream {
+        let Counted { stream, first_head, .. } = &mut *self;
+        if let Some(head) = first_head
+            && head.until.as_mut().poll(context).is_ready()
+        {
+            let message = "no request came in time (limits.request_head_s)";
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, message)));
+        }
+        let before = buffer.filled().len();
+        let read = match stream {
             Stream::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             Stream::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        };
+        if first_head.as_mut().is_some_and(|head| head.ends_in(&buffer.filled()[before..])) {
+            *first_head = None;
         }
+        read
     }
 }
 
@@ -223,6 +276,23 @@ impl AsyncWrite for Counted {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_head_ends_with_an_empty_line_behind_something() {
+        let head = || Head { until: Box::pin(tokio::time::sleep(Duration::ZERO)), begun: false, newlines: 0 };
+        for whole in ["GET / HTTP/1.1\r\nHost: a\r\n\r\n", "\r\n\r\nGET / HTTP/1.1\n\nrest"] {
+            assert!(head().ends_in(whole.as_bytes()), "{whole:?}");
+            let mut head = head();
+            let ends: Vec<bool> = whole.bytes().map(|byte| head.ends_in(&[byte])).collect();
+            assert_eq!(
+                ends.iter().position(|end| *end),
+                whole.rfind("\n\n").map(|at| at + 1).or(Some(whole.len() - 1))
+            );
+        }
+        for part in ["", "\r\n\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\n", "GET / HTTP/1.1\r\n \r\n"] {
+            assert!(!head().ends_in(part.as_bytes()), "{part:?}");
+        }
+    }
 
     #[test]
     fn an_address_has_so_many_places() {

@@ -5,8 +5,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::mpsc;
+
 use crate::conversation::ids::SessionId;
 use crate::engines::CancelToken;
+use crate::session::messages::Return;
 
 /// A session that is to end may take so long; then it is no longer waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -15,33 +18,38 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub struct LiveSessions(Mutex<HashMap<SessionId, Ends>>);
 
-/// How an open session is told to end, and tells that it has.
+/// How an open session is told to end, and tells that it has; and where its client can come back.
 #[derive(Debug, Clone, Default)]
 struct Ends {
     replaced: CancelToken,
     over: Arc<CancelToken>,
+    returns: Option<mpsc::Sender<Return>>,
 }
 
 /// A session is open for as long as this lives.
 #[derive(Debug)]
 pub struct Live {
     sessions: Arc<LiveSessions>,
-    id: SessionId,
     ends: Ends,
 }
 
 impl LiveSessions {
     /// Opens a session. If it is open already, that one ends before.
     pub async fn enter(self: &Arc<Self>, id: SessionId) -> Live {
+        self.enter_with(id, None).await
+    }
+
+    /// The same for a session to which clients that lost their connection can come back.
+    pub async fn enter_with(self: &Arc<Self>, id: SessionId, returns: Option<mpsc::Sender<Return>>) -> Live {
         loop {
             let before = {
                 let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
                 match open.get(&id) {
                     Some(before) => before.clone(),
                     None => {
-                        let ends = Ends::default();
+                        let ends = Ends { returns: returns.clone(), ..Ends::default() };
                         open.insert(id, ends.clone());
-                        return Live { sessions: Arc::clone(self), id, ends };
+                        return Live { sessions: Arc::clone(self), ends };
                     }
                 }
             };
@@ -54,7 +62,26 @@ impl LiveSessions {
     }
 }
 
+impl LiveSessions {
+    /// Where the client of an open session comes back; `None` if that session is not open, or not to be gone
+    /// on with.
+    pub fn way_back(&self, id: SessionId) -> Option<mpsc::Sender<Return>> {
+        let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        open.get(&id)?.returns.clone().filter(|returns| !returns.is_closed())
+    }
+}
+
 impl Live {
+    /// Makes it known under the name of a session in which it goes on, too.
+    pub fn mover(&self) -> Box<dyn Fn(SessionId) + Send> {
+        let (sessions, ends) = (Arc::downgrade(&self.sessions), self.ends.clone());
+        Box::new(move |id| {
+            if let Some(sessions) = sessions.upgrade() {
+                sessions.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, ends.clone());
+            }
+        })
+    }
+
     /// Set when another connection goes on with this session.
     pub fn replaced(&self) -> CancelToken {
         self.ends.replaced.clone()
@@ -65,9 +92,7 @@ impl Drop for Live {
     fn drop(&mut self) {
         let mut open = self.sessions.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Unless it was given up on, and another has its place.
-        if open.get(&self.id).is_some_and(|ends| Arc::ptr_eq(&ends.over, &self.ends.over)) {
-            open.remove(&self.id);
-        }
+        open.retain(|_, ends| !Arc::ptr_eq(&ends.over, &self.ends.over));
         drop(open);
         self.ends.over.cancel();
     }

@@ -13,11 +13,14 @@ use crate::metrics;
 /// A server whose fullest queue is fuller than this takes no more sessions for now.
 const SATURATED: f64 = 0.5;
 
+/// Where [`healthz`] is.
+pub const HEALTH_PATH: &str = "/healthz";
+
 /// The process is alive
-#[utoipa::path(get, path = "/healthz", operation_id = "health", tag = "operation",
-    responses((status = 200, description = "`ok`", body = String, content_type = "text/plain")))]
-pub async fn healthz() -> &'static str {
-    "ok\n"
+#[utoipa::path(get, path = HEALTH_PATH, operation_id = "health", tag = "operation",
+    responses((status = 200, description = "`{\"status\": \"ok\"}`", body = Object)))]
+pub async fn healthz() -> Json<serde_json::Value> {
+    Json(serde_json::json!({ "status": "ok" }))
 }
 
 /// Is there room for one more session?

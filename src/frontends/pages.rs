@@ -29,6 +29,8 @@ const FILES: &[(&str, &str, &str)] = files! {
     "facts.js" SCRIPT,
     "latency.js" SCRIPT,
     "main.js" SCRIPT,
+    "memory.html" HTML,
+    "memory.js" SCRIPT,
     "microphone.js" SCRIPT,
     "notices.js" SCRIPT,
     "pcm.js" SCRIPT,
@@ -59,6 +61,13 @@ pub async fn index() -> Response {
     ))]
 pub async fn asset(Path(name): Path<String>) -> Response {
     file(&name)
+}
+
+/// The page of what is remembered
+#[utoipa::path(get, path = "/memory", operation_id = "memory_page", tag = "pages",
+    responses((status = 200, description = "A page", body = String, content_type = "text/html")))]
+pub async fn memory() -> Response {
+    file("memory.html")
 }
 
 /// A page that shows this document

@@ -13,6 +13,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::conversation::error::StoreError;
+
 /// Why a request is not served.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Problem {
@@ -31,6 +33,15 @@ pub struct Problem {
 /// The body of a refusal.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ErrorBody {
+    /// What went wrong.
+    pub error: ErrorDetail,
+}
+
+/// The same where clients look for a `detail`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DetailedBody {
+    /// For people: what is wrong, and the remedy.
+    pub detail: String,
     /// What went wrong.
     pub error: ErrorDetail,
 }
@@ -90,9 +101,22 @@ impl Problem {
     }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let mut response = (self.status, Json(self.body())).into_response();
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Problem {
+        tracing::error!("the log cannot be used: {error}");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.code(), error.to_string())
+    }
+}
+
+impl Problem {
+    /// An answer whose body has a `detail`, too.
+    pub fn into_detailed_response(self) -> Response {
+        let body = DetailedBody { detail: self.message.clone(), error: self.body().error };
+        self.respond(Json(body))
+    }
+
+    fn respond(&self, body: impl IntoResponse) -> Response {
+        let mut response = (self.status, body).into_response();
         let headers = response.headers_mut();
         if let Some(wait) = self.retry_after {
             // Whole seconds, and never at once.
@@ -103,5 +127,11 @@ impl IntoResponse for Problem {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        self.respond(Json(self.body()))
     }
 }

@@ -15,7 +15,10 @@ use utoipa_axum::routes;
 use super::auth::Needs;
 use super::gate::{self, Gate};
 use super::server::Server;
-use super::{openai_api, ops, pages, realtime_ws, security_headers, sessions_api, voice_ws};
+use super::{
+    cors, markdown, memories_api, openai_api, ops, pages, realtime_ws, security_headers, sessions_api,
+    slow_bodies, voice_ws,
+};
 use crate::conversation::tokens::Scope;
 
 /// The name of the access token in the OpenAPI document.
@@ -25,22 +28,34 @@ type Handlers = UtoipaMethodRouter<Arc<Server>>;
 
 /// All routes.
 fn table() -> Vec<(Needs, Handlers)> {
-    use Needs::{Nothing, Own, Scope as With, ScopeOrSecret as WithOrSecret};
-    use Scope::{Admin, Api, Realtime, Voice};
+    use Needs::{Nothing, Own, Scope as With, ScopeOrSecret as WithOrSecret, Token};
+    use Scope::{Api, Messages, Metrics, Realtime, Voice};
     vec![
         // Pages, and what balancers ask: nothing in them is private.
         (Nothing, routes!(pages::index)),
         (Nothing, routes!(pages::asset)),
         (Nothing, routes!(pages::docs)),
+        (Nothing, routes!(pages::memory)),
         (Nothing, routes!(pages::openapi)),
         (Nothing, routes!(ops::healthz)),
         (Nothing, routes!(ops::readyz)),
-        (With(Admin), routes!(ops::show_metrics)),
+        (With(Metrics), routes!(ops::show_metrics)),
         // Conversations.
         (WithOrSecret(Voice), routes!(voice_ws::upgrade)),
         (WithOrSecret(Realtime), routes!(realtime_ws::upgrade)),
+        (With(Voice), routes!(sessions_api::list)),
         (Own, routes!(sessions_api::get)),
+        (Own, routes!(sessions_api::export)),
+        (Own, routes!(sessions_api::delete)),
+        // What is remembered of them.
+        (With(Voice), routes!(memories_api::list)),
+        (With(Voice), routes!(memories_api::correct)),
+        (With(Voice), routes!(memories_api::delete)),
         (With(Realtime), routes!(openai_api::client_secrets::create)),
+        // Conversations in files.
+        (Token(Messages), routes!(markdown::chat::agents)),
+        (Token(Messages), routes!(markdown::chat::chat)),
+        (Token(Messages), routes!(markdown::stream::stream)),
         // The engines by themselves.
         (With(Api), routes!(openai_api::models::list)),
         (With(Api), routes!(openai_api::models::get)),
@@ -50,21 +65,45 @@ fn table() -> Vec<(Needs, Handlers)> {
     ]
 }
 
-/// The router: every route behind its gate.
-pub fn router(server: &Arc<Server>) -> Router {
-    let limits = &server.config.limits;
+/// Which listener routes are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listener {
+    /// The server's.
+    Main,
+    /// The Markdown frontend's own, where it has one: then these routes are there and nowhere else.
+    Markdown,
+}
+
+/// The router of a listener: every route behind its gate.
+pub fn router(server: &Arc<Server>, listener: Listener) -> Router {
+    let config = &server.config;
+    let markdown_is_elsewhere =
+        config.markdown.enabled && config.markdown.own_address(&config.server).is_some();
     let mut router = OpenApiRouter::new();
     for (needs, (schemas, paths, handlers)) in table() {
+        let of_markdown = needs == Needs::Token(Scope::Messages);
+        let health = paths.paths.contains_key(ops::HEALTH_PATH);
+        let is_here = match listener {
+            Listener::Main => !(of_markdown && markdown_is_elsewhere),
+            Listener::Markdown => of_markdown || health,
+        };
+        if !is_here {
+            continue;
+        }
         let gate = Gate { server: Arc::clone(server), needs };
-        let recordings = paths.paths.contains_key(openai_api::transcriptions::PATH);
-        let limit = if recordings { limits.upload_bytes } else { limits.message_bytes };
+        let files = of_markdown || paths.paths.contains_key(openai_api::transcriptions::PATH);
+        let limit = if files { config.limits.upload_bytes } else { config.limits.message_bytes };
         let handlers = handlers
             .route_layer(DefaultBodyLimit::max(limit))
             .route_layer(middleware::from_fn_with_state(gate, gate::check));
+        let handlers =
+            if of_markdown { handlers.layer(middleware::from_fn(markdown::cors::allow)) } else { handlers };
         router = router.routes((schemas, paths, handlers));
     }
     let (router, _) = router.split_for_parts();
     router
+        .layer(middleware::from_fn_with_state(Arc::clone(server), slow_bodies::limit))
+        .layer(middleware::from_fn_with_state(Arc::clone(server), cors::allow))
         .layer(middleware::from_fn_with_state(Arc::clone(server), security_headers::add))
         .with_state(Arc::clone(server))
 }
@@ -121,6 +160,10 @@ fn secure(operation: &mut Operation, needs: Needs) {
         Needs::ScopeOrSecret(scope) => {
             (scope.name(), format!("Needs a token with the scope `{scope}`, or a client secret."))
         }
+        Needs::Token(scope) => (
+            scope.name(),
+            format!("Needs a token with the scope `{scope}`, also where nothing else needs one."),
+        ),
         Needs::Own => ("", "Needs the session's own token.".to_owned()),
     };
     let scopes: Vec<&str> = Some(requirement).filter(|scope| !scope.is_empty()).into_iter().collect();
@@ -145,14 +188,24 @@ mod tests {
             GET   /                                Nothing
             GET   /{name}                          Nothing
             GET   /docs                            Nothing
+            GET   /memory                          Nothing
             GET   /openapi.json                    Nothing
             GET   /healthz                         Nothing
             GET   /readyz                          Nothing
-            GET   /metrics                         Scope(Admin)
+            GET   /metrics                         Scope(Metrics)
             GET   /ws/chat                         ScopeOrSecret(Voice)
             GET   /v1/realtime                     ScopeOrSecret(Realtime)
+            GET   /api/sessions                    Scope(Voice)
             GET   /api/sessions/{id}               Own
+            GET   /api/sessions/{id}/export        Own
+            DELETE /api/sessions/{id}               Own
+            GET   /api/memories                    Scope(Voice)
+            PATCH /api/memories/{id}               Scope(Voice)
+            DELETE /api/memories/{id}               Scope(Voice)
             POST  /v1/realtime/client_secrets      Scope(Realtime)
+            GET   /agents                          Token(Messages)
+            POST  /chat                            Token(Messages)
+            POST  /chat/stream                     Token(Messages)
             GET   /v1/models                       Scope(Api)
             GET   /v1/models/{id}                  Scope(Api)
             POST  /v1/chat/completions             Scope(Api)
@@ -189,8 +242,8 @@ mod tests {
         }
         let metrics = document.paths.paths.get_mut("/metrics").unwrap();
         let (_, operation) = operations(metrics).next().unwrap();
-        assert!(operation.description.as_ref().unwrap().contains("the scope `admin`"));
+        assert!(operation.description.as_ref().unwrap().contains("the scope `metrics`"));
         let needs = serde_json::to_value(&operation.security).unwrap();
-        assert_eq!(needs, serde_json::json!([{"bearer": ["admin"]}]));
+        assert_eq!(needs, serde_json::json!([{"bearer": ["metrics"]}]));
     }
 }

@@ -8,8 +8,10 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use super::admission::Admission;
+use super::agents::Agents;
 use super::auth::Door;
 use super::live::LiveSessions;
+use super::markdown::Markdown;
 use super::problem::Problem;
 use super::quotas::Quotas;
 use super::tls::Certificates;
@@ -18,6 +20,7 @@ use crate::conversation::log::ConversationLog;
 use crate::conversation::store::now_unix_us;
 use crate::conversation::tokens::TokenStore;
 use crate::engines::{CancelToken, Engines};
+use crate::session::upkeep::memories::Keeper;
 use crate::tools::Registry;
 
 /// What all connections share.
@@ -28,8 +31,14 @@ pub struct Server {
     pub engines: Arc<Engines>,
     /// What the language model may call.
     pub tools: Arc<Registry>,
+    /// Who may be talked with.
+    pub agents: Agents,
+    /// Conversations in Markdown files; `None`: `markdown.enabled` is false.
+    pub markdown: Option<Markdown>,
     /// The conversations.
     pub log: Arc<ConversationLog>,
+    /// Keeps memories of them.
+    pub keeper: Arc<Keeper>,
     /// Access tokens.
     pub tokens: Arc<TokenStore>,
     /// Who may come in.
@@ -57,10 +66,13 @@ pub struct Server {
 
 impl Server {
     /// Nobody is connected yet.
+    #[allow(clippy::too_many_arguments)] // all different, and once
     pub fn new(
         config: Arc<Config>,
         engines: Arc<Engines>,
         tools: Arc<Registry>,
+        agents: Agents,
+        markdown: Option<Markdown>,
         log: Arc<ConversationLog>,
         tokens: Arc<TokenStore>,
         door: Door,
@@ -71,10 +83,13 @@ impl Server {
             quotas: Quotas::new(&config.limits),
             uploads: Arc::new(Semaphore::new(config.limits.uploads)),
             started_at_unix_s: now_unix_us() / 1_000_000,
+            keeper: Keeper::new(Arc::clone(&log), config.memory.clone()),
             persona: RwLock::new(Arc::new(config.persona.clone())),
             config,
             engines,
             tools,
+            agents,
+            markdown,
             log,
             tokens,
             door,

@@ -8,9 +8,11 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::agents::Agents;
 use super::auth::Door;
 use super::listener::{LimitedListener, Peer};
-use super::routes;
+use super::markdown::{self, Markdown, VaultError};
+use super::routes::{self, Listener};
 use super::server::Server;
 use super::tls::{Certificates, TlsError};
 use crate::config::Config;
@@ -18,9 +20,11 @@ use crate::conversation::error::StoreError;
 use crate::conversation::log::ConversationLog;
 use crate::conversation::tokens::{NewToken, Scope, TokenStore};
 use crate::engines::Engines;
-use crate::tools::Registry;
+use crate::tools::{Registry, ToolError};
 
 /// Sessions that have to end may take so long to write their last turn and to say goodbye.
+/// Searches for memories may take so long then.
+const LAST_MEMORIES: Duration = Duration::from_secs(20);
 const LAST_GOODBYES: Duration = Duration::from_secs(5);
 
 /// Why the server does not start.
@@ -34,12 +38,26 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// The address of the Markdown frontend cannot be bound.
+    #[error("cannot listen on {address}: {source}; change markdown.host or markdown.port")]
+    BindMarkdown {
+        /// Which.
+        address: String,
+        /// Why.
+        source: std::io::Error,
+    },
     /// There is no certificate to show.
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// The event log cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A tool of an agent cannot be made.
+    #[error("agents: {0}")]
+    Tool(#[from] ToolError),
+    /// The folder of Markdown files cannot be used.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
 }
 
 /// A server that listens, and serves when [`Listening::run`] is awaited.
@@ -47,6 +65,8 @@ pub struct Listening {
     /// What all connections share.
     pub server: Arc<Server>,
     listener: TcpListener,
+    /// That of the Markdown frontend, if it has one of its own, and where that listens.
+    markdown: Option<(TcpListener, SocketAddr)>,
     /// Where it listens.
     pub address: SocketAddr,
     /// A token that was made because there was none: to be shown once.
@@ -65,6 +85,18 @@ impl Listening {
         let listener =
             TcpListener::bind((config.server.host.as_str(), config.server.port)).await.map_err(bind)?;
         let bound = listener.local_addr().map_err(bind)?;
+        let own = config.markdown.own_address(&config.server).filter(|_| config.markdown.enabled);
+        let own_listener = match own {
+            Some((host, port)) => {
+                let address = format!("{host}:{port}");
+                let failed = |source| StartError::BindMarkdown { address: address.clone(), source };
+                let listener = TcpListener::bind((host.as_str(), port)).await.map_err(failed)?;
+                let bound = listener.local_addr().map_err(failed)?;
+                tracing::info!(address = %bound, "Markdown files are answered on a port of their own");
+                Some((listener, bound))
+            }
+            None => None,
+        };
         let log = ConversationLog::open(&config.store.url)?;
         let tokens = Arc::new(TokenStore::open(&config.store.url)?);
         let certificates = Certificates::load(&config, bound.ip())?;
@@ -72,18 +104,31 @@ impl Listening {
         let first = NewToken { name: "first start", scopes: &Scope::ALL, expires_at_unix_us: None };
         let new_token =
             (door.needs_tokens() && !tokens.has_any()?).then(|| tokens.create(&first)).transpose()?;
-        let server = Arc::new(Server::new(config, engines, tools, log, tokens, door, certificates));
-        Ok(Listening { server, listener, address: bound, new_token })
+        let agents = Agents::new(&config, &engines, &tools)?;
+        let markdown = config.markdown.enabled.then(|| Markdown::open(&config.markdown)).transpose()?;
+        let server = Server::new(config, engines, tools, agents, markdown, log, tokens, door, certificates);
+        let server = Arc::new(server);
+        Ok(Listening { server, listener, markdown: own_listener, address: bound, new_token })
+    }
+
+    /// Where the Markdown frontend listens, if that is not where all the others do.
+    pub fn markdown_address(&self) -> Option<SocketAddr> {
+        self.markdown.as_ref().map(|(_, address)| *address)
     }
 
     /// Serves until `stop` is done; then lets replies finish, up to `server.drain_ms`.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
-        let Listening { server, listener, .. } = self;
+        let Listening { server, listener, markdown, .. } = self;
         let drain_limit = Duration::from_millis(server.config.server.drain_ms);
-        let service = routes::router(&server).into_make_service_with_connect_info::<Peer>();
-        let limited = LimitedListener::new(listener, &server.config.limits, server.certificates.clone());
-        // Ends with the server.
+        // These end with the server.
         let _watch = server.certificates.clone().map(|tls| AbortOnDropHandle::new(tokio::spawn(tls.watch())));
+        let _markdown = markdown.map(|(listener, _)| {
+            let serving = serve_markdown(Arc::clone(&server), listener);
+            AbortOnDropHandle::new(tokio::spawn(serving))
+        });
+        let _logs = keep_logs(&server);
+        let service = routes::router(&server, Listener::Main).into_make_service_with_connect_info::<Peer>();
+        let limited = LimitedListener::new(listener, &server.config.limits, server.certificates.clone());
         let draining = Arc::clone(&server);
         let serve = axum::serve(limited, service).with_graceful_shutdown(async move {
             stop.await;
@@ -99,6 +144,10 @@ impl Listening {
                 // What was heard goes to the log, and the clients are told.
                 let _ = tokio::time::timeout(LAST_GOODBYES, server.sessions.wait()).await;
             }
+            let remembering = server.keeper.wait_for_memory_jobs();
+            if tokio::time::timeout(LAST_MEMORIES, remembering).await.is_err() {
+                tracing::warn!("a conversation is not looked through for memories to its end");
+            }
         };
         // Sockets are no longer HTTP connections: that all of those are served says nothing of them.
         tokio::pin!(drained);
@@ -110,6 +159,31 @@ impl Listening {
             () = &mut drained => Ok(()),
         }
     }
+}
+
+/// The Markdown frontend on a listener of its own.
+async fn serve_markdown(server: Arc<Server>, listener: TcpListener) {
+    let service = routes::router(&server, Listener::Markdown).into_make_service_with_connect_info::<Peer>();
+    let limited = LimitedListener::new(listener, &server.config.limits, server.certificates.clone());
+    if let Err(error) = axum::serve(limited, service).await {
+        tracing::error!("Markdown files are answered no more: {error}");
+    }
+}
+
+/// Looks through the vault, and then keeps it up to date with what other frontends say.
+fn keep_logs(server: &Arc<Server>) -> Option<AbortOnDropHandle<()>> {
+    let turns = server.markdown.as_ref()?.take_ended_turns()?;
+    let server = Arc::clone(server);
+    Some(AbortOnDropHandle::new(tokio::spawn(async move {
+        let shared = Arc::clone(&server);
+        let warmed = tokio::task::spawn_blocking(move || {
+            if let Some(markdown) = &shared.markdown {
+                markdown.index.warm(&markdown.vault);
+            }
+        });
+        let _ = warmed.await;
+        markdown::logs::keep(server, turns).await;
+    })))
 }
 
 /// Re-reads the persona on SIGHUP, for new sessions; and the certificate, for new connections.

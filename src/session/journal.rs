@@ -4,26 +4,160 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::conversation::compaction::Successor;
 use crate::conversation::events::{
-    Amend, AssistantMessage, Event, Placed, Spot, ToolCall, ToolResult, TurnEnd, TurnOutcome, UserMessage,
+    Amend, AssistantMessage, Event, Placed, Spot, Task, ToolCall, ToolResult, TurnEnd, TurnOutcome, Usage,
+    UserMessage,
 };
-use crate::conversation::history::HistoryMessage;
+use crate::conversation::history::{HistoryMessage, Role};
+use crate::conversation::ids::{Hash, SessionId};
 use crate::conversation::log::SessionWriter;
-use crate::turn::io::{Commit, Fault, Metrics, Outcome, ToolUse, TurnId};
+use crate::conversation::store::OnDurable;
+use crate::conversation::tasks::TaskStore;
+use crate::turn::io::{Commit, Fault, Metrics, Outcome, SoFar, ToolUse, TurnId};
 
 /// One conversation's place in the log.
 pub struct Journal {
     writer: SessionWriter,
     /// Messages that were withdrawn before they were there.
     unwanted: Vec<Spot>,
+    /// What the model counted, to be written with the turn.
+    counted: Vec<Usage>,
+    /// The turn of which a part was written before it ended.
+    yielded: Option<Yielded>,
+    /// The session before a compaction, until the one after it is durable.
+    before: Option<Before>,
     /// The client has been told that the conversation is not being stored.
     told_unstored: Arc<AtomicBool>,
+}
+
+/// See [`Journal::yield_turn`].
+#[derive(Debug, Clone, Copy)]
+struct Yielded {
+    turn: TurnId,
+    /// Its words are in the log.
+    said: bool,
+    /// So many of its tools are.
+    tools: usize,
+    /// What was written of the reply is.
+    replied: bool,
+}
+
+struct Before {
+    writer: SessionWriter,
+    /// What was appended to the new session since.
+    since: Vec<Vec<Event>>,
 }
 
 impl Journal {
     /// Writes with this pen.
     pub fn new(writer: SessionWriter) -> Journal {
-        Journal { writer, unwanted: Vec::new(), told_unstored: Arc::default() }
+        Journal {
+            writer,
+            unwanted: Vec::new(),
+            counted: Vec::new(),
+            yielded: None,
+            before: None,
+            told_unstored: Arc::default(),
+        }
+    }
+
+    /// The session that is written.
+    pub fn session_id(&self) -> SessionId {
+        self.writer.session_id()
+    }
+
+    /// The session's tasks.
+    pub fn tasks(&self) -> &TaskStore {
+        self.writer.tasks()
+    }
+
+    /// Writes how a task is from now on.
+    pub fn set_task(&mut self, task: Task) {
+        self.append(&[Event::Task(task)]);
+    }
+
+    /// The model has counted a request; it is written with its turn.
+    pub fn count(&mut self, usage: Usage) {
+        self.counted.push(usage);
+    }
+
+    /// The session's pen.
+    pub fn writer(&self) -> &SessionWriter {
+        &self.writer
+    }
+
+    /// The turn of which a part is in the log before it has ended.
+    pub fn yielded(&self) -> Option<TurnId> {
+        self.yielded.map(|yielded| yielded.turn)
+    }
+
+    /// Writes what a turn that has not ended has brought so far: its run goes on in another session.
+    pub fn yield_turn(&mut self, turn: TurnId, said: Option<String>, typed: bool, so_far: Option<&SoFar>) {
+        let before = self.yielded.filter(|yielded| yielded.turn == turn);
+        let TurnId(number) = turn;
+        let mut events = Vec::new();
+        let spoke = said.is_some() || before.is_some_and(|before| before.said);
+        if let Some(text) = said.filter(|_| before.is_none_or(|before| !before.said)) {
+            events.push(Event::UserMessage(UserMessage { turn: number, text, typed }));
+        }
+        let tools = so_far.map(|so_far| so_far.tools.as_slice()).unwrap_or_default();
+        let known = before.map_or(0, |before| before.tools);
+        events.extend(tool_events(number, tools[known.min(tools.len())..].to_vec()));
+        let text = so_far.map(|so_far| so_far.text.clone()).unwrap_or_default();
+        let replied = !text.is_empty();
+        if before.is_some_and(|before| before.replied) {
+            events.push(Event::Withdrawn(reply_of(number)));
+        }
+        if replied {
+            events.push(Event::AssistantMessage(AssistantMessage {
+                turn: number,
+                // What was heard of it is known at its end.
+                text: String::new(),
+                whole_reply: Some(text),
+                estimated: true,
+                outcome: TurnOutcome::Yielded,
+            }));
+        }
+        self.yielded = Some(Yielded { turn, said: spoke, tools: tools.len(), replied });
+        if !events.is_empty() {
+            self.append(&events);
+        }
+    }
+
+    /// How often something was appended.
+    pub fn appends(&self) -> u64 {
+        self.writer.appends()
+    }
+
+    /// See [`SessionWriter::settle`].
+    pub fn settle(&mut self, on_durable: OnDurable) {
+        self.writer.settle(on_durable);
+    }
+
+    /// Goes on in a new session that begins with `successor`, compacted from this one as it is at `hash`.
+    /// [`Journal::keep_successor`] or [`Journal::revert`] follows. `false`: that cannot be.
+    pub fn begin_successor(&mut self, hash: Hash, successor: &Successor, on_durable: OnDurable) -> bool {
+        let Some(writer) = self.writer.compact(hash, successor, on_durable) else { return false };
+        let writer = std::mem::replace(&mut self.writer, writer);
+        self.before = Some(Before { writer, since: Vec::new() });
+        true
+    }
+
+    /// The new session is durable.
+    pub fn keep_successor(&mut self) {
+        self.before = None;
+        if let Some(yielded) = &mut self.yielded {
+            // Of the running reply only its words and tools went along.
+            yielded.replied = false;
+        }
+    }
+
+    /// The new session could not be stored: what was said since then belongs to the old one.
+    pub fn revert(&mut self) {
+        let Some(Before { writer, since }) = self.before.take() else { return };
+        self.writer = writer;
+        since.iter().for_each(|events| self.append(events));
     }
 
     /// The last turn of the history.
@@ -36,7 +170,7 @@ impl Journal {
     /// the conversation goes on either way. Of several turns in a row that cannot be stored, the first
     /// says so: `done` hears nothing bad of the others.
     pub fn commit(&mut self, commit: Commit, done: impl FnOnce(Result<(), Fault>) + Send + 'static) {
-        let events = events_of(commit);
+        let events = self.events_of(commit);
         let told = Arc::clone(&self.told_unstored);
         let on_durable = move |result: Result<_, crate::conversation::error::StoreError>| {
             done(match result {
@@ -58,7 +192,7 @@ impl Journal {
                 }
             });
         };
-        self.writer.append_turn(&events, Box::new(on_durable));
+        self.write(&events, Box::new(on_durable));
         for spot in std::mem::take(&mut self.unwanted) {
             self.withdraw(spot);
         }
@@ -90,7 +224,30 @@ impl Journal {
                 tracing::error!("what a client changed in the conversation is not in the log: {error}");
             }
         };
-        self.writer.append_turn(events, Box::new(on_durable));
+        self.write(events, Box::new(on_durable));
+    }
+
+    fn write(&mut self, events: &[Event], on_durable: OnDurable) {
+        if let Some(before) = &mut self.before {
+            before.since.push(events.to_vec());
+        }
+        self.writer.append_turn(events, on_durable);
+    }
+
+    /// A turn's events, without those that were written when its run yielded.
+    fn events_of(&mut self, mut commit: Commit) -> Vec<Event> {
+        let mut events: Vec<Event> = Vec::new();
+        if let Some(yielded) = self.yielded.take_if(|yielded| yielded.turn == commit.turn) {
+            commit.user.take_if(|_| yielded.said);
+            commit.tools.drain(..yielded.tools.min(commit.tools.len()));
+            let reply = reply_of(commit.turn.0);
+            events.extend(yielded.replied.then_some(Event::Withdrawn(reply)));
+        }
+        events.extend(events_of(commit));
+        // Behind the messages, before the end.
+        let end = events.len().saturating_sub(1);
+        events.splice(end..end, self.counted.drain(..).map(Event::Usage));
+        events
     }
 
     /// Writes that the session is over. Done when that is durable, so that whoever goes on with it
@@ -107,6 +264,11 @@ impl Journal {
     pub fn history(&self) -> &[HistoryMessage] {
         self.writer.history()
     }
+}
+
+/// Where a turn's reply is.
+fn reply_of(turn: u64) -> Spot {
+    Spot { turn, role: Role::Assistant, call_id: None }
 }
 
 fn events_of(commit: Commit) -> Vec<Event> {

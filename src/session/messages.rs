@@ -1,8 +1,10 @@
 //! What a session and its frontend say to each other. Wires translate these; they add nothing.
 
 use bytes::Bytes;
+use tokio::sync::mpsc;
 
 use crate::conversation::history::Role;
+use crate::conversation::ids::SessionId;
 use crate::engines::{Clip, ToolCall, ToolSpec, Usage};
 use crate::turn::io::{ChunkId, Event, Fault, MessageId, ReplyId, RequestId, SegmentId, TurnId};
 
@@ -51,6 +53,28 @@ pub enum FromClient {
     Truncate(TurnId, u64),
     /// Comes back as it is, behind the answers to everything before it.
     Echo(u64),
+    /// The client goes, and does not come back.
+    Leave,
+}
+
+/// A client's way to a session and back.
+#[derive(Debug)]
+pub struct Connection {
+    /// What it says. Without a sender any more, the connection is lost.
+    pub from_client: mpsc::Receiver<FromClient>,
+    /// What it is told.
+    pub to_client: mpsc::Sender<ToClient>,
+}
+
+/// A client that lost its connection is here again, on another one.
+#[derive(Debug)]
+pub struct Return {
+    /// The new one.
+    pub connection: Connection,
+    /// The last chunk that the user heard, if it knows.
+    pub last_chunk: Option<ChunkId>,
+    /// What it is told first.
+    pub hello: Hello,
 }
 
 /// What a client wants of a reply. What is `None` is as in the settings.
@@ -192,10 +216,48 @@ pub enum ToClient {
     Aside(RequestId, Aside),
     /// See [`FromClient::Echo`].
     Echo(u64),
+    /// What is done to keep the conversation going.
+    Upkept(Upkept),
     /// The settings in force after [`FromClient::Configure`].
     Configured(Box<Settings>),
     /// The session is over.
     Close(CloseReason),
+}
+
+/// What is done to keep a conversation going. Each start has exactly one end.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Upkept {
+    /// The conversation is being compacted.
+    CompactStart,
+    /// It goes on in this session.
+    CompactDone {
+        /// Which.
+        session: SessionId,
+    },
+    /// It goes on as it was.
+    CompactFailed {
+        /// Why; `cancelled` if the user wanted something else.
+        fault: Fault,
+    },
+    /// A compaction put this into the conversation.
+    SystemMessage {
+        /// What it says.
+        text: String,
+    },
+    /// The conversation is being looked through for what is worth keeping.
+    MemoryStart,
+    /// That has ended.
+    MemoryDone {
+        /// Pieces that were found.
+        items: usize,
+        /// Memories that were made of them and of earlier ones.
+        memories: usize,
+    },
+    /// It found nothing, since it failed.
+    MemoryFailed {
+        /// Why.
+        fault: Fault,
+    },
 }
 
 /// What happens to a reply beside the conversation.
@@ -218,6 +280,8 @@ pub struct Hello {
     pub resume_token: String,
     /// The history of an earlier connection goes on.
     pub resumed: bool,
+    /// And so does all else: what was not heard of a reply comes now.
+    pub live: bool,
     /// Which agent.
     pub agent: String,
     /// Names of the engines at work.

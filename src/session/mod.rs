@@ -10,6 +10,8 @@
 //! - `by_client`: what a client puts into the conversation, and wants of the replies it asks for.
 //! - `work`: gives work to the engines and brings results back.
 //! - `microphone`, `reply_audio`: the samples behind the machine's positions.
+//! - `requests`: what the LLM is asked, and what has to be done before.
+//! - `upkeep`: compaction and memories.
 //! - `journal`: turns → events of the conversation log.
 //! - `prompt`: what the LLM is asked, from the history and what a reply has brought so far.
 //! - [`recording`]: what a machine was told and what it answered, to be replayed.
@@ -22,7 +24,9 @@ mod prompt;
 mod recognition;
 pub mod recording;
 mod reply_audio;
+mod requests;
 pub mod settings;
+pub mod upkeep;
 mod work;
 
 use std::collections::VecDeque;
@@ -33,25 +37,29 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::config::Config;
+use crate::conversation::ids::SessionId;
 use crate::engines::denoise::Denoiser;
 use crate::engines::workers::Judged;
 use crate::engines::{
-    CancelToken, ChatMessage, Clip, EngineError, Engines, INPUT_RATE_HZ, LlmRequest, SpeechContext,
-    VAD_FRAME_SAMPLES, VadFrame,
+    CancelToken, ChatMessage, Clip, EngineError, Engines, INPUT_RATE_HZ, SpeechContext, VAD_FRAME_SAMPLES,
+    VadFrame,
 };
 use crate::metrics::{self, Direction};
 use crate::tools::Registry;
 use crate::turn::Turn;
 use crate::turn::config::TurnDetection;
-use crate::turn::io::{Event, Fault, Input, Output, ReplyId, SoFar, Time};
+use crate::turn::io::{ChunkId, Event, Fault, Input, Output, ReplyId, Time, TurnId};
 
 use by_client::ByClient;
 pub use journal::Journal;
-use messages::{CloseReason, FromClient, Hello, ToClient};
+use messages::{CloseReason, FromClient, Hello, Return, ToClient};
 use microphone::Microphone;
 use recording::Recorder;
 use reply_audio::ReplyAudio;
+use requests::Request;
 use settings::{Offers, Settings, SettingsPatch};
+use upkeep::Upkeep;
+use upkeep::memories::Keeper;
 use work::{Arrival, Work};
 
 /// Results of worker threads that wait for the actor.
@@ -78,6 +86,8 @@ pub struct Start {
     pub settings: Settings,
     /// Spoken first.
     pub greeting: Option<String>,
+    /// Keeps memories.
+    pub keeper: Arc<Keeper>,
     /// Writes down what the turn machine is told.
     pub recorder: Option<Recorder>,
     /// Set when the server is about to stop: replies finish, then the session ends.
@@ -86,6 +96,11 @@ pub struct Start {
     pub stop: CancelToken,
     /// Set when another connection goes on with the session: it ends here now.
     pub replaced: CancelToken,
+    /// Clients that come back here, and how long one that lost its connection is waited for. `None`: it is
+    /// not.
+    pub returns: Option<(mpsc::Receiver<Return>, Duration)>,
+    /// Told when the conversation goes on in another session of the log.
+    pub moved: Box<dyn Fn(SessionId) + Send>,
 }
 
 /// One conversation.
@@ -109,8 +124,21 @@ struct Session {
     /// A commit or a clear waits until all audio before it has been judged.
     waiting_for_audio: Option<Input>,
     journal: Journal,
+    upkeep: Upkeep,
+    keeper: Arc<Keeper>,
+    /// The reply that is under way, and its turn.
+    running: Option<(ReplyId, TurnId)>,
+    /// What the running turn answers was typed.
+    typed: bool,
+    /// The last reply was read, not heard.
+    last_was_read: bool,
     recorder: Option<Recorder>,
     to_client: mpsc::Sender<ToClient>,
+    moved: Box<dyn Fn(SessionId) + Send>,
+    /// A client that is lost is waited for.
+    waits: bool,
+    /// It is lost.
+    absent: bool,
     /// Work that could not be begun.
     refused: VecDeque<Input>,
     last_activity: Instant,
@@ -126,9 +154,9 @@ enum Over {
 }
 
 /// Runs a conversation until its client is gone or it has to end. Dropping `from_client`'s sender
-/// ends it; the frontend ends when `to_client` is dropped.
+/// ends it, unless it is to wait for the client's return; the frontend ends when `to_client` is dropped.
 pub async fn run(
-    start: Start,
+    mut start: Start,
     mut from_client: mpsc::Receiver<FromClient>,
     to_client: mpsc::Sender<ToClient>,
 ) {
@@ -139,21 +167,38 @@ pub async fn run(
     let idle_timeout = Duration::from_secs(limits.idle_timeout_s);
     let session_end = began + Duration::from_secs(limits.session_max_s);
     let (hello, greeting) = (start.hello.clone(), start.greeting.clone());
+    let (mut returns, patience) = start.returns.take().unzip();
+    let patience = patience.unwrap_or_default();
+    let mut absent_until: Option<Instant> = None;
     let mut session = Session::new(start, began, inbox, to_client);
     tracing::info!(agent = hello.agent, resumed = hello.resumed, "session begins");
+    session.waits = returns.is_some();
     session.open(hello, greeting);
 
     while session.over.is_none() {
         let idle_at = session.last_activity + idle_timeout;
         let deadline = session.turn.next_deadline().map(|time| session.instant(time));
-        let wake = deadline.into_iter().chain([idle_at, session_end]).min().unwrap_or(idle_at);
+        let wake =
+            deadline.into_iter().chain([idle_at, session_end]).chain(absent_until).min().unwrap_or(idle_at);
         tokio::select! {
             biased;
             Some(arrival) = arrivals.recv() => session.on_arrival(arrival),
-            message = from_client.recv(), if session.waiting_for_audio.is_none() => match message {
-                Some(message) => session.on_client(message),
-                None => session.over = Some(Over::ClientGone),
-            },
+            message = from_client.recv(), if !session.absent && session.waiting_for_audio.is_none() => {
+                match message {
+                    Some(message) => session.on_client(message),
+                    None if session.waits => {
+                        absent_until = Some(Instant::now() + patience);
+                        session.lose_client();
+                    }
+                    None => session.over = Some(Over::ClientGone),
+                }
+            }
+            Some(back) = next_return(&mut returns) => {
+                let Return { connection, last_chunk, hello } = back;
+                from_client = connection.from_client;
+                absent_until = None;
+                session.regain_client(connection.to_client, last_chunk, hello);
+            }
             () = drain.cancelled(), if session.turn.is_idle() => {
                 session.over = Some(Over::Closed(CloseReason::Restart));
             }
@@ -161,7 +206,9 @@ pub async fn run(
             () = stop.cancelled() => session.over = Some(Over::Closed(CloseReason::Restart)),
             () = tokio::time::sleep_until(wake) => {
                 let now = Instant::now();
-                if now >= session_end {
+                if absent_until.is_some_and(|until| now >= until) {
+                    session.over = Some(Over::ClientGone);
+                } else if now >= session_end {
                     session.over = Some(Over::Closed(CloseReason::TooLong));
                 } else if now >= idle_at {
                     session.over = Some(Over::Closed(CloseReason::Idle));
@@ -172,6 +219,14 @@ pub async fn run(
         }
     }
     session.finish(&mut arrivals).await;
+}
+
+/// The next client that comes back; never, if none is waited for.
+async fn next_return(returns: &mut Option<mpsc::Receiver<Return>>) -> Option<Return> {
+    match returns {
+        Some(returns) => returns.recv().await,
+        None => std::future::pending().await,
+    }
 }
 
 impl Session {
@@ -186,7 +241,13 @@ impl Session {
             denoiser.inspect_err(|error| tracing::error!("no noise suppression: {error}")).ok()
         });
         let frame = VadFrame { denoiser: denoiser.map(Box::new), ..VadFrame::silence() };
+        let upkeep = Upkeep::new(Arc::clone(&start.engines.count_tokens), start.journal.writer());
         Session {
+            upkeep,
+            keeper: start.keeper,
+            running: None,
+            typed: false,
+            last_was_read: false,
             turn: Turn::new(start.settings.turn.clone()),
             config: start.config,
             speech_context: Arc::new(SpeechContext::of(&start.settings.persona)),
@@ -203,6 +264,9 @@ impl Session {
             journal: start.journal,
             recorder: start.recorder,
             to_client,
+            moved: start.moved,
+            waits: start.returns.is_some(),
+            absent: false,
             refused: VecDeque::new(),
             last_activity: began,
             over: None,
@@ -249,6 +313,13 @@ impl Session {
         }
     }
 
+    /// What was found out beside an input.
+    fn feed_refused(&mut self) {
+        if let Some(input) = self.refused.pop_front() {
+            self.feed(input);
+        }
+    }
+
     fn on_client(&mut self, message: FromClient) {
         match message {
             FromClient::Audio(pcm) => {
@@ -278,6 +349,9 @@ impl Session {
             FromClient::Withdraw(anchor) => self.withdraw(&anchor),
             FromClient::Truncate(turn, samples) => self.feed(Input::Truncate { turn, samples }),
             FromClient::Echo(number) => self.send(ToClient::Echo(number)),
+            FromClient::Leave => {
+                self.over.get_or_insert(Over::ClientGone);
+            }
         }
     }
 
@@ -331,6 +405,22 @@ impl Session {
                 self.feed(Input::ToolCall { reply, call, by_client });
             }
             Arrival::Aside(request, aside) => self.on_aside(request, aside),
+            Arrival::Compaction(job, step) => {
+                self.on_compaction(job, step);
+                self.feed_refused();
+            }
+            Arrival::Recalled(reply, memories) => {
+                self.on_recalled(reply, memories);
+                self.feed_refused();
+            }
+            Arrival::Remembered(news) => self.on_remembered(news),
+            Arrival::Input(input @ Input::Committed { .. }) => {
+                self.feed(input);
+                if self.turn.is_idle() {
+                    self.remember();
+                    self.use_pause();
+                }
+            }
             Arrival::Input(input) => self.feed(input),
             Arrival::Transcribed(job, state, result) => {
                 if let Err((next, error)) = self.work.transcription_ended(job, state) {
@@ -342,6 +432,7 @@ impl Session {
             Arrival::Generated(reply, state, result) => {
                 self.work.llm_state = state;
                 if let Ok(usage) = result {
+                    self.on_usage(reply, usage);
                     let cut = usage.output_tokens >= self.max_new_tokens(self.by_client.wish(reply));
                     self.send(ToClient::Written { reply, usage, cut });
                 }
@@ -403,10 +494,13 @@ impl Session {
             Output::CancelJudgement { .. } => self.work.forget_judgement(),
             Output::Generate { reply, user_text, request, so_far, without_tools } => {
                 self.by_client.begin(reply, request);
-                self.generate(reply, user_text, so_far, without_tools);
+                self.request(Request { reply, user_text, so_far, without_tools });
             }
             Output::Insert { turn, message } => self.write_message(turn, message),
             Output::Amend { turn, heard_text, estimated } => self.journal.amend(turn, heard_text, estimated),
+            Output::RunTool { reply, call, name, arguments } if self.work.tools().is_of_session(&name) => {
+                self.run_own_tool(reply, call, &name, &arguments);
+            }
             Output::RunTool { reply, call, name, arguments } => {
                 self.work.run_tool(reply, call, name, arguments);
             }
@@ -450,34 +544,6 @@ impl Session {
         }
     }
 
-    fn generate(&mut self, reply: ReplyId, user_text: String, so_far: Option<SoFar>, without_tools: bool) {
-        let llm = &self.config.llm;
-        let wish = self.by_client.wish(reply);
-        let mut messages = match &self.prompt {
-            Some((id, prompt)) if *id == reply => prompt.clone(),
-            _ => {
-                let wished = wish.and_then(|wish| wish.instructions.clone());
-                let instructions = wished.unwrap_or_else(|| self.settings.persona.prompt());
-                prompt::of_turn(&instructions, self.journal.history(), llm.history_messages, user_text)
-            }
-        };
-        match &so_far {
-            Some(so_far) => prompt::go_on(&mut messages, so_far),
-            None => self.prompt = Some((reply, messages.clone())),
-        }
-        let none = without_tools || !self.settings.may_call || wish.is_some_and(|wish| wish.without_tools);
-        let tools = if none { Vec::new() } else { self.tools_for(wish) };
-        let request = LlmRequest {
-            messages,
-            tools,
-            max_new_tokens: self.max_new_tokens(wish),
-            ..LlmRequest::default()
-        };
-        if let Err(error) = self.work.generate(reply, request) {
-            self.refused.push_back(Input::Generated { reply, result: Err(work::saturated(error)) });
-        }
-    }
-
     fn open_audio(&mut self, reply: ReplyId) {
         if self.audio.as_ref().is_none_or(|(id, _)| *id != reply) {
             let clips = self.settings.turn.clips;
@@ -487,6 +553,7 @@ impl Session {
     }
 
     fn forget_reply(&mut self, reply: ReplyId) {
+        self.forget_waiting(reply);
         self.audio.take_if(|(id, _)| *id == reply);
         self.clip.take_if(|(id, _)| *id == reply);
         self.prompt.take_if(|(id, _)| *id == reply);
@@ -515,22 +582,64 @@ impl Session {
                 tracing::warn!(code = fault.code, turn_id = turn.map(|t| t.0), "{}", fault.message);
                 self.send(ToClient::Event(event));
             }
+            Event::ReplyStarted { turn, reply, .. } => {
+                self.running = Some((reply, turn));
+                self.send(ToClient::Event(event));
+            }
             Event::NoReply { request, .. } => {
                 self.by_client.refuse(request);
                 self.send(ToClient::Event(event));
             }
-            Event::Transcript { ref text, turn, .. } if self.config.log.transcripts => {
-                tracing::info!(turn_id = turn.0, text, "transcript");
+            Event::Transcript { ref text, turn, audio_ms, .. } => {
+                self.typed = audio_ms == 0;
+                if self.config.log.transcripts {
+                    tracing::info!(turn_id = turn.0, text, "transcript");
+                }
                 self.send(ToClient::Event(event));
             }
             event => self.send(ToClient::Event(event)),
         }
     }
 
+    /// The connection is lost. The client may come back.
+    fn lose_client(&mut self) {
+        tracing::info!("the connection is lost; the session waits");
+        self.absent = true;
+        // The microphone's last samples stay what they are.
+        self.feed(Input::Detached);
+    }
+
+    /// A client is here, on a connection of its own: the one that was lost, or a better one.
+    fn regain_client(
+        &mut self,
+        to_client: mpsc::Sender<ToClient>,
+        last_chunk: Option<ChunkId>,
+        hello: Hello,
+    ) {
+        if !self.absent {
+            self.send(ToClient::Close(CloseReason::Replaced));
+            self.feed(Input::Detached);
+        }
+        tracing::info!("the client is back");
+        self.absent = false;
+        self.to_client = to_client;
+        self.last_activity = Instant::now();
+        let session_id = self.journal.session_id().to_string();
+        self.send(ToClient::Hello(Hello { session_id, live: true, resumed: true, ..hello }));
+        let (enabled, reason) = (self.settings.turn.clips, self.work.engines().video_fault.clone());
+        self.send(ToClient::VideoMode { enabled, reason });
+        self.feed(Input::Attached { last_chunk });
+    }
+
     /// A client that does not read is cut off, not buffered for.
     fn send(&mut self, message: ToClient) {
+        if self.absent {
+            return;
+        }
         match self.to_client.try_send(message) {
             Ok(()) => {}
+            // That the connection is lost is noticed where it is read.
+            Err(mpsc::error::TrySendError::Closed(_)) if self.waits => {}
             Err(mpsc::error::TrySendError::Full(_)) => self.over = Some(Over::TooSlow),
             Err(mpsc::error::TrySendError::Closed(_)) => self.over = Some(Over::ClientGone),
         }
@@ -547,6 +656,7 @@ impl Session {
         let over = self.over.unwrap_or(Over::ClientGone);
         tracing::info!(?over, "session ends");
         self.work.cancel_all();
+        self.cancel_compaction();
         self.feed(Input::Close);
         let until = Instant::now() + LAST_COMMIT;
         while !self.turn.is_idle() {

@@ -30,6 +30,12 @@ const MAX_ASIDES: usize = 4;
 pub enum Arrival {
     /// A frame was judged.
     Judged(Box<VadFrame>, Result<Judged, EngineError>),
+    /// The next step of a compaction.
+    Compaction(u64, super::upkeep::Step),
+    /// Memories that fit what the reply is to answer.
+    Recalled(ReplyId, Vec<String>),
+    /// A search for memories has begun, or has ended.
+    Remembered(super::upkeep::memories::News),
     /// Something that the turn machine takes as it is.
     Input(Input),
     /// Recognition has ended.
@@ -78,6 +84,16 @@ impl Work {
     /// What the LLM may call.
     pub fn tools(&self) -> &Registry {
         &self.tools
+    }
+
+    /// The same engines, for work that may outlast the session.
+    pub fn engines_shared(&self) -> Arc<Engines> {
+        Arc::clone(&self.engines)
+    }
+
+    /// A task's way into the inbox.
+    pub fn inbox(&self) -> mpsc::Sender<Arrival> {
+        self.inbox.clone()
     }
 
     /// The engines that do the work.
@@ -294,9 +310,17 @@ impl Work {
     /// log's writer thread. A log that refuses at once calls back on the actor's own thread, which
     /// may not wait for its own inbox.
     pub fn committed(&self, turn: TurnId) -> impl FnOnce(Result<(), Fault>) + Send + 'static + use<> {
+        self.teller(move |result| Arrival::Input(Input::Committed { turn, result }))
+    }
+
+    /// The log's way into the inbox, see [`Work::committed`].
+    pub fn teller<T, F>(&self, arrival: F) -> impl FnOnce(T) + Send + 'static + use<T, F>
+    where
+        F: FnOnce(T) -> Arrival + Send + 'static,
+    {
         let inbox = self.inbox.clone();
         move |result| {
-            let arrival = Arrival::Input(Input::Committed { turn, result });
+            let arrival = arrival(result);
             match tokio::runtime::Handle::try_current() {
                 Ok(executor) => {
                     executor.spawn(async move {

@@ -25,6 +25,7 @@ use jsonschema::Validator;
 use serde_json::{Value, json};
 
 use crate::config;
+use crate::conversation::tasks;
 use crate::engines::ToolSpec;
 use http::HttpTool;
 use now::Now;
@@ -65,11 +66,13 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn new(content: String, summary: &str) -> Answer {
+    /// It went well.
+    pub fn new(content: String, summary: &str) -> Answer {
         Answer { content, summary: shortened(summary), failed: false, ends_session: false }
     }
 
-    fn error(message: &str) -> Answer {
+    /// It went wrong.
+    pub fn error(message: &str) -> Answer {
         Answer {
             content: told::json(&json!({ "error": message })),
             summary: shortened(&format!("error: {message}")),
@@ -96,6 +99,8 @@ enum Kind {
     Now(Now),
     Calculate,
     EndSession,
+    /// What it works on belongs to one conversation, which runs it itself.
+    OfSession,
     Http(Box<HttpTool>),
 }
 
@@ -116,6 +121,12 @@ impl Registry {
         let mut registry = Registry { tools: Vec::new(), specs: Vec::new() };
         let timeout = Duration::from_millis(config.timeout_ms.into());
         for name in &config.builtin {
+            if name == "tasks" {
+                for (name, description, parameters) in tasks::tools() {
+                    registry.add("tools.builtin", name, description, parameters, timeout, Kind::OfSession)?;
+                }
+                continue;
+            }
             let (kind, description, parameters) = match name.as_str() {
                 "now" => {
                     let now = Now::new(&config.timezone, Arc::clone(&clock))?;
@@ -156,6 +167,12 @@ impl Registry {
     /// What the model is told of the tools.
     pub fn specs(&self) -> &[ToolSpec] {
         &self.specs
+    }
+
+    /// Whether the conversation runs this tool itself: it works on what belongs to that.
+    pub fn is_of_session(&self, name: &str) -> bool {
+        let known = self.specs.iter().zip(&self.tools).find(|(spec, _)| spec.name == name);
+        known.is_some_and(|(_, tool)| matches!(tool.kind, Kind::OfSession))
     }
 
     /// Runs a tool with the model's arguments (JSON text). Dropping the future stops it.
@@ -212,6 +229,7 @@ impl Kind {
                 let content = told::json(&json!({ "ended": true }));
                 Answer { ends_session: true, ..Answer::new(content, "ends when the goodbye has been heard") }
             }
+            Kind::OfSession => Answer::error("this tool works in conversations only"),
             Kind::Http(tool) => tool.run(arguments).await,
         }
     }

@@ -184,7 +184,7 @@ impl Turn {
     pub(super) fn idle_deadline(&self) -> Option<Time> {
         let (since, _) = self.by_client.silence?;
         let free = self.user.is_none() && self.reply.is_none() && self.by_client.is_idle();
-        let wanted = self.config.idle_reply_ms > 0 && free && !self.closed;
+        let wanted = self.config.idle_reply_ms > 0 && free && !self.closed && !self.absent;
         wanted.then(|| since.plus_ms(self.config.idle_reply_ms.into()))
     }
 

@@ -107,6 +107,10 @@ impl Turn {
             let next_chunk = self.next_chunk;
             let Some(reply) = &mut self.reply else { return };
             let Delivery::Voice(voice) = &mut reply.delivery else { return };
+            if self.absent {
+                voice.playout.hold(now);
+                return;
+            }
             let Some(piece) = voice.next_piece(&reply.ledger, chunk_samples) else { break };
             let samples = piece.range.end - piece.range.start;
             if voice.playout.may_send_at(samples, lead_ms).is_none_or(|at| at > now) {

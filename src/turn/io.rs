@@ -110,6 +110,16 @@ pub enum Input {
         /// Probability that the user has finished, 0…1.
         result: Result<f32, Fault>,
     },
+    /// The LLM of [`Output::Generate`] is not asked yet: the history is being made shorter first.
+    Delayed {
+        /// Which reply.
+        reply: ReplyId,
+    },
+    /// Now it is asked.
+    Asked {
+        /// Which reply.
+        reply: ReplyId,
+    },
     /// The LLM wrote a piece of the reply.
     Token {
         /// Which reply.
@@ -176,6 +186,13 @@ pub enum Input {
         turn: TurnId,
         /// How.
         result: Result<(), Fault>,
+    },
+    /// The connection to the client is lost. It may come back.
+    Detached,
+    /// There is a connection again.
+    Attached {
+        /// The last chunk that the user heard, if the client knows.
+        last_chunk: Option<ChunkId>,
     },
     /// A deadline of [`super::Turn::next_deadline`] has passed.
     Tick,

@@ -12,6 +12,7 @@
 //! - `listening`: the user's side; speech edges → utterances → one contribution of the user
 //!   (`contribution`).
 //! - `end_of_turn`: a pause; has the user finished? (turn detection `smart`)
+//! - [`absence`]: the connection is lost, and comes back.
 //! - `barge_in`: a sound during a reply; is it an interruption?
 //! - `by_client`: what the client does itself: replies it asks for, messages it puts in, truncation.
 //! - `replying`: our side; LLM text → segments → TTS, and how that ends.
@@ -23,6 +24,7 @@
 //! Deliberately absent: the audio itself (positions are sample counts; the session keeps the
 //! samples), the prompt and the history (the session's and the conversation log's), the wire.
 
+pub mod absence;
 mod barge_in;
 mod by_client;
 pub mod config;
@@ -93,6 +95,8 @@ pub struct Turn {
     next_chunk: ChunkId,
     opened: bool,
     closed: bool,
+    /// There is no client at the moment.
+    absent: bool,
 }
 
 impl Turn {
@@ -120,6 +124,7 @@ impl Turn {
             next_chunk: ChunkId(0),
             opened: false,
             closed: false,
+            absent: false,
         }
     }
 
@@ -144,6 +149,8 @@ impl Turn {
             Input::Configure { config } => self.on_configure(*config),
             Input::Transcribed { job, result } => self.on_transcribed(job, result),
             Input::TurnJudged { judgement, result } => self.on_turn_judged(judgement, result),
+            Input::Delayed { reply } => self.on_delayed(reply),
+            Input::Asked { reply } => self.on_asked(reply),
             Input::Token { reply, text } => self.on_token(reply, &text),
             Input::ToolCall { reply, call, by_client } => self.on_tool_call(reply, call, by_client),
             Input::ToolDone { reply, call, result } => self.on_tool_done(reply, call, result),
@@ -154,6 +161,8 @@ impl Turn {
             Input::Spoken { reply, segment, result } => self.on_spoken(reply, segment, result),
             Input::Rendered { reply, result } => self.on_rendered(reply, result),
             Input::Committed { turn, result } => self.on_committed(turn, result),
+            Input::Detached => self.on_detached(),
+            Input::Attached { last_chunk } => self.on_attached(last_chunk),
             Input::Tick => {}
             Input::Close => self.on_close(),
         }

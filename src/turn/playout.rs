@@ -79,6 +79,15 @@ impl Playout {
         self.held = false;
     }
 
+    /// All that was sent behind sample `to` is lost: it is sent again, from now on.
+    pub fn rewind(&mut self, to: u64, now: Time) {
+        self.sent = to.min(self.sent);
+        self.base = self.sent;
+        self.since = now;
+        self.held = false;
+        self.reported = self.reported.map(|reported| reported.min(self.sent));
+    }
+
     /// The client says that it has played up to `sample`.
     pub fn report(&mut self, sample: u64) {
         self.reported = Some(sample.min(self.sent).max(self.reported.unwrap_or(0)));
@@ -126,6 +135,19 @@ mod tests {
         assert_eq!((playout.may_send_at(960, 400), playout.ends_at()), (None, None));
         playout.release(Time::from_ms(10_000));
         assert_eq!(playout.position(Time::from_ms(10_010)), held + 240);
+    }
+
+    #[test]
+    fn what_was_lost_is_sent_again_from_the_sample_that_was_heard() {
+        let mut playout = Playout::new();
+        playout.send(9_600, Time::from_ms(0));
+        playout.report(2_400);
+        playout.hold(Time::from_ms(200));
+        playout.rewind(1_200, Time::from_ms(5_000));
+        assert_eq!((playout.sent(), playout.heard(Time::from_ms(5_000))), (1_200, 1_200));
+        assert_eq!(playout.may_send_at(960, 0), Some(Time::from_ms(5_040)));
+        playout.rewind(9_600, Time::from_ms(5_000));
+        assert_eq!(playout.sent(), 1_200, "nothing is heard that was not sent");
     }
 
     #[test]

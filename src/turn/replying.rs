@@ -50,6 +50,8 @@ pub(super) struct Reply {
 /// What the LLM is doing.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Writing {
+    /// It is to be asked since this time, and is not yet.
+    Delayed(Time),
     /// Asked, no token yet.
     Asked(Time),
     /// The last token came at this time.
@@ -206,7 +208,8 @@ impl Reply {
                 Some(at.plus_ms(u64::from(config.llm_first_token_timeout_ms) + ENGINE_GRACE_MS))
             }
             Writing::Since(at) => Some(at.plus_ms(u64::from(config.llm_token_timeout_ms) + ENGINE_GRACE_MS)),
-            Writing::Tools | Writing::Done => None,
+            // Whoever delays it sees to it that this ends.
+            Writing::Delayed(_) | Writing::Tools | Writing::Done => None,
         }
     }
 
@@ -285,6 +288,23 @@ impl Turn {
     /// The one place where stale work is dropped: the reply at work, if `id` is its.
     pub(super) fn live(&mut self, id: ReplyId) -> Option<&mut Reply> {
         self.reply.as_mut().filter(|reply| reply.id == id)
+    }
+
+    pub(super) fn on_delayed(&mut self, id: ReplyId) {
+        if let Some(reply) = self.live(id)
+            && let Writing::Asked(since) = reply.writing
+        {
+            reply.writing = Writing::Delayed(since);
+        }
+    }
+
+    pub(super) fn on_asked(&mut self, id: ReplyId) {
+        let now = self.now;
+        if let Some(reply) = self.live(id)
+            && let Writing::Delayed(_) = reply.writing
+        {
+            reply.writing = Writing::Asked(now);
+        }
     }
 
     pub(super) fn on_token(&mut self, id: ReplyId, text: &str) {

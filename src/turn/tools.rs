@@ -2,7 +2,7 @@
 //!
 //! A call is run as soon as it is known. When the LLM has ended a request and all tools that it called
 //! have answered, it is asked again, with what they gave; what it wrote before and writes then is one
-//! reply. While a tool keeps the user waiting in silence, something is said to bridge that: the filler.
+//! reply. While a tool (or a compaction) keeps the user waiting in silence, something is said to bridge that: the filler.
 //! It is heard and belongs to no text, so the ledger counts it and the history does not hold it.
 //!
 //! Deliberately absent: what tools there are and what they want (the session asks its registry; to call
@@ -108,9 +108,14 @@ impl Tools {
 }
 
 impl Reply {
-    /// When the user will have waited for a tool in silence for too long.
+    /// When the user will have waited in silence for too long: for a tool, or for a shorter history.
     pub(super) fn filler_at(&self, config: &TurnConfig) -> Option<Time> {
-        let (Writing::Tools, Delivery::Voice(voice)) = (self.writing, &self.delivery) else { return None };
+        let Delivery::Voice(voice) = &self.delivery else { return None };
+        let since = match self.writing {
+            Writing::Tools => self.tools.running().map(|call| call.since).min()?,
+            Writing::Delayed(since) => since,
+            Writing::Asked(_) | Writing::Since(_) | Writing::Done => return None,
+        };
         // A segment with nothing to say makes no sound.
         let silent = self.waiting.iter().all(|segment| segment.spoken.is_empty())
             && self.synthesis.is_none()
@@ -118,7 +123,6 @@ impl Reply {
         if config.filler.is_empty() || self.tools.filler.is_some() || !silent {
             return None;
         }
-        let since = self.tools.running().map(|call| call.since).min()?;
         Some(since.max(voice.playout.ends_at()?).plus_ms(config.filler_after_ms.into()))
     }
 
@@ -250,7 +254,7 @@ impl Turn {
         }
     }
 
-    /// Bridges the wait for a tool.
+    /// Bridges the wait.
     pub(super) fn say_filler(&mut self) {
         let (now, config) = (self.now, &self.config);
         let Some(reply) = &mut self.reply else { return };

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::{self, Message, client::IntoClientRequest, http::HeaderValue};
 use vivavoce::client::{self, ClientError};
 use vivavoce::config::{AuthMode, Config};
@@ -75,11 +77,12 @@ async fn nothing_is_reachable_without_what_it_needs() {
                 assert_eq!(refusal(without).await, (401, "token_needed".into()), "{method} {path}");
                 assert_eq!(refusal(wrong).await, (404, "not_found".into()), "{method} {path}");
             }
-            Needs::Scope(scope) | Needs::ScopeOrSecret(scope) => {
+            Needs::Scope(scope) | Needs::ScopeOrSecret(scope) | Needs::Token(scope) => {
                 assert_eq!(without.headers()["www-authenticate"], "Bearer", "{method} {path}");
                 assert_eq!(refusal(without).await, (401, "token_needed".into()), "{method} {path}");
                 assert_eq!(refusal(wrong).await, (401, "bad_token".into()), "{method} {path}");
-                let others: Vec<Scope> = Scope::ALL.into_iter().filter(|other| *other != scope).collect();
+                let others: Vec<Scope> =
+                    Scope::ALL.into_iter().filter(|other| !other.covers(scope)).collect();
                 let lacking = ask(&server, method, &path, Some(&token(&server, &others))).await;
                 assert_eq!(refusal(lacking).await, (403, "scope_needed".into()), "{method} {path}");
                 let enough = ask(&server, method, &path, Some(&token(&server, &[scope]))).await;
@@ -127,8 +130,11 @@ async fn a_client_secret_opens_sockets_and_nothing_else() {
     assert_eq!(made["session"]["instructions"], "Be brief.");
     assert_eq!(server.server.door.secrets.find(secret).unwrap().session, session);
 
+    // What it lays down for its sessions, only the Realtime API keeps to.
     let offered = format!("vivavoce.v1, bearer.{secret}");
-    assert_eq!(status_of(upgrade(&server, "/ws/chat", &offered)).await, 101);
+    assert_eq!(status_of(upgrade(&server, "/ws/chat", &offered)).await, 403);
+    let offered = format!("realtime, openai-insecure-api-key.{secret}");
+    assert_eq!(status_of(upgrade(&server, "/v1/realtime", &offered)).await, 101);
     let offered = "vivavoce.v1, bearer.ek_guessed";
     assert_eq!(status_of(upgrade(&server, "/ws/chat", offered)).await, 401);
     for (method, path) in [("GET", "/v1/models"), ("POST", "/v1/realtime/client_secrets")] {
@@ -139,6 +145,8 @@ async fn a_client_secret_opens_sockets_and_nothing_else() {
     let before = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let made: Value =
         ask(&server, "POST", "/v1/realtime/client_secrets", Some(&token)).await.json().await.unwrap();
+    let offered = format!("vivavoce.v1, bearer.{}", made["value"].as_str().unwrap());
+    assert_eq!(status_of(upgrade(&server, "/ws/chat", &offered)).await, 101);
     let lifetime = made["expires_at"].as_u64().unwrap() - before;
     assert!((600..660).contains(&lifetime), "{made}");
     for (body, param) in [
@@ -241,6 +249,88 @@ async fn a_page_of_somebody_else_opens_no_socket_even_with_a_token() {
         request.headers_mut().insert("Origin", HeaderValue::from_str(origin).unwrap());
         assert_eq!(status_of(request).await, expected, "{origin}");
     }
+    server.stop();
+}
+
+#[tokio::test]
+async fn pages_that_are_allowed_may_fetch_and_others_are_kept_out() {
+    const PAGE: &str = "https://app.example.org";
+    let server = TestServer::start(|config| {
+        with_tokens(config);
+        config.server.allowed_origins = vec![PAGE.to_owned()];
+    });
+    let token = token(&server, &[Scope::Api]);
+    crate::tls();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let preflight = |origin: &'static str, path: &str| {
+        let request = client.request(Method::OPTIONS, format!("http://{}{path}", server.address));
+        let request = request.header("Origin", origin).header("Access-Control-Request-Method", "POST");
+        request.header("Access-Control-Request-Headers", "authorization,x-stainless-lang").send()
+    };
+    let header = |response: &Response, name: &str| {
+        response.headers().get(name).map(|value| value.to_str().unwrap().to_owned())
+    };
+    let allowed = preflight(PAGE, "/v1/chat/completions").await.unwrap();
+    assert_eq!(allowed.status(), 204);
+    for (name, expected) in [
+        ("access-control-allow-origin", PAGE),
+        ("access-control-allow-methods", "GET, POST"),
+        ("access-control-allow-headers", "authorization,x-stainless-lang"),
+        ("vary", "origin"),
+    ] {
+        assert_eq!(header(&allowed, name).as_deref(), Some(expected), "{name}");
+    }
+    // Others learn nothing, and neither does anybody of what is not in /v1.
+    for (origin, path) in [("https://evil.example", "/v1/chat/completions"), (PAGE, "/metrics")] {
+        let refused = preflight(origin, path).await.unwrap();
+        assert!(!refused.status().is_success(), "{origin} {path}");
+        assert_eq!(header(&refused, "access-control-allow-origin"), None, "{origin} {path}");
+    }
+
+    let get = |origin: &'static str, token: &str| {
+        let request = client.get(format!("http://{}/v1/models", server.address)).header("Origin", origin);
+        request.bearer_auth(token).send()
+    };
+    // Errors, too, are for the page to read.
+    for (origin, token, status, readable) in [
+        (PAGE, token.as_str(), 200, true),
+        (PAGE, "guess", 401, true),
+        ("https://evil.example", &token, 403, false),
+    ] {
+        let response = get(origin, token).await.unwrap();
+        let allowed = header(&response, "access-control-allow-origin");
+        assert_eq!((response.status().as_u16(), allowed.as_deref()), (status, readable.then_some(PAGE)));
+    }
+    server.stop();
+}
+
+#[tokio::test]
+async fn requests_that_do_not_come_to_an_end_are_ended() {
+    let server = TestServer::start(|config| {
+        config.vad.engine = "scripted".to_owned();
+        config.limits.request_head_s = 1;
+        config.limits.request_body_s = 1;
+    });
+    let send = async |begin: &str| {
+        let mut socket = TcpStream::connect(&server.address).await.unwrap();
+        socket.write_all(begin.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        // Until the server hangs up.
+        let _ = socket.read_to_string(&mut answer).await;
+        answer
+    };
+    for head in ["", "\r\n\r\n", "GET /healthz HTTP/1.1\r\nHost: localhost\r\n"] {
+        assert_eq!(send(head).await, "", "{head:?}");
+    }
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{\"a\":";
+    let answer = send(head).await;
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("limits.request_body_s"), "{answer}");
+
+    // A socket may be silent for as long as it likes.
+    let mut person = crate::e2e::person::Person::new(server.connect().await);
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    person.type_text("hello").await;
+    assert_eq!(person.until_turn_end().await.0, 1);
     server.stop();
 }
 

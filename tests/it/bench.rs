@@ -37,6 +37,31 @@ fn every_reply_is_interrupted_and_none_is_heard_afterwards() {
     assert_eq!(report["hangover"]["p50"], 544.0);
 }
 
+#[test]
+fn the_realtime_wire_is_measured_alike() {
+    let server = ServerProcess::start(SCRIPTED);
+    let url = format!("ws://{}/v1/realtime", server.address);
+    let bench = |arguments: &[&str]| {
+        let output =
+            bench(&url, &[&["--wire", "realtime", "--sessions", "2", "--turns", "1"], arguments].concat());
+        let report = report(&output);
+        assert!(output.status.success(), "{report:#}");
+        report
+    };
+    let turns = bench(&[]);
+    assert_eq!(turns["turns"]["outcomes"], serde_json::json!({"completed": 2}));
+    for figure in ["first_audio_beyond_hangover", "transcript_beyond_hangover"] {
+        assert_eq!(turns[figure]["count"], 2, "{turns:#}");
+    }
+    assert_eq!(turns["hangover"]["p50"], 544.0);
+    let interrupted = bench(&["--scenario", "interrupt", "--silence-ms", "3000"]);
+    assert_eq!(interrupted["turns"]["outcomes"], serde_json::json!({"interrupted": 2}));
+    assert_eq!((&interrupted["late_audio"], &interrupted["uninterrupted"]), (&0.into(), &0.into()));
+    let spoken = bench(&["--scenario", "interrupt", "--by", "speech"]);
+    assert_eq!(spoken["turns"]["outcomes"], serde_json::json!({"completed": 2, "interrupted": 2}));
+    assert_eq!((&spoken["late_audio"], &spoken["interrupt"]["count"]), (&0.into(), &2.into()));
+}
+
 /// The figure is measured from where a server with default settings decides: one that waits longer
 /// is seen to be later by just that, and one that never answers misses its turns.
 #[test]

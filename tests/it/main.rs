@@ -12,6 +12,7 @@ mod e2e;
 mod harness;
 mod http_api;
 mod local;
+mod markdown;
 mod models;
 mod openai;
 mod openai_speech;
@@ -25,10 +26,12 @@ mod store;
 mod store_servers;
 mod stores;
 mod stories;
+mod strangers;
 mod stub_hub;
 mod stub_llm;
 mod talk;
 mod tls;
+mod upkeep;
 mod word_errors;
 
 /// HTTP clients of tests need a TLS provider even where they use none.

@@ -4,12 +4,14 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -18,7 +20,8 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use vivavoce::config::{Config, TlsMode};
 use vivavoce::frontends::tls::Certificates;
 
-use crate::harness::TestServer;
+use crate::e2e::person::wait_until;
+use crate::harness::{ServerProcess, TestServer};
 
 fn self_signed(config: &mut Config) {
     config.vad.engine = "scripted".to_owned();
@@ -27,12 +30,16 @@ fn self_signed(config: &mut Config) {
 
 /// A connection of a client that trusts this certificate and no other.
 async fn connect(server: &TestServer, trusted: &Path) -> std::io::Result<TlsStream<TcpStream>> {
+    connect_to(&server.address, trusted).await
+}
+
+async fn connect_to(address: &str, trusted: &Path) -> std::io::Result<TlsStream<TcpStream>> {
     crate::tls();
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(trusted).unwrap()).unwrap();
     let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let stream = TcpStream::connect(&server.address).await?;
+    let stream = TcpStream::connect(address).await?;
     let name = ServerName::try_from("localhost").unwrap();
     TlsConnector::from(Arc::new(config)).connect(name, stream).await
 }
@@ -132,6 +139,39 @@ async fn a_new_certificate_is_shown_and_a_broken_one_is_not() {
     connect(&server, &cert).await.unwrap();
     assert!(connect(&server, &old).await.is_err());
     server.stop();
+}
+
+/// What certbot's hook does: new files, and a hangup.
+#[tokio::test]
+async fn a_hangup_reads_the_certificate_and_who_is_connected_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    make_certificate(folder.path());
+    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    let server = ServerProcess::start(&format!(
+        "vad: {{engine: scripted}}\nasr: {{engine: scripted}}\nllm: {{engine: scripted}}\ntts: {{engine: scripted}}\n\
+         tls: {{mode: files, cert: {cert:?}, key: {key:?}}}\n"
+    ));
+    let old = folder.path().join("old.pem");
+    std::fs::copy(&cert, &old).unwrap();
+    let mut early = connect_to(&server.address, &old).await.unwrap();
+
+    let (new_cert, new_key) = new_pair();
+    std::fs::write(&cert, new_cert).unwrap();
+    server.signal("-HUP");
+    // Without its key it is none yet. (Only a hangup says it so.)
+    wait_until(|| server.log().contains("certificate not re-read, the old one stays")).await;
+    connect_to(&server.address, &old).await.unwrap();
+
+    std::fs::write(&key, new_key).unwrap();
+    server.signal("-HUP");
+    while connect_to(&server.address, &cert).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(connect_to(&server.address, &old).await.is_err());
+    early.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    early.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
 
 #[test]

@@ -41,20 +41,6 @@ fn words(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// Words to insert, delete or replace to make one of the other (Levenshtein's distance).
-fn word_errors(want: &[String], got: &[String]) -> usize {
-    let mut row: Vec<usize> = (0..=got.len()).collect();
-    for (i, want) in want.iter().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, got) in got.iter().enumerate() {
-            let above = row[j + 1];
-            row[j + 1] = (diagonal + usize::from(want != got)).min(above + 1).min(row[j] + 1);
-            diagonal = above;
-        }
-    }
-    row[got.len()]
-}
-
 /// Recognises each recording; gives the word error rate over all and prints every mistake.
 pub fn word_error_rate(
     asr: &mut dyn Asr,
@@ -68,7 +54,7 @@ pub fn word_error_rate(
             .unwrap()
             .text;
         let (want, got) = (words(&said), words(&heard));
-        let wrong = word_errors(&want, &got);
+        let wrong = strsim::generic_levenshtein(&want, &got);
         if wrong > 0 {
             println!("{wrong} of {} words: {said:?} was heard as {heard:?}", want.len());
         }

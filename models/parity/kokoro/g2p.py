@@ -1,8 +1,8 @@
-"""Golden of Kokoro's English G2P: what misaki says to every line of g2p_table.txt.
+"""Golden of Kokoro's English G2P: what misaki says to every line of g2p_table.txt and g2p_unseen.txt.
 
     python g2p.py OUT_FOLDER      (with misaki[en], see requirements.txt)
 
-Writes g2p_us.tsv and g2p_gb.tsv (text, phonemes) and the excerpts of misaki's lexicons that the lines
+Writes g2p_us.tsv, g2p_gb.tsv, unseen_us.tsv and unseen_gb.tsv (text, phonemes) and the excerpts of misaki's lexicons that the lines
 need (us_gold.json, …), so that the test runs without the whole lexicons. spaCy's trained tagger is no
 package of PyPI: spaCy's rule-based tokeniser is used as it is, and the parts of speech come from the
 table, by hand, wherever the lexicon asks for them. Words without one are tagged by their class.
@@ -76,10 +76,27 @@ class Tagger:
         return result
 
 
-def lines():
-    for line in (HERE / "g2p_table.txt").read_text().splitlines():
+TABLES = {"g2p": "g2p_table.txt", "unseen": "g2p_unseen.txt"}
+
+
+def lines(table):
+    for line in (HERE / table).read_text().splitlines():
         if line and not line.startswith("#"):
             yield line
+
+
+def row(g2p, line):
+    text, at, tags, seen = "", 0, [], {}
+    for match in TAGGED.finditer(line):
+        text += line[at:match.start()] + match[1]
+        at = match.end()
+        word = re.split(r"\W", match[1])[-1]
+        tags.append((word, seen.get(word, 0), match[2]))
+        seen[word] = seen.get(word, 0) + 1
+    text += line[at:]
+    g2p.nlp.tags = tags
+    phonemes, _ = g2p(text, preprocess=False)
+    return f"{text}\t{phonemes}"
 
 
 def main(out):
@@ -91,27 +108,16 @@ def main(out):
                  for kind in ("gold", "silver")}
         g2p.lexicon.golds, g2p.lexicon.silvers = Recorded(g2p.lexicon.golds), Recorded(g2p.lexicon.silvers)
         g2p.nlp = Tagger(g2p.lexicon.golds)
-        rows = []
-        for line in lines():
-            text, at, tags, seen = "", 0, [], {}
-            for match in TAGGED.finditer(line):
-                text += line[at:match.start()] + match[1]
-                at = match.end()
-                word = re.split(r"\W", match[1])[-1]
-                tags.append((word, seen.get(word, 0), match[2]))
-                seen[word] = seen.get(word, 0) + 1
-            text += line[at:]
-            g2p.nlp.tags = tags
-            phonemes, _ = g2p(text, preprocess=False)
-            rows.append(f"{text}\t{phonemes}")
-        (out / f"g2p_{name}.tsv").write_text("\n".join(rows) + "\n")
+        for table, file in TABLES.items():
+            rows = [row(g2p, line) for line in lines(file)]
+            (out / f"{table}_{name}.tsv").write_text("\n".join(rows) + "\n")
+            print(table, name, len(rows), "lines")
         for kind, words in (("gold", g2p.lexicon.golds), ("silver", g2p.lexicon.silvers)):
             asked = words.asked | {w.lower() for w in words.asked} | {w.capitalize() for w in words.asked}
             letters = {c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"} if kind == "gold" else set()
             excerpt = {w: v for w, v in whole[kind].items() if w in asked | letters}
             (out / f"{name}_{kind}.json").write_text(json.dumps(excerpt, ensure_ascii=False, indent=0, sort_keys=True))
             print(name, kind, len(excerpt))
-        print(name, len(rows), "lines")
 
 
 if __name__ == "__main__":

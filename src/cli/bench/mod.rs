@@ -14,6 +14,7 @@ mod report;
 mod server;
 mod session;
 mod stats;
+mod wire;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ use plan::{Plan, PlanError};
 use report::{Report, ServerUse};
 use server::Usage;
 use session::{Act, Outcome, SessionPlan};
+use wire::Wire;
 
 /// Sessions that start "at the same time" start within this.
 const SYNC_SPREAD: Duration = Duration::from_millis(10);
@@ -41,9 +43,12 @@ const WARM_UP: Duration = Duration::from_secs(3);
 /// Measure a running server under the load of many sessions
 #[derive(Debug, Clone, clap::Args)]
 pub struct Bench {
-    /// The server's voice socket
-    #[arg(long, default_value = "ws://localhost:8080/ws/chat")]
-    url: String,
+    /// The server's socket, if it is not on this machine at port 8080
+    #[arg(long)]
+    url: Option<String>,
+    /// What is spoken on it
+    #[arg(long, value_enum, default_value = "voice")]
+    wire: Wire,
     /// Access token, if the server asks for one
     #[arg(long)]
     token: Option<String>,
@@ -137,11 +142,10 @@ impl Bench {
     /// Where nothing could be measured.
     pub fn run(&self, config: &Config, out: &mut dyn Write) -> Result<bool, BenchError> {
         let plan = Arc::new(match self.scenario {
-            Scenario::Listen => Plan::silence(self.seconds, config)?,
-            Scenario::Turns => Plan::speech(self.wav.as_deref(), self.turns, self.silence_ms, false, config)?,
-            Scenario::Interrupt => {
-                let barge_in = self.by == By::Speech;
-                Plan::speech(self.wav.as_deref(), self.turns, self.silence_ms, barge_in, config)?
+            Scenario::Listen => Plan::silence(self.wire, self.seconds, config)?,
+            Scenario::Turns | Scenario::Interrupt => {
+                let barge_in = self.scenario == Scenario::Interrupt && self.by == By::Speech;
+                Plan::speech(self.wire, self.wav.as_deref(), self.turns, self.silence_ms, barge_in, config)?
             }
         });
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -156,13 +160,17 @@ impl Bench {
         Ok(report.is_good())
     }
 
+    fn url(&self) -> &str {
+        self.url.as_deref().unwrap_or(self.wire.usual_url())
+    }
+
     async fn drive(&self, plan: &Arc<Plan>) -> Result<(Vec<Outcome>, ServerUse), BenchError> {
         let mut dice = stats::Dice::new(self.seed);
-        let baseline = server::usage(&self.url, self.token.as_deref()).await?;
+        let baseline = server::usage(self.url(), self.token.as_deref()).await?;
         let mut connections = Vec::new();
         let indices: Vec<u32> = (0..self.sessions).collect();
         for group in indices.chunks(CONNECT_AT_ONCE) {
-            let connecting = group.iter().map(|_| crate::client::connect(&self.url, self.token.as_deref()));
+            let connecting = group.iter().map(|_| self.wire.connect(self.url(), self.token.as_deref()));
             for connection in futures_util::future::join_all(connecting).await {
                 connections.push(connection?);
             }
@@ -198,7 +206,7 @@ impl Bench {
 
     /// The server's use from the warm-up to the end of the plan, and the most memory in between.
     async fn measure(&self, start: Instant, length: Duration) -> Result<(Usage, Usage, f64), BenchError> {
-        let read = || server::usage(&self.url, self.token.as_deref());
+        let read = || server::usage(self.url(), self.token.as_deref());
         tokio::time::sleep_until(start + WARM_UP.min(length / 4)).await;
         let from = read().await?;
         let end = start + length;

@@ -7,9 +7,10 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bytes::Bytes;
+use tokio_tungstenite::tungstenite::Message;
 
 use super::stats::Dice;
+use super::wire::{MESSAGE, Wire};
 use crate::audio::framer::Framer;
 use crate::audio::wav::WavError;
 use crate::audio::{pcm, resample, wav};
@@ -20,10 +21,6 @@ use crate::engines::{CancelToken, EngineError, INPUT_RATE_HZ, OUTPUT_RATE_HZ, Tt
 use crate::turn::config::TurnConfig;
 use crate::turn::detector::{DetectorConfig, Edge, SpeechDetector};
 
-/// 20 ms.
-pub const MESSAGE_SAMPLES: usize = 320;
-/// Time of one message.
-pub const MESSAGE: Duration = Duration::from_millis(20);
 /// The least common multiple of a VAD frame and a message: 160 ms.
 const ALIGNMENT_SAMPLES: usize = 2_560;
 /// What is said when no file is given.
@@ -43,6 +40,9 @@ pub enum PlanError {
     /// The file cannot be read.
     #[error(transparent)]
     Wav(#[from] WavError),
+    /// The recording cannot be sent at the wire's rate.
+    #[error(transparent)]
+    Rate(#[from] resample::ResampleError),
     /// flite or Silero cannot be used.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -62,7 +62,7 @@ pub enum PlanError {
 pub struct Utterance {
     /// Speech start is announced.
     pub start: u64,
-    /// There was enough speech to interrupt a reply.
+    /// There was enough speech to interrupt a reply. (On the Realtime wire its start is enough.)
     pub interrupts: u64,
     /// The last voiced sample.
     pub voice_end: u64,
@@ -74,9 +74,11 @@ pub struct Utterance {
 #[derive(Debug)]
 pub struct Plan {
     /// Messages of one cycle, over and over.
-    messages: Vec<Bytes>,
+    messages: Vec<Message>,
     /// How often.
     cycles: u32,
+    /// Samples that the server has heard when it has got each message of the stream.
+    heard: Vec<u64>,
     /// All of the stream.
     pub utterances: Vec<Utterance>,
     /// Every second utterance is spoken into the reply to the one before.
@@ -87,15 +89,16 @@ pub struct Plan {
 
 impl Plan {
     /// A quiet room for so many seconds.
-    pub fn silence(seconds: u32, config: &Config) -> Result<Plan, PlanError> {
+    pub fn silence(wire: Wire, seconds: u32, config: &Config) -> Result<Plan, PlanError> {
         let cycle = Cycle::default().silence(ROOM_MS).aligned();
         let cycles = seconds * 1_000 / ROOM_MS;
-        Plan::new(cycle, cycles, 0, "a quiet room".to_owned(), config)
+        Plan::new(wire, &cycle, cycles, 0, "a quiet room".to_owned(), config)
     }
 
     /// `turns` times the utterance in `wav` (or a sentence by flite) with silence behind it;
     /// `barge_in`: each followed by another into its reply.
     pub fn speech(
+        wire: Wire,
         wav: Option<&Path>,
         turns: u32,
         silence_ms: u32,
@@ -112,24 +115,32 @@ impl Plan {
         }
         let cycle = cycle.silence(silence_ms).aligned();
         let each = if barge_in { 2 } else { 1 };
-        Plan::new(cycle, turns, each, spoken, config)
+        Plan::new(wire, &cycle, turns, each, spoken, config)
     }
 
-    fn new(cycle: Cycle, cycles: u32, each: u32, spoken: String, config: &Config) -> Result<Plan, PlanError> {
+    fn new(
+        wire: Wire,
+        cycle: &Cycle,
+        cycles: u32,
+        each: u32,
+        spoken: String,
+        config: &Config,
+    ) -> Result<Plan, PlanError> {
         let mut vad = SileroVad::load(&config.models)?;
-        let utterances = utterances(&cycle.0, cycles, &mut vad)?;
-        let barge_in = each == 2;
-        let plan = Plan { messages: cycle.messages(), cycles, utterances, barge_in, spoken };
+        let messages = wire.messages(&cycle.0)?;
+        let (heard, utterances) = listen(wire, &messages, cycles, &mut vad)?;
+        let plan = Plan { messages, cycles, heard, utterances, barge_in: each == 2, spoken };
         plan.check(each).map_err(|problem| PlanError::Unfit { what: plan.spoken.clone(), problem })?;
         Ok(plan)
     }
 
     /// Every cycle has as many utterances as it should, whole.
     fn check(&self, each: u32) -> Result<(), String> {
-        let cycle_samples = (self.messages.len() * MESSAGE_SAMPLES) as u64;
-        for cycle in 0..u64::from(self.cycles) {
-            let range = cycle * cycle_samples..(cycle + 1) * cycle_samples;
-            let inside = |u: &&Utterance| range.contains(&u.start) && range.contains(&(u.end - 1));
+        for cycle in 0..self.cycles as usize {
+            let range = cycle * self.messages.len()..(cycle + 1) * self.messages.len();
+            let inside = |u: &&Utterance| {
+                range.contains(&self.message_of(u.start)) && range.contains(&self.message_of(u.end))
+            };
             let found = self.utterances.iter().filter(inside).count();
             if found != each as usize {
                 return Err(format!(
@@ -145,9 +156,14 @@ impl Plan {
     }
 
     /// The message of this number; `None` after the end.
-    pub fn message(&self, number: usize) -> Option<Bytes> {
+    pub fn message(&self, number: usize) -> Option<Message> {
         let within = number < self.messages.len() * self.cycles as usize;
         within.then(|| self.messages[number % self.messages.len()].clone())
+    }
+
+    /// The number of the message with which the server has heard the sample just before `position`.
+    pub fn message_of(&self, position: u64) -> usize {
+        self.heard.partition_point(|heard| *heard < position)
     }
 
     /// Time of one cycle.
@@ -159,11 +175,6 @@ impl Plan {
     pub fn length(&self) -> Duration {
         self.cycle() * self.cycles
     }
-}
-
-/// The number of the message that holds the sample just before `position`.
-pub fn message_of(position: u64) -> usize {
-    position.saturating_sub(1) as usize / MESSAGE_SAMPLES
 }
 
 /// Samples of one cycle: noise everywhere, speech on top.
@@ -190,24 +201,32 @@ impl Cycle {
         }
         self
     }
-
-    fn messages(&self) -> Vec<Bytes> {
-        self.0.chunks(MESSAGE_SAMPLES).map(|samples| pcm::bytes_from_samples(samples).into()).collect()
-    }
 }
 
-/// What the detector, with the default settings, makes of `cycles` times `cycle`.
-fn utterances(cycle: &[i16], cycles: u32, vad: &mut dyn Vad) -> Result<Vec<Utterance>, EngineError> {
+/// What the server hears of `cycles` times these messages: the samples so far with each of them, and what
+/// its detector, with the default settings, makes of them.
+fn listen(
+    wire: Wire,
+    messages: &[Message],
+    cycles: u32,
+    vad: &mut dyn Vad,
+) -> Result<(Vec<u64>, Vec<Utterance>), EngineError> {
     let settings = TurnConfig::new(&Config::default(), false);
-    let interrupting = u64::from(settings.min_interrupt_ms) * u64::from(INPUT_RATE_HZ) / 1_000;
+    let enough_ms = if wire == Wire::Realtime { 0 } else { settings.min_interrupt_ms };
+    let interrupting = u64::from(enough_ms) * u64::from(INPUT_RATE_HZ) / 1_000;
+    let mut hearing = wire.hearing();
     let mut detector = SpeechDetector::new(default_detector());
     let mut framer = Framer::default();
     let mut frame = VadFrame::silence();
-    let mut found = Vec::new();
+    let (mut heard, mut found) = (Vec::new(), Vec::new());
+    let mut so_far = 0;
     let (mut start, mut interrupts) = (None, None);
     let mut failure = None;
-    for _ in 0..cycles {
-        framer.push(cycle, |samples| {
+    for message in (0..cycles).flat_map(|_| messages) {
+        let samples = hearing.hear(message);
+        so_far += samples.len() as u64;
+        heard.push(so_far);
+        framer.push(&samples, |samples| {
             frame.pcm.copy_from_slice(samples);
             if let Err(error) = vad.judge(&mut [&mut frame]) {
                 failure.get_or_insert(error);
@@ -230,7 +249,7 @@ fn utterances(cycle: &[i16], cycles: u32, vad: &mut dyn Vad) -> Result<Vec<Utter
             }
         });
     }
-    failure.map_or(Ok(found), Err)
+    failure.map_or(Ok((heard, found)), Err)
 }
 
 /// The server's, if nobody configured another.
@@ -265,16 +284,17 @@ pub fn speak(text: &str) -> Result<Vec<i16>, PlanError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::bench::wire::MESSAGE_SAMPLES;
     use crate::engines::VAD_FRAME_SAMPLES;
 
-    /// Judges loud frames as speech.
+    /// Judges frames as speech that are loud for the most part: a filter smears their edges.
     struct Loudness;
 
     impl Vad for Loudness {
         fn judge(&mut self, frames: &mut [&mut VadFrame]) -> Result<(), EngineError> {
             for frame in frames {
-                let loud = frame.pcm.iter().any(|sample| sample.abs() > 0.1);
-                frame.probability = if loud { 0.9 } else { 0.1 };
+                let loud = frame.pcm.iter().filter(|sample| sample.abs() > 0.1).count();
+                frame.probability = if loud > VAD_FRAME_SAMPLES / 2 { 0.9 } else { 0.1 };
             }
             Ok(())
         }
@@ -282,6 +302,12 @@ mod tests {
         fn max_batch(&self) -> usize {
             1
         }
+    }
+
+    fn plan(wire: Wire, cycle: &Cycle, cycles: u32) -> Plan {
+        let messages = wire.messages(&cycle.0).unwrap();
+        let (heard, utterances) = listen(wire, &messages, cycles, &mut Loudness).unwrap();
+        Plan { messages, cycles, heard, utterances, barge_in: false, spoken: String::new() }
     }
 
     fn cycle() -> Cycle {
@@ -293,7 +319,8 @@ mod tests {
     fn every_cycle_meets_frames_and_messages_alike() {
         let cycle = cycle();
         assert_eq!((cycle.0.len() % VAD_FRAME_SAMPLES, cycle.0.len() % MESSAGE_SAMPLES), (0, 0));
-        let found = utterances(&cycle.0, 3, &mut Loudness).unwrap();
+        let messages = Wire::Voice.messages(&cycle.0).unwrap();
+        let (_, found) = listen(Wire::Voice, &messages, 3, &mut Loudness).unwrap();
         // 120 ms are four frames, 300 ms ten; the hangover of 500 ms begins behind the first silent
         // frame and takes sixteen.
         let first = Utterance {
@@ -314,14 +341,7 @@ mod tests {
     #[test]
     fn a_plan_with_other_utterances_than_planned_is_refused() {
         let cycle = cycle();
-        let utterances = utterances(&cycle.0, 2, &mut Loudness).unwrap();
-        let mut plan = Plan {
-            messages: cycle.messages(),
-            cycles: 2,
-            utterances,
-            barge_in: false,
-            spoken: String::new(),
-        };
+        let mut plan = plan(Wire::Voice, &cycle, 2);
         assert_eq!(plan.check(1), Ok(()));
         assert!(plan.check(2).unwrap_err().contains("1 utterances in turn 1 instead of 2"));
         plan.utterances[1].end += 10 * INPUT_RATE_HZ as u64;
@@ -331,13 +351,7 @@ mod tests {
     #[test]
     fn messages_repeat_and_end() {
         let cycle = cycle();
-        let plan = Plan {
-            messages: cycle.messages(),
-            cycles: 2,
-            utterances: vec![],
-            barge_in: false,
-            spoken: String::new(),
-        };
+        let plan = plan(Wire::Voice, &cycle, 2);
         let count = plan.messages.len();
         assert_eq!(plan.message(count + 3), plan.message(3));
         assert_eq!(
@@ -346,6 +360,21 @@ mod tests {
         );
         assert_eq!(plan.length(), plan.cycle() * 2);
         // 512 samples are in the messages 0 and 1.
-        assert_eq!((message_of(320), message_of(321), message_of(512)), (0, 1, 1));
+        assert_eq!([320, 321, 512].map(|position| plan.message_of(position)), [0, 1, 1]);
+    }
+
+    /// The same speech on the other wire: the same utterances, and the filter's 4 ms later.
+    #[test]
+    fn the_realtime_wire_says_the_same() {
+        let cycle = cycle();
+        let (voice, realtime) = (plan(Wire::Voice, &cycle, 2), plan(Wire::Realtime, &cycle, 2));
+        assert_eq!(realtime.messages.len(), voice.messages.len());
+        assert_eq!(realtime.length(), voice.length());
+        assert_eq!(realtime.check(1), Ok(()));
+        for (one, other) in realtime.utterances.iter().zip(&voice.utterances) {
+            assert_eq!((one.start, one.voice_end, one.end), (other.start, other.voice_end, other.end));
+            assert_eq!(one.interrupts, one.start, "speech is an interruption at once");
+        }
+        assert_eq!([256, 257].map(|position| realtime.message_of(position)), [0, 1]);
     }
 }

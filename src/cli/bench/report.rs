@@ -9,6 +9,7 @@ use super::plan::Plan;
 use super::server::Usage;
 use super::session::Outcome;
 use super::stats::Distribution;
+use super::wire::Wire;
 use super::{Bench, By, Scenario, Stagger};
 
 /// All of it. Times are in ms.
@@ -16,6 +17,7 @@ use super::{Bench, By, Scenario, Stagger};
 pub struct Report {
     command: String,
     machine: Machine,
+    wire: Wire,
     scenario: Scenario,
     sessions: u32,
     stagger: Stagger,
@@ -108,6 +110,7 @@ impl Report {
         Report {
             command: std::env::args().collect::<Vec<_>>().join(" "),
             machine: Machine::here(),
+            wire: bench.wire,
             scenario: bench.scenario,
             sessions: bench.sessions,
             stagger: bench.stagger,

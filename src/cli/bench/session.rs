@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::plan::{MESSAGE, Plan, Utterance, message_of};
+use super::plan::{Plan, Utterance};
 use super::stats::Dice;
-use crate::client::{ClientError, ClientMessage, Connection, Receiver, Sender, ServerMessage};
-use crate::turn::io;
+use super::wire::{Heard, Listener, MESSAGE, Speaker};
+use crate::client::ClientError;
 
 /// A reply that begins later than this is missed.
 const MISSED_AFTER: Duration = Duration::from_secs(5);
@@ -98,7 +98,7 @@ struct Person {
 }
 
 /// Streams the plan to its end.
-pub async fn run(connection: Connection, plan: SessionPlan) -> Outcome {
+pub async fn run((mut speaker, mut listener): (Speaker, Listener), plan: SessionPlan) -> Outcome {
     let SessionPlan { plan, start, act } = plan;
     let mut person = Person {
         replies: vec![Reply::default(); plan.utterances.len()],
@@ -110,19 +110,18 @@ pub async fn run(connection: Connection, plan: SessionPlan) -> Outcome {
         turn_ends: 0,
         outcome: Outcome::default(),
     };
-    let (mut sender, mut receiver) = connection.split();
-    if let Err(error) = person.talk(&mut sender, &mut receiver, start).await {
+    if let Err(error) = person.talk(&mut speaker, &mut listener, start).await {
         person.outcome.dropped = Some(error.to_string());
     }
-    let _ = sender.close().await;
+    let _ = speaker.close().await;
     person.conclude()
 }
 
 impl Person {
     async fn talk(
         &mut self,
-        sender: &mut Sender,
-        receiver: &mut Receiver,
+        speaker: &mut Speaker,
+        listener: &mut Listener,
         start: Instant,
     ) -> Result<(), ClientError> {
         let mut due = start;
@@ -130,57 +129,57 @@ impl Person {
             let interrupt_at = self.interrupt_at.map_or(due, |(at, _)| at);
             tokio::select! {
                 biased;
-                message = receiver.receive() => self.note(message?, Instant::now()),
+                heard = listener.hear() => self.note(heard?, Instant::now()),
                 () = tokio::time::sleep_until(interrupt_at), if self.interrupt_at.is_some() => {
-                    self.interrupt(sender).await?;
+                    self.interrupt(speaker).await?;
                 }
                 () = tokio::time::sleep_until(due) => {
                     let now = Instant::now();
                     self.outcome.pacing_lag.push(ms(now - due));
                     self.sent.push(now);
-                    sender.send_pcm(message).await?;
+                    speaker.say(message).await?;
                     due += MESSAGE;
                 }
             }
         }
         let until = Instant::now() + LAST_TURN;
         while self.turn_ends < self.replies.len() {
-            match tokio::time::timeout_at(until, receiver.receive()).await {
-                Ok(message) => self.note(message?, Instant::now()),
+            match tokio::time::timeout_at(until, listener.hear()).await {
+                Ok(heard) => self.note(heard?, Instant::now()),
                 Err(_) => return Ok(()),
             }
         }
         Ok(())
     }
 
-    async fn interrupt(&mut self, sender: &mut Sender) -> Result<(), ClientError> {
+    async fn interrupt(&mut self, speaker: &mut Speaker) -> Result<(), ClientError> {
         let Some((_, index)) = self.interrupt_at.take() else { return Ok(()) };
         self.replies[index].interrupt_sent = Some(Instant::now());
-        sender.send(&ClientMessage::Interrupt { last_chunk_id: None }).await
+        speaker.interrupt().await
     }
 
-    fn note(&mut self, message: ServerMessage, now: Instant) {
-        match message {
-            ServerMessage::Audio(audio) => self.note_audio(audio.turn_id, now),
-            ServerMessage::Transcript { turn_id, .. } => {
-                self.transcripts.insert(turn_id, now);
+    fn note(&mut self, heard: Heard, now: Instant) {
+        match heard {
+            Heard::Audio { turn } => self.note_audio(turn, now),
+            Heard::Transcript { turn } => {
+                self.transcripts.insert(turn, now);
             }
-            ServerMessage::Pause { turn_id } => {
-                if let Some(reply) = self.reply_of(turn_id) {
+            Heard::Pause { turn } => {
+                if let Some(reply) = self.reply_of(turn) {
                     reply.pause.get_or_insert(now);
                 }
             }
-            ServerMessage::Interrupt { turn_id, .. } => {
-                if let Some(reply) = self.reply_of(turn_id) {
+            Heard::Interrupt { turn } => {
+                if let Some(reply) = self.reply_of(turn) {
                     reply.interrupt.get_or_insert(now);
                 }
             }
-            ServerMessage::TurnEnd { outcome, .. } => {
+            Heard::TurnEnd { outcome } => {
                 self.turn_ends += 1;
-                *self.outcome.turn_ends.entry(name_of(outcome).to_owned()).or_default() += 1;
+                *self.outcome.turn_ends.entry(outcome).or_default() += 1;
             }
-            ServerMessage::Error { code, .. } => *self.outcome.errors.entry(code).or_default() += 1,
-            _ => {}
+            Heard::Error { code } => *self.outcome.errors.entry(code).or_default() += 1,
+            Heard::Other => {}
         }
     }
 
@@ -193,7 +192,8 @@ impl Person {
         }
         // The utterance whose end was decided last, if nothing has answered it yet.
         let sent = self.sent.len();
-        let ended = self.plan.utterances.iter().rposition(|utterance| message_of(utterance.end) < sent);
+        let ended =
+            self.plan.utterances.iter().rposition(|utterance| self.plan.message_of(utterance.end) < sent);
         let Some(index) = ended.filter(|index| self.replies[*index].turn_id.is_none()) else {
             self.outcome.unexpected += 1;
             return;
@@ -215,7 +215,7 @@ impl Person {
         let plan = Arc::clone(&self.plan);
         for (index, utterance) in plan.utterances.iter().enumerate() {
             let reply = self.replies[index].clone();
-            let Some(&decided) = self.sent.get(message_of(utterance.end)) else { continue };
+            let Some(&decided) = self.sent.get(plan.message_of(utterance.end)) else { continue };
             let Some(first) = reply.first_audio.filter(|first| *first - decided <= MISSED_AFTER) else {
                 self.outcome.missed += 1;
                 continue;
@@ -223,7 +223,7 @@ impl Person {
             self.outcome.first_audio.push(ms(first - decided));
             let transcript = reply.turn_id.and_then(|turn| self.transcripts.get(&turn));
             self.outcome.transcript.extend(transcript.map(|at| ms(at.saturating_duration_since(decided))));
-            let spoken = self.sent[message_of(utterance.voice_end)];
+            let spoken = self.sent[plan.message_of(utterance.voice_end)];
             self.outcome.first_audio_after_speech.push(ms(first - spoken));
             self.conclude_interruption(index, &reply, plan.utterances.get(index + 1));
         }
@@ -235,11 +235,11 @@ impl Person {
         let cause = match (&self.act, by_speech) {
             (Act::Interrupt { .. }, _) => reply.interrupt_sent,
             (Act::Listen, Some(next)) => {
-                let started = self.sent.get(message_of(next.start));
+                let started = self.sent.get(self.plan.message_of(next.start));
                 if let (Some(started), Some(pause)) = (started, reply.pause) {
                     self.outcome.pause.push(ms(pause - *started));
                 }
-                self.sent.get(message_of(next.interrupts)).copied()
+                self.sent.get(self.plan.message_of(next.interrupts)).copied()
             }
             (Act::Listen, None) => return,
         };
@@ -255,14 +255,4 @@ impl Person {
 
 fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1_000.0
-}
-
-fn name_of(outcome: io::Outcome) -> &'static str {
-    match outcome {
-        io::Outcome::Completed => "completed",
-        io::Outcome::Interrupted => "interrupted",
-        io::Outcome::Empty => "empty",
-        io::Outcome::Superseded => "superseded",
-        io::Outcome::Failed => "failed",
-    }
 }

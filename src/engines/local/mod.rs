@@ -40,11 +40,11 @@ use self::cache_pool::{CachePool, Held, Lease, common_prefix};
 use self::decoder::{Decoder, LoadOptions, Sequence, WeightType};
 use self::scheduler::Scheduler;
 use self::source::Source;
-use self::text::{ChatText, Constraint, Prompt, Sampler, Sampling};
+use self::text::{ChatText, Constraint, ParseSpecial, Prompt, Sampler, Sampling};
 use self::writer::Writer;
 use super::{
-    CancelToken, ChatMessage, EngineError, Llm, LlmEvent, LlmRequest, LlmState, Role, ToolSpec, Usage,
-    forbid_executor_thread,
+    CancelToken, ChatMessage, EngineError, Llm, LlmEvent, LlmRequest, LlmState, Role, TokenCounter, ToolSpec,
+    Usage, forbid_executor_thread,
 };
 use crate::config::Config;
 
@@ -263,6 +263,20 @@ impl Shared {
         let constraint = self.tools.constraint(&self.text, &request.tools);
         Ok(Writer::new(self.vocab_size, sampler, constraint, reader))
     }
+}
+
+/// Counts tokens by the tokenizer of the model that is at work (`own`), else by the built-in one's.
+///
+/// # Errors
+/// Files that cannot be read.
+pub fn token_counter(config: &Config, own: bool) -> Result<TokenCounter, EngineError> {
+    let source = if own { Source::of(config)? } else { Source::BuiltIn };
+    let (_, text) = source.open()?;
+    let tokenizer = Arc::clone(text.tokenizer());
+    // What no tokenizer takes still has a length.
+    Ok(Arc::new(move |text| {
+        tokenizer.encode(text, ParseSpecial::No).map_or(text.len() as u64 / 3, |tokens| tokens.len() as u64)
+    }))
 }
 
 /// Reads the operator's instructions and pins them; the first step of a network is its slowest, too.

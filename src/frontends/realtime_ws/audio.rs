@@ -9,6 +9,10 @@ use crate::audio::pcm;
 use crate::audio::resample::Resampler;
 use crate::engines::{INPUT_RATE_HZ, OUTPUT_RATE_HZ};
 
+/// Of the resampler of what comes in: half of it is how much later a client at 24 kHz is understood than one
+/// at 16 kHz, and the whole of it keeps 90 % of the band.
+const EAR_BLOCK_MS: u32 = 8;
+
 /// How samples lie in the bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Format {
@@ -62,7 +66,7 @@ pub struct Ear {
 impl Ear {
     /// For audio of this format.
     pub fn new(format: Format) -> Ear {
-        let resampler = Resampler::new(format.rate_hz(), INPUT_RATE_HZ);
+        let resampler = Resampler::with_blocks(format.rate_hz(), INPUT_RATE_HZ, EAR_BLOCK_MS);
         let resampler =
             resampler.inspect_err(|error| tracing::error!("the client is not heard: {error}")).ok();
         Ear { format, resampler, bytes: Vec::new(), samples: Vec::new(), resampled: Vec::new() }

@@ -227,8 +227,9 @@ impl Dialogue {
                 out.client.push(ServerEvent::SessionUpdated { session });
             }
             ToClient::Close(reason) => out.client.extend(farewell(reason)),
-            // Replies are no clips on this wire.
-            ToClient::VideoMode { .. } | ToClient::Clip { .. } => {}
+            // Replies are no clips on this wire; and its clients know nothing of compaction and memory, and
+            // check what they are sent.
+            ToClient::VideoMode { .. } | ToClient::Clip { .. } | ToClient::Upkept(_) => {}
         }
     }
 

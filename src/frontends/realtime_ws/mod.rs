@@ -27,16 +27,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocketUpgrade};
 use axum::extract::{ConnectInfo, Extension, Query, State};
+use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::Value;
 use tracing::Instrument;
 
+use super::agents::Agent;
 use super::auth::{self, Visitor};
 use super::listener::Peer;
 use super::problem;
 use super::server::Server;
-use super::socket::{self, Frame, SOCKET_BUFFER_BYTES, Translated, Wire, opening};
+use super::socket::opening::{self, Resume};
+use super::socket::{self, Frame, SOCKET_BUFFER_BYTES, Translated, Wire};
 use crate::session::messages::ToClient;
 use crate::session::settings::{Offers, Settings};
 use crate::turn::config::TurnConfig;
@@ -55,9 +58,18 @@ const TAG_CHARS: usize = 10;
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct RealtimeQuery {
-    /// A name for the session's model; which engines answer is the operator's choice.
+    /// An agent's name, or any name for the session's model; which engines answer is the operator's choice.
     model: Option<String>,
+    /// Ours: go on with the history of an earlier session.
+    session: Option<String>,
+    /// That session's resume token.
+    resume_token: Option<String>,
 }
+
+/// Tells the session's name in the log …
+const SESSION_HEADER: &str = "x-vivavoce-session-id";
+/// … and the token with which its history goes on.
+const RESUME_HEADER: &str = "x-vivavoce-resume-token";
 
 /// The Realtime API
 ///
@@ -83,26 +95,42 @@ pub async fn upgrade(
         Ok(socket) => socket,
         Err(rejection) => return rejection.into_response(),
     };
-    let opened = match opening::open_history(&server, "realtime", None, visitor.owner, room).await {
+    // The client says who it wants to talk with: one of the agents, by its name. Other models than those are
+    // the operator's choice.
+    let wanted = visitor.secret.as_ref().map(|secret| &secret.session);
+    let model = wanted.and_then(model_of).or(query.model);
+    let agent = model.as_deref().and_then(|model| server.agent(Some(model))).or_else(|| server.agent(None));
+    let Some(agent) = agent else {
+        return problem::Problem::busy("there is nobody to talk with").into_response();
+    };
+    let token = query.resume_token.unwrap_or_default();
+    let resume = query.session.map(|session| Resume { session, token, last_chunk: None });
+    let opening = opening::open_history(&server, agent, "realtime", resume, false, visitor.owner, room);
+    let opened = match opening.await {
         Ok(opened) => opened,
         Err(response) => return *response,
     };
+    // Its own messages have no place for them.
+    let keys = [(SESSION_HEADER, &opened.hello.session_id), (RESUME_HEADER, &opened.hello.resume_token)];
+    let keys: Vec<(HeaderName, HeaderValue)> = keys
+        .into_iter()
+        .filter_map(|(name, value)| Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?)))
+        .collect();
     let limit = server.config.limits.message_bytes;
-    socket
+    let mut response = socket
         .protocols([auth::REALTIME_SUBPROTOCOL])
         .max_message_size(limit)
         .max_frame_size(limit)
         .read_buffer_size(SOCKET_BUFFER_BYTES)
-        .write_buffer_size(0)
+        // Messages that wait for each other go out in one piece.
+        .write_buffer_size(SOCKET_BUFFER_BYTES)
         .on_upgrade(move |socket| {
             let session_id = &opened.hello.session_id;
             let span = tracing::info_span!("session", session_id = %session_id);
             let sessions = server.sessions.clone();
-            // The client says who it wants to talk with; which engines that are is the operator's choice.
             let wanted = visitor.secret.as_ref().map(|secret| &secret.session);
-            let model = wanted.and_then(model_of).or(query.model);
-            let model = model.unwrap_or_else(|| server.engines.names.llm.clone());
-            let (settings, config) = begin(&server, session_id, model, wanted);
+            let model = model.unwrap_or_else(|| opened.agent.engines.names.llm.clone());
+            let (settings, config) = begin(&server, &opened.agent, session_id, model, wanted);
             let tag: String =
                 session_id.chars().filter(char::is_ascii_alphanumeric).take(TAG_CHARS).collect();
             let wire =
@@ -110,12 +138,15 @@ pub async fn upgrade(
             // Whoever wants to be greeted asks for a response.
             let serving = socket::serve(server, opened, settings, None, wire, socket);
             sessions.track_future(serving.instrument(span))
-        })
+        });
+    response.headers_mut().extend(keys);
+    response
 }
 
 /// What is wrong with `session`, the configuration that sessions with a client secret are to begin with.
 pub fn check(server: &Server, session: &Value) -> Result<(), Problem> {
-    let (_, _, config) = configured(server, "", model_of(session).unwrap_or_default());
+    let Some(agent) = server.agent(None) else { return Ok(()) };
+    let (_, _, config) = configured(server, &agent, "", model_of(session).unwrap_or_default());
     config.updated(session).map(drop)
 }
 
@@ -128,11 +159,12 @@ fn model_of(session: &Value) -> Option<String> {
 /// client secret with which it came.
 fn begin(
     server: &Server,
+    agent: &Agent,
     session_id: &str,
     model: String,
     wanted: Option<&Value>,
 ) -> (Settings, SessionConfig) {
-    let (offers, settings, config) = configured(server, session_id, model);
+    let (offers, settings, config) = configured(server, agent, session_id, model);
     let apply = |settings: Settings, patch| {
         settings.with(patch, &offers).unwrap_or_else(|fault| {
             // The operator's own values, which may lie beyond what clients may ask for.
@@ -150,13 +182,14 @@ fn begin(
 
 /// What can be had, and what the operator configured: for the machine, and as clients see it.
 fn configured<'a>(
-    server: &'a Server,
+    server: &Server,
+    agent: &'a Agent,
     session_id: &str,
     model: String,
 ) -> (Offers<'a>, Settings, SessionConfig) {
-    let mut offers = Offers::of(&server.engines);
+    let mut offers = Offers::of(&agent.engines);
     offers.clips = false;
-    let mut settings = Settings::new(&server.config, &server.persona(), &offers);
+    let mut settings = Settings::new(&agent.config, &server.persona_of(agent), &offers);
     settings.turn = TurnConfig {
         // Clients drop their audio when they hear of speech: it is an interruption at once.
         resume_false_interruption: false,

@@ -22,13 +22,15 @@ use tracing::Instrument;
 
 use super::limits::{Allowance, Excess};
 use super::server::Server;
+use crate::config::Config;
+use crate::conversation::ids::SessionId;
 use crate::metrics::{self, Direction};
-use crate::session::messages::{CloseReason, FromClient, ToClient};
+use crate::session::messages::{CloseReason, FromClient, Hello, ToClient};
 use crate::session::recording::Recorder;
 use crate::session::settings::Settings;
 use crate::session::{self, Journal, Start};
-use crate::turn::io::Fault;
-use opening::{Opened, Room};
+use crate::turn::io::{Event, Fault};
+use opening::{Opened, Place, Room};
 
 /// Messages of the client that wait for its session.
 const INBOUND_MESSAGES: usize = 32;
@@ -36,7 +38,7 @@ const INBOUND_MESSAGES: usize = 32;
 const OUTBOUND_MESSAGES: usize = 64;
 /// Messages that go to the socket in one write.
 const WRITE_BATCH: usize = 32;
-/// Small buffers: a listening session should cost little memory.
+/// Small buffers: a listening session should cost little memory. What does not fit is sent without waiting.
 pub const SOCKET_BUFFER_BYTES: usize = 8 * 1_024;
 /// The socket's last messages may take so long.
 const LAST_WRITES: Duration = Duration::from_secs(2);
@@ -103,35 +105,44 @@ pub async fn serve(
     wire: impl Wire,
     socket: WebSocket,
 ) {
-    let Opened { writer: journal, hello, live, room: Room { admitted, quota } } = opened;
-    let config = &server.config;
-    let (to_client, outbound) = mpsc::channel(config.limits.outbound_messages);
-    let (to_session, inbound) = mpsc::channel(INBOUND_MESSAGES);
-    let recorder =
-        config.record.then(|| Recorder::create(&config.record_dir, &hello.session_id, &settings.turn));
-    let recorder = recorder.and_then(|made| {
-        made.inspect_err(|error| tracing::error!("this session is not recorded: {error}")).ok()
-    });
-    let start = Start {
-        hello,
-        config: Arc::clone(config),
-        engines: Arc::clone(&server.engines),
-        tools: Arc::clone(&server.tools),
-        journal: Journal::new(journal),
-        settings,
-        greeting,
-        recorder,
-        drain: server.drain.clone(),
-        stop: server.stop.clone(),
-        replaced: live.replaced(),
-    };
-    let mut session = tokio::spawn(
-        async move {
-            session::run(start, inbound, to_client).await;
-            drop((admitted, live));
+    let Opened { agent, session: session_id, place, hello, room: Room { admitted, quota } } = opened;
+    let config = Arc::clone(&agent.config);
+    let (to_session, outbound) = match place {
+        Place::Session { to_session, from_session } => (to_session, from_session),
+        Place::Log { writer, live, returns } => {
+            let (to_client, outbound) = mpsc::channel(config.limits.outbound_messages);
+            let (to_session, inbound) = mpsc::channel(INBOUND_MESSAGES);
+            let grace = Duration::from_millis(config.limits.resume_grace_ms);
+            let start = Start {
+                returns: returns.map(|returns| (returns, grace)),
+                recorder: recorder(&config, &hello, &settings),
+                hello,
+                config: Arc::clone(&config),
+                engines: Arc::clone(&agent.engines),
+                tools: Arc::clone(&agent.tools),
+                journal: Journal::new(*writer),
+                settings,
+                greeting,
+                keeper: Arc::clone(&server.keeper),
+                drain: server.drain.clone(),
+                stop: server.stop.clone(),
+                replaced: live.replaced(),
+                moved: live.mover(),
+            };
+            let (session, host) = (session::run(start, inbound, to_client), Arc::clone(&server));
+            server.sessions.spawn(
+                async move {
+                    session.await;
+                    // Its last turn may have ended when nobody was there any more.
+                    host.turn_ended(session_id);
+                    drop((admitted, live));
+                }
+                .in_current_span(),
+            );
+            (to_session, outbound)
         }
-        .in_current_span(),
-    );
+    };
+    let session_ends = to_session.clone();
     let (sink, stream) = socket.split();
     let (to_socket, messages) = mpsc::channel(OUTBOUND_MESSAGES);
     let ping = Duration::from_secs(config.limits.ping_s);
@@ -140,6 +151,8 @@ pub async fn serve(
         allowance: Allowance::new(&config.limits, quota),
         began: Instant::now(),
         patience: ping * MISSED_PINGS,
+        server: Arc::clone(&server),
+        session_id,
         wire,
         stream,
         to_session,
@@ -151,17 +164,17 @@ pub async fn serve(
     let end = tokio::select! {
         end = exchange.run() => end,
         _ = &mut writer => End::Gone,
-        () = async { let _ = (&mut session).await; tokio::time::sleep(LAST_WRITES).await } => End::Over,
+        () = async { session_ends.closed().await; tokio::time::sleep(LAST_WRITES).await } => End::Over,
     };
+    drop(session_ends);
     let Exchange { mut stream, outbound, to_session, to_socket, .. } = exchange;
     if let End::CutOff(code, reason) = end {
+        // Who is cut off is not waited for.
+        let _ = tokio::time::timeout(LAST_WRITES, to_session.send(FromClient::Leave)).await;
         let farewell = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
         let _ = tokio::time::timeout(LAST_WRITES, to_socket.send(farewell)).await;
     }
     drop((to_session, outbound, to_socket));
-    if !session.is_finished() {
-        let _ = session.await;
-    }
     // A client that does not read is not waited for.
     if !writer.is_finished() && tokio::time::timeout(LAST_WRITES, &mut writer).await.is_err() {
         writer.abort();
@@ -182,6 +195,8 @@ pub async fn serve(
 
 /// Both directions of a connection.
 struct Exchange<W> {
+    server: Arc<Server>,
+    session_id: SessionId,
     wire: W,
     allowance: Allowance,
     began: Instant,
@@ -228,6 +243,11 @@ impl<W: Wire> Exchange<W> {
     }
 
     async fn on_client(&mut self, message: Message, out: &mut Translated) -> Option<End> {
+        if matches!(message, Message::Close(_)) {
+            // It says goodbye: nobody has to wait for it.
+            let _ = self.to_session.send(FromClient::Leave).await;
+            return Some(End::Gone);
+        }
         match self.translate(&message, out) {
             Ok(true) => self.deliver(out).await,
             Ok(false) => Some(End::Gone),
@@ -268,6 +288,11 @@ impl<W: Wire> Exchange<W> {
     async fn on_session(&mut self, message: ToClient, out: &mut Translated) -> Option<End> {
         let closing = match &message {
             ToClient::Close(reason) => Some(close_code(*reason)),
+            // By now it is in the log.
+            ToClient::Event(Event::TurnEnd { .. }) => {
+                self.server.turn_ended(self.session_id);
+                None
+            }
             _ => None,
         };
         self.wire.on_session(message, out);
@@ -333,6 +358,14 @@ async fn write_batch(
         sink.feed(message).await?;
     }
     sink.flush().await
+}
+
+/// Writes down what the session's turn machine is told, if that is wanted.
+fn recorder(config: &Config, hello: &Hello, settings: &Settings) -> Option<Recorder> {
+    let made = config.record.then(|| Recorder::create(&config.record_dir, &hello.session_id, &settings.turn));
+    made.and_then(|made| {
+        made.inspect_err(|error| tracing::error!("this session is not recorded: {error}")).ok()
+    })
 }
 
 fn close_code(reason: CloseReason) -> (u16, &'static str) {

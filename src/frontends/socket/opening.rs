@@ -1,23 +1,27 @@
 //! How a session begins: whether there is room, and its place in the log.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
 use axum::response::Response;
+use tokio::sync::mpsc;
 
+use crate::conversation::error::StoreError;
 use crate::conversation::ids::{Hash, SessionId};
 use crate::conversation::log::{NewSession, SessionWriter};
 use crate::frontends::admission::{Admitted, Refused};
+use crate::frontends::agents::Agent;
 use crate::frontends::live::Live;
 use crate::frontends::problem::Problem;
 use crate::frontends::quotas::{AudioQuota, Payer};
 use crate::frontends::server::{self, Server};
-use crate::session::messages::Hello;
+use crate::session::messages::{Connection, FromClient, Hello, Return, ToClient};
+use crate::turn::io::ChunkId;
 
-/// The only agent there is until agents can be configured.
-pub const DEFAULT_AGENT: &str = "default";
+use super::INBOUND_MESSAGES;
 
 /// When somebody who found no place may try again.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
@@ -47,14 +51,36 @@ pub fn make_room(server: &Server, address: IpAddr, owner: Option<Hash>) -> Resul
 
 /// A conversation that can begin, or go on.
 pub struct Opened {
-    /// Its pen.
-    pub writer: SessionWriter,
+    /// Who is talked with.
+    pub agent: Arc<Agent>,
+    /// Its name in the log.
+    pub session: SessionId,
+    /// Where it is.
+    pub place: Place,
     /// Its first message.
     pub hello: Hello,
-    /// It is open for as long as this lives.
-    pub live: Live,
-    /// Its place.
+    /// Its place among the sessions.
     pub room: Room,
+}
+
+/// Where a conversation is that begins or goes on.
+pub enum Place {
+    /// In the log.
+    Log {
+        /// Its pen.
+        writer: Box<SessionWriter>,
+        /// It is open for as long as this lives.
+        live: Live,
+        /// Where its client comes back, if it is waited for.
+        returns: Option<mpsc::Receiver<Return>>,
+    },
+    /// Its session never ended: this is the way to it.
+    Session {
+        /// What the client says.
+        to_session: mpsc::Sender<FromClient>,
+        /// What it is told.
+        from_session: mpsc::Receiver<ToClient>,
+    },
 }
 
 /// An earlier session, and the key to it.
@@ -63,36 +89,47 @@ pub struct Opened {
 pub struct Resume {
     pub session: String,
     pub token: String,
+    pub last_chunk: Option<ChunkId>,
 }
 
-/// A new place in the log, or that of a conversation that goes on.
+/// What the log keeps of a new session.
+pub fn new_session(agent: &Agent, frontend: &str, owner: Option<Hash>) -> NewSession {
+    let names = &agent.engines.names;
+    let known = [("vad", &names.vad), ("asr", &names.asr), ("llm", &names.llm), ("tts", &names.tts)];
+    let mut engines: BTreeMap<String, String> =
+        known.map(|(task, name)| (task.to_owned(), name.clone())).into();
+    engines.extend(names.video.clone().map(|name| ("video".to_owned(), name)));
+    let (agent, frontend) = (agent.name.clone(), frontend.to_owned());
+    NewSession { agent, frontend, engines, owner, ..NewSession::default() }
+}
+
+/// A new place in the log, or that of a conversation that goes on; that one keeps its agent. `resume_live`: a
+/// session of this wire outlives its connection for a while.
 pub async fn open_history(
     server: &Arc<Server>,
+    agent: Arc<Agent>,
     frontend: &str,
     resume: Option<Resume>,
+    resume_live: bool,
     owner: Option<Hash>,
     room: Room,
 ) -> Result<Opened, Box<Response>> {
-    let names = &server.engines.names;
-    let hello = |session_id: SessionId, resume_token: String, resumed: bool| Hello {
+    let hello = |agent: &Agent, session_id: SessionId, resume_token: String, resumed: bool| Hello {
         session_id: session_id.to_string(),
         resume_token,
         resumed,
-        agent: DEFAULT_AGENT.to_owned(),
-        engines: names.clone(),
+        live: false,
+        agent: agent.name.clone(),
+        engines: agent.engines.names.clone(),
     };
-    let Some(Resume { session, token }) = resume else {
-        let known = [("vad", &names.vad), ("asr", &names.asr), ("llm", &names.llm), ("tts", &names.tts)];
-        let mut engines: std::collections::BTreeMap<String, String> =
-            known.map(|(task, name)| (task.to_owned(), name.clone())).into();
-        engines.extend(names.video.clone().map(|name| ("video".to_owned(), name)));
-        let new = NewSession {
-            agent: DEFAULT_AGENT.to_owned(),
-            frontend: frontend.to_owned(),
-            engines,
-            owner,
-            ..NewSession::default()
-        };
+    // Clients of wires that can be gone on with are waited for.
+    let grace_ms = server.config.limits.resume_grace_ms;
+    let (to_returns, returns) = match resume_live && grace_ms > 0 {
+        true => Some(mpsc::channel(1)).unzip(),
+        false => (None, None),
+    };
+    let Some(Resume { session, token, last_chunk }) = resume else {
+        let new = new_session(&agent, frontend, owner);
         let started = server.log.start_session(
             new,
             Box::new(|result| {
@@ -102,9 +139,10 @@ pub async fn open_history(
             }),
         );
         let id = started.writer.session_id();
-        let live = server.live.enter(id).await;
-        let hello = hello(id, started.resume_token, false);
-        return Ok(Opened { writer: started.writer, hello, live, room });
+        let live = server.live.enter_with(id, to_returns).await;
+        let hello = hello(&agent, id, started.resume_token, false);
+        let place = Place::Log { writer: Box::new(started.writer), live, returns };
+        return Ok(Opened { agent, session: id, place, hello, room });
     };
     let not_found = || {
         let message = "there is no such session, or it is not yours; give its resume_token";
@@ -113,15 +151,40 @@ pub async fn open_history(
     let id = session.parse::<SessionId>().map_err(|_| not_found())?;
     let allowed = {
         let (log, token) = (Arc::clone(&server.log), token.clone());
-        tokio::task::spawn_blocking(move || log.check_resume_token(id, &token)).await
+        // By the session's own token, or the one that made it.
+        let may =
+            move || Ok::<_, StoreError>(log.check_resume_token(id, &token)? || log.is_owned_by(id, owner)?);
+        tokio::task::spawn_blocking(may).await
     };
     if !matches!(allowed, Ok(Ok(true))) {
         return Err(not_found());
     }
-    // Only now: nobody else may end the connection that is there.
-    let live = server.live.enter(id).await;
+    if let Some(back) = server.live.way_back(id).filter(|_| resume_live) {
+        let (to_session, from_client) = mpsc::channel(INBOUND_MESSAGES);
+        let (to_client, from_session) = mpsc::channel(server.config.limits.outbound_messages);
+        let connection = Connection { from_client, to_client };
+        let hello = hello(&agent, id, token.clone(), true);
+        let sent = back.send(Return { connection, last_chunk, hello: hello.clone() }).await;
+        if sent.is_ok() {
+            let place = Place::Session { to_session, from_session };
+            return Ok(Opened { agent, session: id, place, hello, room });
+        }
+        // It ended at this moment.
+    }
+    // A conversation that was compacted goes on in its newest session.
     let log = Arc::clone(&server.log);
-    let writer = tokio::task::spawn_blocking(move || log.continue_session(id)).await;
-    let Ok(Ok(writer)) = writer else { return Err(not_found()) };
-    Ok(Opened { writer, hello: hello(id, token, true), live, room })
+    let newest = tokio::task::spawn_blocking(move || log.successor(id)).await;
+    let id = newest.ok().and_then(Result::ok).flatten().unwrap_or(id);
+    // Only now: nobody else may end the connection that is there.
+    let live = server.live.enter_with(id, to_returns).await;
+    let log = Arc::clone(&server.log);
+    let found = tokio::task::spawn_blocking(move || (log.continue_session(id), log.agent_of(id))).await;
+    let Ok((Ok(writer), Ok(name))) = found else { return Err(not_found()) };
+    let agent = name.and_then(|name| server.agent(Some(&name))).unwrap_or_else(|| {
+        tracing::warn!(session_id = %id, "the session's agent is no longer configured; it goes on as asked for");
+        agent
+    });
+    let hello = hello(&agent, id, token, true);
+    let place = Place::Log { writer: Box::new(writer), live, returns };
+    Ok(Opened { agent, session: id, place, hello, room })
 }

@@ -17,23 +17,25 @@ use super::auth::{self, SUBPROTOCOL, Visitor};
 use super::listener::Peer;
 use super::problem::ErrorBody;
 use super::server::{self, Server};
-use super::socket::opening::{self, DEFAULT_AGENT, Resume};
+use super::socket::opening::{self, Resume};
 use super::socket::{self, Frame, SOCKET_BUFFER_BYTES, Translated, Wire};
 use crate::audio::pcm;
 use crate::session::messages::{FromClient, ToClient};
 use crate::session::settings::{Offers, Settings};
-use crate::turn::io::Fault;
+use crate::turn::io::{ChunkId, Fault};
 
 /// The query of `/ws/chat`.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ChatQuery {
-    /// Who answers; only `default` so far.
+    /// Who answers: the name of an agent.
     agent: Option<String>,
     /// Go on with an earlier session.
     session: Option<String>,
-    /// That session's resume token.
+    /// That session's resume token. (The access token that made it will do, too.)
     resume_token: Option<String>,
+    /// The last chunk of audio that was heard of it: what comes behind that is sent again.
+    last_chunk_id: Option<u64>,
 }
 
 /// The voice socket
@@ -42,6 +44,7 @@ pub struct ChatQuery {
 #[utoipa::path(get, path = "/ws/chat", operation_id = "voice_socket", tag = "conversations", params(ChatQuery),
     responses(
         (status = 101, description = "The socket is open"),
+        (status = 403, description = "The client secret is for sessions of another kind", body = ErrorBody),
         (status = 404, description = "There is no such agent or session", body = ErrorBody),
         (status = 429, description = "Too many sessions", body = ErrorBody),
         (status = 503, description = "The server is busy", body = ErrorBody),
@@ -54,11 +57,17 @@ pub async fn upgrade(
     headers: HeaderMap,
     socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
-    let resume_token = auth::resume_token(&headers).map(str::to_owned);
-    if query.agent.as_deref().is_some_and(|agent| agent != DEFAULT_AGENT) {
-        let message = format!("there is no such agent; there is `{DEFAULT_AGENT}`");
-        return server::error(StatusCode::NOT_FOUND, "unknown_agent", &message);
+    if visitor.secret.as_ref().is_some_and(|secret| secret.configures()) {
+        let message = "this client secret has a session configuration, which only /v1/realtime keeps to; make one \
+                       without for /ws/chat";
+        return server::error(StatusCode::FORBIDDEN, "configured_secret", message);
     }
+    let resume_token = auth::resume_token(&headers).map(str::to_owned);
+    let Some(agent) = server.agent(query.agent.as_deref()) else {
+        let names: Vec<&str> = server.agents.names().collect();
+        let message = format!("there is no such agent; there is {}", names.join(", "));
+        return server::error(StatusCode::NOT_FOUND, "unknown_agent", &message);
+    };
     let room = match opening::make_room(&server, peer.ip(), visitor.owner) {
         Ok(room) => room,
         Err(problem) => return problem.into_response(),
@@ -70,8 +79,10 @@ pub async fn upgrade(
         Err(rejection) => return rejection.into_response(),
     };
     let token = query.resume_token.or(resume_token).unwrap_or_default();
-    let resume = query.session.map(|session| Resume { session, token });
-    let opened = match opening::open_history(&server, "voice", resume, visitor.owner, room).await {
+    let last_chunk = query.last_chunk_id.map(ChunkId);
+    let resume = query.session.map(|session| Resume { session, token, last_chunk });
+    let opening = opening::open_history(&server, agent, "voice", resume, true, visitor.owner, room);
+    let opened = match opening.await {
         Ok(opened) => opened,
         Err(response) => return *response,
     };
@@ -81,12 +92,14 @@ pub async fn upgrade(
         .max_message_size(limit)
         .max_frame_size(limit)
         .read_buffer_size(SOCKET_BUFFER_BYTES)
-        .write_buffer_size(0)
+        // Messages that wait for each other go out in one piece.
+        .write_buffer_size(SOCKET_BUFFER_BYTES)
         .on_upgrade(move |socket| {
             let span = tracing::info_span!("session", session_id = %opened.hello.session_id);
             let sessions = server.sessions.clone();
-            let persona = server.persona();
-            let settings = Settings::new(&server.config, &persona, &Offers::of(&server.engines));
+            let agent = &opened.agent;
+            let persona = server.persona_of(agent);
+            let settings = Settings::new(&agent.config, &persona, &Offers::of(&agent.engines));
             let greeting = persona.greeting_text().filter(|_| !opened.hello.resumed);
             let serving = socket::serve(server, opened, settings, greeting, VoiceWire, socket);
             sessions.track_future(serving.instrument(span))

@@ -3,8 +3,9 @@
 use base64::Engine as _;
 use serde::{Deserialize, Serialize};
 
+use crate::conversation::ids::SessionId;
 use crate::engines::{EngineNames, INPUT_RATE_HZ, OUTPUT_RATE_HZ};
-use crate::session::messages::{CloseReason, FromClient, ToClient};
+use crate::session::messages::{CloseReason, FromClient, ToClient, Upkept};
 use crate::session::settings::{Settings, SettingsPatch};
 use crate::turn::config::TurnDetection;
 use crate::turn::io::{ChunkId, Event, Fault, InterruptReason, Metrics, Outcome, SegmentId, State, TurnId};
@@ -19,6 +20,8 @@ enum ServerMessage<'a> {
         session_id: &'a str,
         resume_token: &'a str,
         resumed: bool,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        live: bool,
         agent: &'a str,
         protocol: u32,
         input_sample_rate: u32,
@@ -113,7 +116,37 @@ enum ServerMessage<'a> {
         turn_id: Option<TurnId>,
         fatal: bool,
     },
+    CompactStart,
+    CompactDone {
+        new_session_id: SessionId,
+    },
+    CompactFailed {
+        error: Failure<'a>,
+    },
+    SystemMessage {
+        item: Item<'a>,
+    },
+    MemoryStart,
+    MemoryDone {
+        items: usize,
+        memories: usize,
+    },
+    MemoryFailed {
+        error: Failure<'a>,
+    },
     Pong,
+}
+
+#[derive(Debug, Serialize)]
+struct Failure<'a> {
+    code: &'a str,
+    message: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct Item<'a> {
+    role: &'static str,
+    text: &'a str,
 }
 
 #[derive(Debug, Serialize)]
@@ -141,6 +174,7 @@ pub fn encode(message: &ToClient) -> Option<Wire> {
                 session_id: &hello.session_id,
                 resume_token: &hello.resume_token,
                 resumed: hello.resumed,
+                live: hello.live,
                 agent: &hello.agent,
                 protocol: PROTOCOL,
                 input_sample_rate: INPUT_RATE_HZ,
@@ -171,6 +205,7 @@ pub fn encode(message: &ToClient) -> Option<Wire> {
             None,
         ),
         ToClient::Configured(settings) => (json(&configured(settings)), None),
+        ToClient::Upkept(upkept) => (json(&upkept_message(upkept)), None),
         // For wires that keep a copy of the conversation, or ask for replies beside it.
         ToClient::Committed { .. }
         | ToClient::Written { .. }
@@ -184,6 +219,26 @@ pub fn encode(message: &ToClient) -> Option<Wire> {
         }
     };
     Some(Wire { text, binary })
+}
+
+fn failure(fault: &Fault) -> Failure<'_> {
+    Failure { code: &fault.code, message: &fault.message }
+}
+
+fn upkept_message(upkept: &Upkept) -> ServerMessage<'_> {
+    match upkept {
+        Upkept::CompactStart => ServerMessage::CompactStart,
+        Upkept::CompactDone { session } => ServerMessage::CompactDone { new_session_id: *session },
+        Upkept::CompactFailed { fault } => ServerMessage::CompactFailed { error: failure(fault) },
+        Upkept::SystemMessage { text } => {
+            ServerMessage::SystemMessage { item: Item { role: "system", text } }
+        }
+        Upkept::MemoryStart => ServerMessage::MemoryStart,
+        Upkept::MemoryDone { items, memories } => {
+            ServerMessage::MemoryDone { items: *items, memories: *memories }
+        }
+        Upkept::MemoryFailed { fault } => ServerMessage::MemoryFailed { error: failure(fault) },
+    }
 }
 
 fn event_message(event: &Event) -> Option<ServerMessage<'_>> {

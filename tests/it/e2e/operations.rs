@@ -17,7 +17,7 @@ async fn get(address: &str, path: &str) -> (u16, String) {
 #[tokio::test]
 async fn a_full_server_says_so_before_anybody_comes() {
     let server = TestServer::start(|config| config.limits.sessions = 1);
-    assert_eq!(get(&server.address, "/healthz").await, (200, "ok\n".to_owned()));
+    assert_eq!(get(&server.address, "/healthz").await, (200, r#"{"status":"ok"}"#.to_owned()));
     let (status, body) = get(&server.address, "/readyz").await;
     let ready: Value = serde_json::from_str(&body).unwrap();
     assert_eq!((status, &ready["ready"], &ready["engines"]["vad"]), (200, &true.into(), &"silero".into()));

@@ -96,7 +96,12 @@ impl Client {
 
     /// Says this from now on, in real time, while events are awaited; then is silent.
     pub fn say(&mut self, text: &str) {
-        let samples = pcm::f32s_from_i16s(&spoken(text));
+        self.say_samples(&spoken(text));
+    }
+
+    /// The same of a recording (16 kHz).
+    pub fn say_samples(&mut self, samples: &[i16]) {
+        let samples = pcm::f32s_from_i16s(samples);
         self.speech = pcm::i16s_from_f32s(&resample::resample(&samples, 16_000, 24_000).unwrap());
         self.said = 0;
         self.microphone.get_or_insert((Instant::now(), 0));

@@ -1,11 +1,15 @@
 //! Speaking and hearing: turn detection, barge-in, truncation, push-to-talk.
 
+use std::path::Path;
+
 use serde_json::json;
 
 use super::client::Client;
 use super::{prompt, with_llm};
+use crate::e2e::person::word_error_rate;
 use crate::harness::TestServer;
 use crate::stub_llm::StubLlm;
+use crate::word_errors::recordings;
 
 const LONG_REPLY: &str = "One is the first number. Two comes after it. Three is a crowd, they say. \
      Four wheels has a car. Five fingers has a hand. Six is half a dozen. Seven days has a week.";
@@ -72,6 +76,53 @@ async fn a_spoken_question_is_answered_aloud() {
     ids.dedup();
     assert_eq!(ids.len(), events);
     assert_eq!(client.retrieve(&user).await["content"][0]["transcript"], "what time is it");
+    server.stop();
+}
+
+/// Human voices, with the real ears and the real voice, whichever way the end of a turn is found.
+#[tokio::test]
+async fn people_are_heard_and_answered_aloud() {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/speech"));
+    let Some(recordings) = recordings(folder) else {
+        println!("skipped: there are no recordings in {}", folder.display());
+        return;
+    };
+    let server = TestServer::start(|config| {
+        config.asr.engine = "pocketsphinx".into();
+        config.llm.engine = "echo".into();
+        config.tts.engine = "flite".into();
+    });
+    // Short ones, said without a pause; and every way has its own.
+    let short = recordings.into_iter().filter(|(_, pcm)| pcm.len() < 4 * 16_000);
+    let ways = [json!({"type": "server_vad"}), json!({"type": "semantic_vad", "eagerness": "high"})];
+    let (mut errors, mut turns) = (0.0, 0);
+    for ((said, pcm), turn_detection) in short.zip(ways) {
+        let mut client = Client::connect(&server).await;
+        let input = json!({"transcription": {"model": "whisper-1"}, "turn_detection": turn_detection});
+        let session = client.update(json!({"audio": {"input": input}})).await;
+        assert_eq!(session["audio"]["input"]["turn_detection"]["type"], turn_detection["type"]);
+        client.say_samples(&pcm);
+        let done = client.until("response.done").await;
+        assert_eq!(done["response"]["status"], "completed", "{said}");
+        let completed = "conversation.item.input_audio_transcription.completed";
+        let heard: Vec<&str> = client
+            .events
+            .iter()
+            .filter(|event| event["type"] == completed)
+            .map(|event| event["transcript"].as_str().unwrap())
+            .collect();
+        println!("{said:?} was heard as {heard:?}");
+        assert_eq!(heard.len(), 1, "one utterance: {:#?}", client.order());
+        errors += word_error_rate(&said, heard[0]);
+        turns += 1;
+        // The echo says it again: longer than a second, and not silence.
+        let audio = client.audio(&done["response"]["id"]);
+        let (pairs, _) = audio.as_chunks::<2>();
+        let loud = pairs.iter().filter(|pair| i16::from_le_bytes(**pair).unsigned_abs() > 1_000).count();
+        assert!(audio.len() > 48_000 && loud > 2_000, "{} bytes, {loud} loud samples", audio.len());
+    }
+    assert_eq!(turns, 2, "there are short recordings");
+    assert!(errors / f64::from(turns) <= 0.5, "{errors} errors a word in {turns} turns");
     server.stop();
 }
 

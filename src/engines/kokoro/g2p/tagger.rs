@@ -100,6 +100,9 @@ const PRONOUNS: &str = " i you he she it we they me him us them myself yourself 
     themselves everyone everybody someone somebody anyone anybody nobody everything something anything nothing \
     i'm i've i'd i'll you're you've you'd you'll he's he'd he'll she's she'd she'll it's it'd it'll we're we've \
     we'd we'll they're they've they'd they'll ";
+/// Those of them that stand for one person or thing.
+const ANYBODY: &str = " everyone everybody someone somebody anyone anybody nobody everything something anything \
+    nothing ";
 const POSSESSIVES: &str = " my your his her its our their whose ";
 const PREPOSITIONS: &str = " of in for on with at by from about as into like through after over between out \
     against during without before under around among near since until upon within behind across above below \
@@ -313,6 +316,8 @@ impl Place<'_> {
             "read" | "reread" | "wound" => return self.past_or_not(word),
             "used" => return self.used(),
             "minute" if next.ends_with('s') && self.next_is_content() => return Tag::Adjective,
+            "minute" if among(BE, before) && next.is_empty() => return Tag::Adjective,
+            "dove" if self.dives() => return Tag::Past,
             "live" | "lives" if self.lives() => return Tag::Verb,
             _ => {}
         }
@@ -373,7 +378,7 @@ impl Place<'_> {
         if among(" i you we they ", helper) || among(" who which that ", helper) {
             return true;
         }
-        if among(" he she it ", helper) {
+        if among(" he she it ", helper) || among(ANYBODY, helper) {
             return third_person;
         }
         if self.begins_clause() && (self.next_begins_noun() || among(" in at with on your my ", next)) {
@@ -389,6 +394,12 @@ impl Place<'_> {
         subject
             && self.next_begins_noun()
             && (third_person != plural_subject || is_capital(self.words[self.at - 1]))
+    }
+
+    /// Somebody has dived into something.
+    fn dives(&self) -> bool {
+        let into = among(PREPOSITIONS, self.next()) || among(" down right straight ", self.next());
+        into && self.tag_before().is_some_and(|tag| tag.is_noun() || tag == Tag::Pronoun)
     }
 
     /// Somebody named lives somewhere.

@@ -23,35 +23,53 @@ fn say(g2p: &mut G2p, text: &str) -> String {
     spoken.iter().map(|word| word.phonemes.as_str()).collect::<Vec<_>>().join(" ")
 }
 
-/// Agreement with a golden table in percent; prints the lines that differ.
-fn agreement(lexicon: &Path, table: &str, dialect: Dialect) -> f64 {
+/// Agreement with a golden table, in percent.
+struct Agreement {
+    lines: f64,
+    words: f64,
+}
+
+/// Prints the lines that differ.
+fn agreement(lexicon: &Path, table: &str, dialect: Dialect) -> Agreement {
     let mut g2p = english(lexicon, dialect);
     let table = std::fs::read_to_string(golden().join(table)).expect("the golden table");
-    let (mut lines, mut same) = (0, 0);
+    let (mut lines, mut same, mut words, mut wrong) = (0, 0, 0, 0);
     for line in table.lines() {
         let (text, expected) = line.split_once('\t').expect("text, tab, phonemes");
-        let said = say(&mut g2p, text);
+        let (said, expected) = (say(&mut g2p, text), expected.trim());
         lines += 1;
-        if said == expected.trim() {
+        let (expected_words, said_words): (Vec<_>, Vec<_>) =
+            (expected.split(' ').collect(), said.split(' ').collect());
+        words += expected_words.len();
+        wrong += strsim::generic_levenshtein(&expected_words, &said_words);
+        if said == expected {
             same += 1;
         } else {
             eprintln!("{text}\n  misaki {expected}\n  here   {said}");
         }
     }
-    assert!(lines > 500, "{lines} lines");
-    let percent = f64::from(same) * 100.0 / f64::from(lines);
-    eprintln!("{same} of {lines} lines are misaki's: {percent:.1} %");
-    percent
+    eprintln!("{same} of {lines} lines are misaki's; {wrong} of {words} words are not");
+    Agreement {
+        lines: f64::from(same) * 100.0 / f64::from(lines),
+        words: 100.0 - wrong as f64 * 100.0 / words as f64,
+    }
 }
 
 #[test]
 fn american_english_agrees_with_misaki() {
-    assert!(agreement(&golden(), "g2p_us.tsv", Dialect::American) >= 97.0);
+    assert!(agreement(&golden(), "g2p_us.tsv", Dialect::American).lines >= 97.0);
 }
 
 #[test]
 fn british_english_agrees_with_misaki() {
-    assert!(agreement(&golden(), "g2p_gb.tsv", Dialect::British) >= 97.0);
+    assert!(agreement(&golden(), "g2p_gb.tsv", Dialect::British).lines >= 97.0);
+}
+
+/// Sentences that were written before they were tried: 97.4 % of their words at first.
+#[test]
+fn sentences_that_were_not_known_agree_with_misaki() {
+    assert!(agreement(&golden(), "unseen_us.tsv", Dialect::American).words >= 97.4);
+    assert!(agreement(&golden(), "unseen_gb.tsv", Dialect::British).words >= 97.4);
 }
 
 #[test]
@@ -61,7 +79,7 @@ fn the_whole_lexicon_says_what_its_excerpt_says() {
         eprintln!("skipped: there is no lexicon in {}", whole.display());
         return;
     }
-    assert!(agreement(whole, "g2p_us.tsv", Dialect::American) >= 97.0);
+    assert!(agreement(whole, "g2p_us.tsv", Dialect::American).lines >= 97.0);
 }
 
 #[test]

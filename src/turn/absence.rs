@@ -1,0 +1,50 @@
+//! The client's connection is lost, and comes back or does not.
+//!
+//! Nobody hears anything meanwhile: a reply stands still at the sample that was heard last, and goes on from
+//! there, so that nothing is missed and nothing is said twice. What is being written and spoken goes on
+//! behind it. A clip cannot be gone on with in its middle; it counts as seen.
+
+use super::Turn;
+use super::delivery::Delivery;
+use super::io::{ChunkId, Event};
+use super::playout::SAMPLES_PER_MS;
+
+/// Audio that is sent again, at most. More than the client's queue ever holds.
+pub const MAX_REPLAY_MS: u64 = 5_000;
+
+impl Turn {
+    pub(super) fn on_detached(&mut self) {
+        let now = self.now;
+        self.absent = true;
+        // A sound that nobody hears the end of is no interruption.
+        if self.barge_in.is_some() {
+            self.forget_barge_in();
+        }
+        if let Some(reply) = &mut self.reply
+            && let Delivery::Voice(voice) = &mut reply.delivery
+        {
+            voice.playout.hold(now);
+        }
+    }
+
+    pub(super) fn on_attached(&mut self, last_chunk: Option<ChunkId>) {
+        let (now, from_chunk) = (self.now, self.next_chunk);
+        self.absent = false;
+        let (state, turn) = self.state;
+        self.tell(Event::Status { state, turn });
+        let Some(reply) = &mut self.reply else { return };
+        let Delivery::Voice(voice) = &mut reply.delivery else { return };
+        let told = last_chunk.and_then(|chunk| {
+            let index = chunk.0.checked_sub(voice.first_chunk.0)?;
+            voice.chunk_ends.get(usize::try_from(index).ok()?).copied()
+        });
+        let heard = told.unwrap_or_else(|| voice.playout.heard(now));
+        let earliest = voice.playout.sent().saturating_sub(MAX_REPLAY_MS * SAMPLES_PER_MS);
+        voice.playout.rewind(heard.max(earliest), now);
+        // Its text comes again with the audio: the client may have lost it.
+        voice.announced = None;
+        voice.announced_whole = false;
+        let turn = reply.turn;
+        self.tell(Event::Resume { turn, from_chunk });
+    }
+}

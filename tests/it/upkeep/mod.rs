@@ -1,0 +1,6 @@
+//! Compaction, memories and tasks: sessions with scripted models, without a socket; what they tell and what
+//! is in the log.
+
+mod compaction;
+mod memory;
+mod talk;
