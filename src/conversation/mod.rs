@@ -2,8 +2,8 @@
 //!
 //! The log is the truth: every session is a chain of events ([`events`], [`chain`]). Everything else
 //! (the history that a model is shown, the tables that list sessions) is a pure function of it
-//! ([`history`], [`projections`]) and can be made again. A [`store::Store`] keeps the log; [`sqlite`]
-//! is the embedded one, and the trait is what a PostgreSQL one implements later.
+//! ([`history`], [`projections`]) and can be made again. A [`store::Store`] keeps the log: [`sqlite`],
+//! the embedded one, or [`postgres`], for several servers.
 //!
 //! ```text
 //! session actor → SessionWriter ─ Append ─→ Store: one writer thread ─→ events, heads  ┐ one

@@ -23,6 +23,7 @@ mod silero;
 mod smart_turn;
 mod speech;
 mod store;
+mod store_servers;
 mod stores;
 mod stories;
 mod strangers;

@@ -10,7 +10,9 @@ use clap::Parser as _;
 use crossbeam_channel::{Receiver, bounded};
 use vivavoce::cli::db::Db;
 use vivavoce::config::Config;
-use vivavoce::conversation::events::{Amend, AssistantMessage, Origin, TurnEnd, TurnOutcome, UserMessage};
+use vivavoce::conversation::events::{
+    Amend, AssistantMessage, Origin, SessionDeleted, TurnEnd, TurnOutcome, UserMessage,
+};
 use vivavoce::conversation::{
     Appended, ConversationLog, Event, NewSession, OnDurable, SeqNo, SessionId, SessionWriter, StoreError,
     Whose,
@@ -204,6 +206,39 @@ fn a_turn_that_could_not_be_stored_can_be_taken_back() {
 }
 
 #[test]
+fn what_could_not_be_stored_is_stored_with_the_next_turn() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = ConversationLog::open(&url(folder.path())).unwrap();
+    let (mut writer, _) = start(&log);
+    durable(&append(&mut writer, &turn(1, "one", "yes")));
+    let database = rusqlite::Connection::open(folder.path().join("log.sqlite")).unwrap();
+    database
+        .execute_batch(
+            "CREATE TRIGGER full BEFORE INSERT ON events BEGIN SELECT RAISE(FAIL, 'no space'); END",
+        )
+        .unwrap();
+    for n in [2, 3] {
+        let failed = append(&mut writer, &turn(n, "later", "yes")).recv().unwrap();
+        assert_eq!(failed.unwrap_err().code(), "store_failed");
+    }
+    // A session whose start could not be stored either.
+    let (on_durable, acks) = ack();
+    let mut late = log.start_session(NewSession::default(), on_durable).writer;
+    assert!(acks.recv().unwrap().is_err());
+    assert!(append(&mut late, &turn(1, "late", "yes")).recv().unwrap().is_err());
+    database.execute_batch("DROP TRIGGER full").unwrap();
+
+    durable(&append(&mut writer, &turn(4, "four", "yes")));
+    durable(&append(&mut late, &turn(2, "later", "yes")));
+    for writer in [&writer, &late] {
+        let stored = log.read_session(writer.session_id()).unwrap().unwrap();
+        assert_eq!(stored.messages, writer.history(), "with the times at which it was said");
+    }
+    assert_eq!(said_in(&log, writer.session_id()).len(), 8);
+    assert_eq!(log.check().unwrap().problems, vec![]);
+}
+
+#[test]
 fn a_damaged_session_is_not_continued_and_others_are() {
     let folder = tempfile::tempdir().unwrap();
     let log = ConversationLog::open(&url(folder.path())).unwrap();
@@ -241,10 +276,14 @@ struct Cli {
 
 /// Output and error of `vivavoce db …`.
 fn db(folder: &Path, command: &str) -> (String, Option<String>) {
+    db_with(folder, &[command])
+}
+
+fn db_with(folder: &Path, arguments: &[&str]) -> (String, Option<String>) {
     let mut config = Config::default();
     config.store.url = url(folder);
     let mut out = vec![];
-    let result = Cli::parse_from(["db", command]).db.run(&config, &mut out);
+    let result = Cli::parse_from([&["db"], arguments].concat()).db.run(&config, &mut out);
     (String::from_utf8(out).unwrap(), result.err().map(|error| error.to_string()))
 }
 
@@ -267,6 +306,53 @@ fn db_checks_and_rebuilds_beside_a_running_server() {
     assert_eq!(db(folder.path(), "rebuild"), (rebuilt.into(), None));
     assert_eq!(log.conversations(Whose::All, 10).unwrap().len(), 1);
     durable(&append(&mut writer, &turn(2, "still there?", "yes")));
+}
+
+#[test]
+fn db_backs_up_and_exports_beside_a_running_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = ConversationLog::open(&url(folder.path())).unwrap();
+    let (mut writer, _) = start(&log);
+    durable(&append(&mut writer, &turn(1, "hello", "hi")));
+    let id = writer.session_id().to_string();
+
+    let copy = folder.path().join("copy");
+    std::fs::create_dir(&copy).unwrap();
+    let file = copy.join("log.sqlite");
+    let to = file.to_str().unwrap();
+    assert_eq!(db_with(folder.path(), &["backup", to]), (format!("copied to {to}\n"), None));
+    let (out, error) = db_with(folder.path(), &["backup", to]);
+    assert!(out.is_empty() && error.is_some_and(|error| error.contains("there is something already")));
+    durable(&append(&mut writer, &turn(2, "not in the copy", "yes")));
+    assert_eq!(db(&copy, "check"), ("1 sessions, 4 events verified\n".into(), None));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o077, 0);
+    }
+    // The copy is a store like any other.
+    let copied = ConversationLog::open(&url(&copy)).unwrap();
+    durable(&append(&mut copied.continue_session(writer.session_id()).unwrap(), &turn(2, "more", "yes")));
+
+    let (out, error) = db_with(folder.path(), &["export", &id, "--format", "markdown"]);
+    assert_eq!(error, None);
+    let said = ["## User\n\nhello\n", "## Assistant\n\nhi\n", "## User\n\nnot in the copy\n"];
+    assert!(out.starts_with(&format!("# {id} · ")) && said.iter().all(|text| out.contains(text)), "{out}");
+    let (other, _) = start(&log);
+    let (out, _) = db(folder.path(), "export");
+    let exported: Vec<serde_json::Value> =
+        out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let ids: Vec<_> = exported.iter().map(|session| session["session_id"].as_str().unwrap()).collect();
+    assert_eq!(ids, [id.as_str(), &other.session_id().to_string()]);
+    assert_eq!(exported[0]["messages"][0]["text"], "hello");
+    let (_, error) = db_with(folder.path(), &["export", &SessionId::random().to_string()]);
+    assert!(error.unwrap().contains("is not in the log"));
+
+    let deleted = Event::SessionDeleted(SessionDeleted { session: writer.session_id() });
+    log.record(deleted).unwrap();
+    let (out, error) = db(folder.path(), "compact");
+    assert!(out.starts_with("7 events erased; ") && error.is_none(), "{out} {error:?}");
+    assert_eq!(db(folder.path(), "export").0.lines().count(), 1);
 }
 
 // ---- kill -9 ----
@@ -313,44 +399,45 @@ fn kill_9_loses_nothing_acknowledged() {
     if let Some(folder) = std::env::var_os(CHILD_FOLDER) {
         write_until_killed(Path::new(&folder));
     }
-    let folder = tempfile::tempdir().unwrap();
     let seed = getrandom::u64().unwrap();
     let mut random = seed;
-    let mut acknowledged: HashMap<SessionId, SeqNo> = HashMap::new();
+    // A few kills each, so that the logs that are checked every time stay short.
     for round in 0..20 {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let kill_after = 1 + (random >> 33) % 120;
-        let mut child = spawn_writer(folder.path());
-        let mut seen = 0;
-        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
-            let line = line.unwrap();
-            let Some((session, seq)) = line.strip_prefix("ack ").and_then(|ack| ack.split_once(' ')) else {
-                continue;
-            };
-            acknowledged.insert(session.parse().unwrap(), SeqNo(seq.parse().unwrap()));
-            seen += 1;
-            if seen == kill_after {
-                child.kill().unwrap(); // SIGKILL; what it said before is still read
+        let folder = tempfile::tempdir().unwrap();
+        let mut acknowledged: HashMap<SessionId, SeqNo> = HashMap::new();
+        for kill in 0..10 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let place = format!("seed {seed}, round {round}, kill {kill}");
+            write_and_kill(folder.path(), 1 + (random >> 33) % 30, &mut acknowledged, &place);
+            let log = ConversationLog::open(&url(folder.path())).unwrap();
+            assert_eq!(log.store().cut_on_open(), vec![], "{place}");
+            assert_eq!(log.check().unwrap().problems, vec![], "{place}");
+            for (session, seq) in &acknowledged {
+                let session = log.read_session(*session).unwrap().unwrap();
+                let turns = session.turns.len() as u64;
+                assert!(1 + 3 * turns >= seq.0, "{place}: {turns} turns, event {seq} was acknowledged");
+                assert_eq!(session.messages.len() as u64, 2 * turns, "{place}: half of a turn");
             }
         }
-        child.wait().unwrap();
-        assert!(seen >= kill_after, "seed {seed}, round {round}: the writer ended by itself");
+        assert!(acknowledged.len() >= 10, "each time had sessions of its own");
+    }
+}
 
-        let log = ConversationLog::open(&url(folder.path())).unwrap();
-        assert_eq!(log.check().unwrap().problems, vec![], "seed {seed}, round {round}");
-        for (session, seq) in &acknowledged {
-            let session = log.read_session(*session).unwrap().unwrap();
-            let turns = session.turns.len() as u64;
-            assert!(
-                1 + 3 * turns >= seq.0,
-                "seed {seed}, round {round}: {turns} turns, event {seq} was acknowledged"
-            );
-            assert_eq!(
-                session.messages.len() as u64,
-                2 * turns,
-                "seed {seed}, round {round}: half of a turn"
-            );
+/// Lets a process write, notes what was acknowledged, and kills it after so many acknowledgements.
+fn write_and_kill(folder: &Path, kill_after: u64, acknowledged: &mut HashMap<SessionId, SeqNo>, place: &str) {
+    let mut child = spawn_writer(folder);
+    let mut seen = 0;
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        let line = line.unwrap();
+        let Some((session, seq)) = line.strip_prefix("ack ").and_then(|ack| ack.split_once(' ')) else {
+            continue;
+        };
+        acknowledged.insert(session.parse().unwrap(), SeqNo(seq.parse().unwrap()));
+        seen += 1;
+        if seen == kill_after {
+            child.kill().unwrap(); // SIGKILL; what it said before is still read
         }
     }
-    assert!(acknowledged.len() >= 20, "each round had sessions of its own");
+    child.wait().unwrap();
+    assert!(seen >= kill_after, "{place}: the writer ended by itself");
 }

@@ -14,6 +14,12 @@ use vivavoce::conversation::events::{SessionStart, UserMessage};
 use vivavoce::conversation::store::{NewEvent, Place, SharedHead};
 use vivavoce::conversation::{Appended, Event, Hash, Head, SessionId, Store, StoreError};
 
+/// As in `store.url`.
+#[allow(dead_code)]
+pub fn url_of(backend: &impl backends::Backend) -> String {
+    backend.url()
+}
+
 type Acks = Receiver<Result<Appended, StoreError>>;
 
 fn session_start(owner: Option<Hash>) -> SessionStart {

@@ -207,7 +207,7 @@ impl Database {
 }
 
 /// Runs work that blocks, on this thread if it may block.
-pub(super) fn blocking<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+fn blocking<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     if tokio::runtime::Handle::try_current().is_err() {
         return work();
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use tokio_postgres::IsolationLevel;
 
-use super::connection::{Database, Db, Fault, Link, blocking};
+use super::connection::{Database, Db, Fault, Link};
 use super::{compact, rows};
 use crate::conversation::chain::{Damage, StoredEvent};
 use crate::conversation::error::StoreError;
@@ -276,11 +276,4 @@ pub(super) async fn rebuild_in(db: &Db<'_>) -> Result<RebuildReport, Fault> {
         }
     }
     Ok(report)
-}
-
-impl Drop for PostgresWriter {
-    fn drop(&mut self) {
-        let link = self.link.take();
-        blocking(move || drop(link));
-    }
 }

@@ -107,15 +107,23 @@ impl SqliteStore {
 
     /// Runs `read` on one snapshot of the file.
     fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        self.with_reader(|connection| {
+            let snapshot = connection.unchecked_transaction()?;
+            let result = read(&snapshot)?;
+            snapshot.finish()?;
+            Ok(result)
+        })
+    }
+
+    /// Runs `work` on a connection that cannot write.
+    fn with_reader<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         let in_words = |e: rusqlite::Error| StoreError::sqlite(&self.path, &e);
         let idle = self.idle_readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let connection = match idle {
             Some(connection) => connection,
             None => schema::connect(&self.path, Access::ReadOnly).map_err(in_words)?,
         };
-        let snapshot = connection.unchecked_transaction().map_err(in_words)?;
-        let result = read(&snapshot).map_err(in_words)?;
-        snapshot.finish().map_err(in_words)?;
+        let result = work(&connection).map_err(in_words)?;
         let mut idle = self.idle_readers.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE_READERS {
             idle.push(connection);
@@ -225,10 +233,11 @@ impl Store for SqliteStore {
             std::io::ErrorKind::AlreadyExists => StoreError::Exists { path: to.into() },
             _ => StoreError::Open { path: to.into(), cause: cause.to_string() },
         })?;
-        let copied = self.read(|db| db.execute("VACUUM INTO ?1", [to.to_string_lossy()])).and_then(|_| {
-            let synced = std::fs::File::open(to).and_then(|file| file.sync_all());
-            synced.map_err(|e| StoreError::Open { path: to.into(), cause: e.to_string() })
-        });
+        let copied =
+            self.with_reader(|db| db.execute("VACUUM INTO ?1", [to.to_string_lossy()])).and_then(|_| {
+                let synced = std::fs::File::open(to).and_then(|file| file.sync_all());
+                synced.map_err(|e| StoreError::Open { path: to.into(), cause: e.to_string() })
+            });
         if copied.is_err() {
             let _ = std::fs::remove_file(to); // half a backup is none
         }

@@ -162,6 +162,9 @@ CREATE TABLE cut_events (  -- of damaged ends of sessions: anything may be in th
 /// The version that this program writes.
 pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
+/// So long somebody waits for another process that writes (`vivavoce db compact`, say).
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// How a file may be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
@@ -224,7 +227,7 @@ pub(super) fn connect(path: &Path, access: Access) -> rusqlite::Result<Connectio
             Access::ReadOnly => OpenFlags::SQLITE_OPEN_READ_ONLY,
         };
     let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
