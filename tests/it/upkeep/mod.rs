@@ -2,5 +2,6 @@
 //! is in the log.
 
 mod compaction;
+mod long;
 mod memory;
 mod talk;
