@@ -295,7 +295,9 @@ impl Witness {
             let late = matches!(event, Event::Amended { .. });
             assert!(!late || seen.committed.is_some(), "{event:?} before there is anything to amend");
             assert!(!seen.ended || late, "{event:?} after the turn's end");
-            let closing = matches!(event, Event::Metrics { .. } | Event::Error { .. });
+            // Who comes back is told how things are.
+            let told_again = matches!(event, Event::Status { .. }) && self.status.is_none();
+            let closing = told_again || matches!(event, Event::Metrics { .. } | Event::Error { .. });
             assert!(seen.committed.is_none() || closing || late, "{event:?} after the turn was committed");
             let of_reply = matches!(
                 event,
