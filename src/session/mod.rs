@@ -36,8 +36,8 @@ use crate::config::Config;
 use crate::engines::denoise::Denoiser;
 use crate::engines::workers::Judged;
 use crate::engines::{
-    CancelToken, ChatMessage, Clip, EngineError, Engines, INPUT_RATE_HZ, LlmRequest, SpeechContext,
-    VAD_FRAME_SAMPLES, VadFrame,
+    Calls, CancelToken, ChatMessage, Clip, EngineError, Engines, INPUT_RATE_HZ, LlmRequest, ReplyForm,
+    SpeechContext, VAD_FRAME_SAMPLES, VadFrame,
 };
 use crate::metrics::{self, Direction};
 use crate::tools::Registry;
@@ -465,12 +465,16 @@ impl Session {
             Some(so_far) => prompt::go_on(&mut messages, so_far),
             None => self.prompt = Some((reply, messages.clone())),
         }
-        let none = without_tools || !self.settings.may_call || wish.is_some_and(|wish| wish.without_tools);
+        let calls = wish.and_then(|wish| wish.calls.as_ref()).unwrap_or(&self.settings.calls);
+        let none = without_tools || *calls == Calls::Never;
         let tools = if none { Vec::new() } else { self.tools_for(wish) };
+        // What must be called has been, where the reply goes on behind a call.
+        let form = if so_far.is_none() { calls.form(&tools) } else { ReplyForm::Free };
         let request = LlmRequest {
             messages,
             tools,
             max_new_tokens: self.max_new_tokens(wish),
+            form,
             ..LlmRequest::default()
         };
         if let Err(error) = self.work.generate(reply, request) {
