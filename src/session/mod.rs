@@ -12,11 +12,13 @@
 //! - `microphone`, `reply_audio`: the samples behind the machine's positions.
 //! - `requests`: what the LLM is asked, and what has to be done before.
 //! - `upkeep`: compaction and memories.
+//! - `returning`: a client that lost its connection comes back; `ending`: the last things.
 //! - `journal`: turns → events of the conversation log.
 //! - `prompt`: what the LLM is asked, from the history and what a reply has brought so far.
 //! - [`recording`]: what a machine was told and what it answered, to be replayed.
 
 mod by_client;
+mod ending;
 mod journal;
 pub mod messages;
 mod microphone;
@@ -25,6 +27,7 @@ mod recognition;
 pub mod recording;
 mod reply_audio;
 mod requests;
+mod returning;
 pub mod settings;
 pub mod upkeep;
 mod work;
@@ -48,7 +51,7 @@ use crate::metrics::{self, Direction};
 use crate::tools::Registry;
 use crate::turn::Turn;
 use crate::turn::config::TurnDetection;
-use crate::turn::io::{ChunkId, Event, Fault, Input, Output, ReplyId, Time, TurnId};
+use crate::turn::io::{Event, Fault, Input, Output, ReplyId, Time, TurnId};
 
 use by_client::ByClient;
 pub use journal::Journal;
@@ -67,8 +70,6 @@ const INBOX_LENGTH: usize = 64;
 /// Audio that waits for the VAD, at most: twice what a client may send in one burst (ten seconds'
 /// allowance at `limits.audio_speed`). Beyond it the server is too slow for this client.
 const MAX_BACKLOG_S: f32 = 20.0;
-/// After the client is gone, the last turn may take so long to become durable.
-const LAST_COMMIT: Duration = Duration::from_secs(5);
 
 /// What a session needs to begin.
 pub struct Start {
@@ -193,7 +194,7 @@ pub async fn run(
                     None => session.over = Some(Over::ClientGone),
                 }
             }
-            Some(back) = next_return(&mut returns) => {
+            Some(back) = returning::next_return(&mut returns) => {
                 let Return { connection, last_chunk, hello } = back;
                 from_client = connection.from_client;
                 absent_until = None;
@@ -219,14 +220,6 @@ pub async fn run(
         }
     }
     session.finish(&mut arrivals).await;
-}
-
-/// The next client that comes back; never, if none is waited for.
-async fn next_return(returns: &mut Option<mpsc::Receiver<Return>>) -> Option<Return> {
-    match returns {
-        Some(returns) => returns.recv().await,
-        None => std::future::pending().await,
-    }
 }
 
 impl Session {
@@ -601,36 +594,6 @@ impl Session {
         }
     }
 
-    /// The connection is lost. The client may come back.
-    fn lose_client(&mut self) {
-        tracing::info!("the connection is lost; the session waits");
-        self.absent = true;
-        // The microphone's last samples stay what they are.
-        self.feed(Input::Detached);
-    }
-
-    /// A client is here, on a connection of its own: the one that was lost, or a better one.
-    fn regain_client(
-        &mut self,
-        to_client: mpsc::Sender<ToClient>,
-        last_chunk: Option<ChunkId>,
-        hello: Hello,
-    ) {
-        if !self.absent {
-            self.send(ToClient::Close(CloseReason::Replaced));
-            self.feed(Input::Detached);
-        }
-        tracing::info!("the client is back");
-        self.absent = false;
-        self.to_client = to_client;
-        self.last_activity = Instant::now();
-        let session_id = self.journal.session_id().to_string();
-        self.send(ToClient::Hello(Hello { session_id, live: true, resumed: true, ..hello }));
-        let (enabled, reason) = (self.settings.turn.clips, self.work.engines().video_fault.clone());
-        self.send(ToClient::VideoMode { enabled, reason });
-        self.feed(Input::Attached { last_chunk });
-    }
-
     /// A client that does not read is cut off, not buffered for.
     fn send(&mut self, message: ToClient) {
         if self.absent {
@@ -649,48 +612,5 @@ impl Session {
         let fault = Fault { code: code.to_owned(), message: message.to_owned() };
         self.tell(Event::Error { turn: None, fault });
         self.over.get_or_insert(Over::Closed(CloseReason::Fault));
-    }
-
-    /// Ends the running turn, waits until it is durable, and says goodbye.
-    async fn finish(mut self, arrivals: &mut mpsc::Receiver<Arrival>) {
-        let over = self.over.unwrap_or(Over::ClientGone);
-        tracing::info!(?over, "session ends");
-        self.work.cancel_all();
-        self.cancel_compaction();
-        self.feed(Input::Close);
-        let until = Instant::now() + LAST_COMMIT;
-        while !self.turn.is_idle() {
-            match tokio::time::timeout_at(until, arrivals.recv()).await {
-                Ok(Some(Arrival::Input(input @ Input::Committed { .. }))) => self.feed(input),
-                Ok(Some(_)) => {} // of work that is cancelled
-                Ok(None) => break,
-                Err(_) => {
-                    tracing::error!("the last turn did not become durable in time");
-                    break;
-                }
-            }
-        }
-        let reason = match over {
-            Over::ClientGone => "client_gone",
-            Over::TooSlow => "slow_client",
-            Over::Closed(CloseReason::Idle) => "idle",
-            Over::Closed(CloseReason::TooLong) => "session_max",
-            Over::Closed(CloseReason::Restart) => "restart",
-            Over::Closed(CloseReason::Replaced) => "replaced",
-            Over::Closed(CloseReason::Fault) => "fault",
-            Over::Closed(CloseReason::HungUp) => "hung_up",
-        };
-        if tokio::time::timeout(LAST_COMMIT, self.journal.end(reason)).await.is_err() {
-            tracing::error!("the end of the session did not become durable in time");
-        }
-        match over {
-            Over::Closed(reason) => {
-                // A frontend that still reads gets to hear why.
-                let goodbye = self.to_client.send(ToClient::Close(reason));
-                let _ = tokio::time::timeout(LAST_COMMIT, goodbye).await;
-            }
-            Over::TooSlow => metrics::error("slow_client"),
-            Over::ClientGone => {}
-        }
     }
 }

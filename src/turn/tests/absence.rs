@@ -10,12 +10,56 @@ fn script() -> Script {
 
 #[test]
 fn a_reply_goes_on_where_it_was_heard_when_the_client_is_back() {
-    check_answer(&script(), "2500 ms lost; 6000 ms back", 1_300, expect![]);
+    check_answer(
+        &script(),
+        "2500 ms lost; 6000 ms back",
+        1_300,
+        expect![[r#"
+        1334 ms   → speak s0 "One two three four five six seven eight nine ten."
+        1364 ms   status speaking #1
+        1364 ms   text #1 s0 "One two three four five six seven eight nine ten."
+        1364 ms   audio #1 s0 chunks 0–1 (0–80 ms)
+        1364 ms   whole text #1 s0 "One two three four five six seven eight nine ten."
+        1374 ms   audio #1 s0 chunks 2–37 (80–1520 ms) until 2484 ms
+        6000 ms   status speaking #1
+        6000 ms   resume #1 from chunk 38
+        6000 ms   text #1 s0 "One two three four five six seven eight nine ten."
+        6000 ms   audio #1 s0 chunks 38–47 (1136–1536 ms)
+        6000 ms   whole text #1 s0 "One two three four five six seven eight nine ten."
+        6040 ms   audio #1 s0 chunks 48–83 (1536–2940 ms) until 7404 ms
+        7804 ms   → forget reply
+        7804 ms   → commit #1: Completed, said "hello", heard "One two three four five six seven eight nine ten."
+        7809 ms   end #1 Completed
+        7809 ms   status listening
+    "#]],
+    );
 }
 
 #[test]
 fn a_client_that_knows_what_it_heard_is_believed() {
-    check_answer(&script(), "2500 ms lost; 6000 ms back 19", 1_300, expect![]);
+    check_answer(
+        &script(),
+        "2500 ms lost; 6000 ms back 19",
+        1_300,
+        expect![[r#"
+        1334 ms   → speak s0 "One two three four five six seven eight nine ten."
+        1364 ms   status speaking #1
+        1364 ms   text #1 s0 "One two three four five six seven eight nine ten."
+        1364 ms   audio #1 s0 chunks 0–1 (0–80 ms)
+        1364 ms   whole text #1 s0 "One two three four five six seven eight nine ten."
+        1374 ms   audio #1 s0 chunks 2–37 (80–1520 ms) until 2484 ms
+        6000 ms   status speaking #1
+        6000 ms   resume #1 from chunk 38
+        6000 ms   text #1 s0 "One two three four five six seven eight nine ten."
+        6000 ms   audio #1 s0 chunks 38–47 (800–1200 ms)
+        6000 ms   whole text #1 s0 "One two three four five six seven eight nine ten."
+        6040 ms   audio #1 s0 chunks 48–91 (1200–2940 ms) until 7740 ms
+        8140 ms   → forget reply
+        8140 ms   → commit #1: Completed, said "hello", heard "One two three four five six seven eight nine ten."
+        8145 ms   end #1 Completed
+        8145 ms   status listening
+    "#]],
+    );
 }
 
 #[test]
@@ -25,7 +69,16 @@ fn what_is_written_meanwhile_is_heard_afterwards() {
 
 #[test]
 fn a_client_that_does_not_come_back_has_heard_what_it_had_heard() {
-    check_answer(&script(), "2500 ms lost; 6000 ms close", 2_400, expect![]);
+    check_answer(
+        &script(),
+        "2500 ms lost; 6000 ms close",
+        2_400,
+        expect![[r#"
+        6000 ms   → cancel reply
+        6000 ms   → commit #1: Interrupted, said "hello", heard "One two three four" of "One two three four five six seven eight nine ten."
+        6005 ms   end #1 Interrupted
+    "#]],
+    );
 }
 
 #[test]

@@ -148,6 +148,7 @@ impl Witness {
         for (index, output) in outputs.iter().enumerate() {
             self.see_output(output, &outputs[index + 1..], lead);
         }
+        self.returned = None;
         let due = turn.next_deadline().filter(|at| *at <= self.now);
         assert_eq!(due, None, "a deadline that has passed remains: the driver would spin");
         let needed = turn.audio_needed_from();
