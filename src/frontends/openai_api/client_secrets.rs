@@ -61,8 +61,8 @@ pub struct Answer {
 
 /// Make a client secret
 ///
-/// A key for a browser: it opens `/v1/realtime` and `/ws/chat` with this session configuration, for some
-/// minutes, and nothing else.
+/// A key for a browser: it opens `/v1/realtime` with this session configuration (and `/ws/chat` where there is
+/// none), for some minutes, and nothing else.
 #[utoipa::path(post, path = "/v1/realtime/client_secrets", operation_id = "create_client_secret", tag = "conversations", request_body = Request,
     responses(
         (status = 200, description = "The secret", body = Answer),

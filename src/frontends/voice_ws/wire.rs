@@ -338,6 +338,8 @@ fn json(message: &ServerMessage<'_>) -> String {
 }
 
 /// A parsed message of the client.
+// It is taken apart where it is made.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 pub enum ClientMessage {
     /// For the session.

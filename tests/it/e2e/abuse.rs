@@ -174,7 +174,10 @@ async fn a_client_that_does_not_read_is_cut_off() {
 
 #[tokio::test]
 async fn clients_that_vanish_mid_turn_leave_nothing_behind() {
-    let server = TestServer::start(|config| config.limits.sessions = 2);
+    let server = TestServer::start(|config| {
+        config.limits.sessions = 2;
+        config.limits.resume_grace_ms = 50;
+    });
     for _ in 0..6 {
         let mut person = Person::new(server.connect().await);
         person.type_text("tell me everything").await;
