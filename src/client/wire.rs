@@ -19,6 +19,8 @@ pub enum ServerMessage {
         session_id: String,
         resume_token: String,
         resumed: bool,
+        #[serde(default)]
+        live: bool,
         agent: String,
         protocol: u32,
         engines: Engines,

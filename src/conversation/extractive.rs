@@ -48,6 +48,15 @@ pub fn statements(messages: &[HistoryMessage]) -> Vec<(MemoryKind, String)> {
     found
 }
 
+/// Whether a sentence is about who says it.
+pub fn is_personal(sentence: &str) -> bool {
+    let words = sentence.split(|c: char| !c.is_alphanumeric() && c != '\'');
+    words.map(str::to_lowercase).any(|word| {
+        let begin = word.split('\'').next().unwrap_or_default();
+        ["i", "me", "my", "mine", "myself", "we", "us", "our", "ours"].contains(&begin)
+    })
+}
+
 /// A summary of at most so many tokens: the person's wishes word for word, then what else was stated, the
 /// newest of each, and the last question. `earlier`: the summary before.
 pub fn summary(
@@ -169,6 +178,12 @@ mod tests {
             (MemoryKind::Decision, "Let's meet on Monday."),
         ];
         assert_eq!(statements(&history), expected.map(|(kind, text)| (kind, text.to_owned())));
+    }
+
+    #[test]
+    fn what_somebody_says_of_themselves_is_known() {
+        assert!(is_personal("I'm from Vienna.") && is_personal("Please call me."));
+        assert!(!is_personal("The pool opens at seven.") && !is_personal("Is it mined?"));
     }
 
     #[test]

@@ -263,6 +263,47 @@ pub struct LlmRequest {
     pub max_new_tokens: u32,
     /// How its words are chosen.
     pub sampling: RequestSampling,
+    /// What it is to be.
+    pub form: ReplyForm,
+}
+
+/// What a reply is to be. Engines without a choice (`echo`, `scripted`) take no notice.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum ReplyForm {
+    /// Words, and calls of tools, as the model sees fit.
+    #[default]
+    Free,
+    /// JSON of this schema.
+    Json(serde_json::Value),
+    /// At first a call of one of the tools; of this one, if it is named.
+    Call(Option<String>),
+}
+
+/// Whether a model calls tools.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Calls {
+    /// As it sees fit.
+    #[default]
+    May,
+    /// No.
+    Never,
+    /// At first one of them, whichever.
+    Must,
+    /// At first this one.
+    MustBe(String),
+}
+
+impl Calls {
+    /// The form of a reply with these tools. A tool that is not among them cannot be called.
+    pub fn form(&self, tools: &[ToolSpec]) -> ReplyForm {
+        match self {
+            Calls::Must if !tools.is_empty() => ReplyForm::Call(None),
+            Calls::MustBe(name) if tools.iter().any(|tool| tool.name == *name) => {
+                ReplyForm::Call(Some(name.clone()))
+            }
+            Calls::May | Calls::Never | Calls::Must | Calls::MustBe(_) => ReplyForm::Free,
+        }
+    }
 }
 
 /// How the words of one reply are chosen, where it is to be otherwise than the operator configured. Engines

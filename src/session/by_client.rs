@@ -10,7 +10,7 @@ use crate::conversation::events::{
     AssistantMessage, Event, Placed, Spot, SystemMessage, ToolCall, ToolResult, TurnOutcome, UserMessage,
 };
 use crate::conversation::history::{self, HistoryMessage, ToolNote};
-use crate::engines::{LlmRequest, ToolSpec};
+use crate::engines::{Calls, LlmRequest, ToolSpec};
 use crate::turn::io::{Input, MessageId, ReplyId, RequestId, TurnId};
 
 /// A few words of a tool's answer stand for it once it is old.
@@ -118,10 +118,11 @@ impl Session {
             }
         };
         // The server's tools belong to the conversation.
-        let may_call = self.settings.may_call && !wish.without_tools;
-        let tools = if may_call { self.client_tools(Some(&wish)).to_vec() } else { Vec::new() };
+        let calls = wish.calls.as_ref().unwrap_or(&self.settings.calls);
+        let tools = if *calls == Calls::Never { Vec::new() } else { self.client_tools(Some(&wish)).to_vec() };
+        let form = calls.form(&tools);
         let max_new_tokens = self.max_new_tokens(Some(&wish));
-        let request = LlmRequest { messages, tools, max_new_tokens, ..LlmRequest::default() };
+        let request = LlmRequest { messages, tools, max_new_tokens, form, ..LlmRequest::default() };
         if let Err(fault) = self.work.write_aside(id, request) {
             self.send(ToClient::Aside(id, Aside::Ended(Err(fault))));
         }

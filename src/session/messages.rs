@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 
 use crate::conversation::history::Role;
 use crate::conversation::ids::SessionId;
-use crate::engines::{Clip, ToolCall, ToolSpec, Usage};
+use crate::engines::{Calls, Clip, ToolCall, ToolSpec, Usage};
 use crate::turn::io::{ChunkId, Event, Fault, MessageId, ReplyId, RequestId, SegmentId, TurnId};
 
 use super::settings::{Settings, SettingsPatch};
@@ -86,8 +86,8 @@ pub struct Wish {
     pub instructions: Option<String>,
     /// Instead of the client's tools.
     pub tools: Option<Vec<ToolSpec>>,
-    /// No tools at all, the server's neither.
-    pub without_tools: bool,
+    /// Whether tools are called, the server's as well as the client's.
+    pub calls: Option<Calls>,
     /// Stop after so many tokens.
     pub max_new_tokens: Option<u32>,
     /// One of the TTS engine's.

@@ -12,7 +12,7 @@ use super::{Session, prompt, work};
 use crate::conversation::compaction::Verdict;
 use crate::conversation::events;
 use crate::conversation::pruning::{Pruning, pruned};
-use crate::engines::{ChatMessage, LlmRequest, ToolSpec, Usage};
+use crate::engines::{Calls, ChatMessage, LlmRequest, ReplyForm, ToolSpec, Usage};
 use crate::turn::io::{CallId, Fault, Input, ReplyId, SoFar, ToolResult, TurnId};
 
 /// A request for a reply, as the turn machine wants it.
@@ -117,8 +117,11 @@ impl Session {
         }
         let wish = self.by_client.wish(request.reply);
         let max_new_tokens = self.max_new_tokens(wish);
+        let calls = wish.and_then(|wish| wish.calls.as_ref()).unwrap_or(&self.settings.calls);
+        // What must be called has been, where the reply goes on behind a call.
+        let form = if request.so_far.is_none() { calls.form(&tools) } else { ReplyForm::Free };
         self.upkeep.note_request(request.reply, request.number(), &messages, &tools);
-        let asked = LlmRequest { messages, tools, max_new_tokens, ..LlmRequest::default() };
+        let asked = LlmRequest { messages, tools, max_new_tokens, form, ..LlmRequest::default() };
         self.go_on(request.reply);
         if let Err(error) = self.work.generate(request.reply, asked) {
             let result = Err(work::saturated(error));
@@ -129,8 +132,8 @@ impl Session {
     /// The whole prompt, and the tools that the model may call.
     fn prompt_of(&mut self, request: &Request) -> (Vec<ChatMessage>, Vec<ToolSpec>) {
         let wish = self.by_client.wish(request.reply);
-        let none =
-            request.without_tools || !self.settings.may_call || wish.is_some_and(|wish| wish.without_tools);
+        let calls = wish.and_then(|wish| wish.calls.as_ref()).unwrap_or(&self.settings.calls);
+        let none = request.without_tools || *calls == Calls::Never;
         let tools = if none { Vec::new() } else { self.tools_for(wish) };
         let mut messages = match &self.prompt {
             Some((id, prompt)) if *id == request.reply => prompt.clone(),

@@ -1,7 +1,7 @@
 //! The settings of one conversation: what the operator configured, and what its client changed.
 
 use crate::config::{Config, Persona};
-use crate::engines::{Engines, ToolSpec};
+use crate::engines::{Calls, Engines, ToolSpec};
 use crate::turn::config::{TurnConfig, TurnDetection};
 use crate::turn::io::Fault;
 
@@ -35,8 +35,8 @@ pub struct Settings {
     pub turn: TurnConfig,
     /// Tools that the client runs.
     pub tools: Vec<ToolSpec>,
-    /// The language model may call tools.
-    pub may_call: bool,
+    /// Whether the language model calls tools.
+    pub calls: Calls,
     /// A reply's length; `None`: `llm.max_new_tokens`.
     pub max_new_tokens: Option<u32>,
 }
@@ -61,7 +61,7 @@ pub struct SettingsPatch {
     /// 0: no such replies.
     pub idle_reply_ms: Option<u32>,
     pub tools: Option<Vec<ToolSpec>>,
-    pub may_call: Option<bool>,
+    pub calls: Option<Calls>,
     /// `Some(None)`: the operator's.
     pub max_new_tokens: Option<Option<u32>>,
 }
@@ -80,7 +80,7 @@ impl Settings {
             turn.detection = TurnDetection::Smart;
         }
         let persona = persona.clone();
-        Settings { persona, language: None, turn, tools: Vec::new(), may_call: true, max_new_tokens: None }
+        Settings { persona, language: None, turn, tools: Vec::new(), calls: Calls::May, max_new_tokens: None }
     }
 
     /// The settings with `patch` applied; refused as a whole if any part of it is impossible.
@@ -145,7 +145,7 @@ impl Settings {
         turn.interrupts = patch.interrupts.unwrap_or(turn.interrupts);
         turn.text_only = patch.text_only.unwrap_or(turn.text_only);
         new.tools = patch.tools.unwrap_or(new.tools);
-        new.may_call = patch.may_call.unwrap_or(new.may_call);
+        new.calls = patch.calls.unwrap_or(new.calls);
         new.max_new_tokens = patch.max_new_tokens.unwrap_or(new.max_new_tokens);
         Ok(new)
     }

@@ -6,7 +6,7 @@
 
 use super::Turn;
 use super::delivery::Delivery;
-use super::io::{ChunkId, Event};
+use super::io::{ChunkId, Event, State, TurnId};
 use super::playout::SAMPLES_PER_MS;
 
 /// Audio that is sent again, at most. More than the client's queue ever holds.
@@ -30,6 +30,14 @@ impl Turn {
     pub(super) fn on_attached(&mut self, last_chunk: Option<ChunkId>) {
         let (now, from_chunk) = (self.now, self.next_chunk);
         self.absent = false;
+        let is_open = |turn: TurnId| {
+            self.user.as_ref().is_some_and(|user| user.id == turn)
+                || self.reply.as_ref().is_some_and(|reply| reply.turn == turn)
+                || self.ending.iter().any(|(ending, ..)| *ending == turn)
+        };
+        if self.state.1.is_some_and(|turn| !is_open(turn)) {
+            self.state = (State::Listening, None);
+        }
         let (state, turn) = self.state;
         self.tell(Event::Status { state, turn });
         let Some(reply) = &mut self.reply else { return };

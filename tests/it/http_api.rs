@@ -64,6 +64,16 @@ fn hello() -> Value {
 }
 
 #[tokio::test]
+async fn an_engine_that_cannot_be_bound_refuses_what_binds_it() {
+    let server = start(|_| {});
+    let request = json!({"messages": hello(), "response_format": {"type": "json_object"}});
+    let (status, _, message) = refused(post(&server, "/chat/completions", &request).await).await;
+    assert_eq!(status, 400);
+    assert!(message.contains("the engine `scripted` cannot be bound"), "{message}");
+    server.stop();
+}
+
+#[tokio::test]
 async fn models_are_those_that_are_loaded() {
     let server = start(|config| config.tts.engine = "flite".to_owned());
     let models: Value = http().get(url(&server, "/models")).send().await.unwrap().json().await.unwrap();

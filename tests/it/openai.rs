@@ -11,8 +11,8 @@ use vivavoce::config;
 use vivavoce::engines::llm_choice::choose_llm;
 use vivavoce::engines::openai_http::{OpenAi, probe};
 use vivavoce::engines::{
-    CancelToken, ChatMessage, EngineError, LlmEvent, LlmRequest, LlmState, Role, ToolCall, ToolSpec, Usage,
-    forbid_executor_thread,
+    CancelToken, ChatMessage, EngineError, LlmEvent, LlmRequest, LlmState, ReplyForm, Role, ToolCall,
+    ToolSpec, Usage, forbid_executor_thread,
 };
 
 use crate::stub_llm::{Answer, Asked, Step, StubLlm, delta, done, event, stop, usage};
@@ -173,6 +173,26 @@ fn tools_are_passed_through() {
     });
     assert_eq!(events, [LlmEvent::Text("One moment.".into()), call]);
     assert_eq!(stub.take_asked()[0].body["tools"], json!([{"type": "function", "function": tool}]));
+}
+
+#[test]
+fn what_a_reply_must_be_is_passed_on() {
+    let tool = ToolSpec { name: "light".into(), description: String::new(), parameters: json!({}) };
+    let schema = json!({"type": "object", "properties": {"a": {"type": "integer"}}});
+    let stub = StubLlm::saying(&["Done."]);
+    let engine = OpenAi::new(&config(&stub.url)).unwrap();
+    let sent = |form: ReplyForm| {
+        let (_, result) = ask(&engine, &LlmRequest { tools: vec![tool.clone()], form, ..hello() });
+        result.unwrap();
+        stub.take_asked().pop().unwrap().body
+    };
+    let free = sent(ReplyForm::Free);
+    assert!(free.get("tool_choice").is_none() && free.get("response_format").is_none(), "{free}");
+    assert_eq!(sent(ReplyForm::Call(None))["tool_choice"], "required");
+    let named = json!({"type": "function", "function": {"name": "light"}});
+    assert_eq!(sent(ReplyForm::Call(Some("light".into())))["tool_choice"], named);
+    let format = sent(ReplyForm::Json(schema.clone()))["response_format"].clone();
+    assert_eq!((&format["type"], &format["json_schema"]["schema"]), (&json!("json_schema"), &schema));
 }
 
 #[test]

@@ -103,7 +103,7 @@ async fn a_store_that_cannot_write_is_told_of_once_and_gets_everything_later() {
         database.execute_batch(refuse).unwrap();
     };
     let mut person = Person::new(server.connect().await);
-    let mut say = async |person: &mut Person, text: &str| {
+    let say = async |person: &mut Person, text: &str| {
         let before = person.messages.len();
         person.type_text(text).await;
         assert_eq!(person.until_turn_end().await.1, Outcome::Completed, "{text}: it goes on");

@@ -328,6 +328,13 @@ mod tests {
             Ok((row.get::<_, String>(0)?, row.get::<_, Option<i64>>(1)?))
         });
         assert_eq!(may.unwrap(), ("voice realtime api admin".to_owned(), None));
+        // The tables of later versions are there and work.
+        let remember =
+            "INSERT INTO memories (id, session_id, person, text, said_at_unix_us, updated_at_unix_us)
+                        VALUES ('a', 'b', 'user', 'Likes tea.', 1, 1)";
+        new.execute_batch(remember).unwrap();
+        let found = "SELECT count(*) FROM memory_words WHERE memory_words MATCH 'like'";
+        assert_eq!(new.query_row(found, [], |row| row.get::<_, i64>(0)).unwrap(), 1);
     }
 
     #[test]

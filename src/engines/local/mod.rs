@@ -43,8 +43,8 @@ use self::source::Source;
 use self::text::{ChatText, Constraint, ParseSpecial, Prompt, Sampler, Sampling};
 use self::writer::Writer;
 use super::{
-    CancelToken, ChatMessage, EngineError, Llm, LlmEvent, LlmRequest, LlmState, Role, TokenCounter, ToolSpec,
-    Usage, forbid_executor_thread,
+    CancelToken, ChatMessage, EngineError, Llm, LlmEvent, LlmRequest, LlmState, ReplyForm, Role,
+    TokenCounter, ToolSpec, Usage, forbid_executor_thread,
 };
 use crate::config::Config;
 
@@ -57,6 +57,9 @@ const LEAST_ROOM: usize = 64;
 /// A loaded model. Every [`Llm`] made by it shares its weights, its thread and its memory.
 #[derive(Clone)]
 pub struct LocalModel(Arc<Shared>);
+
+/// The error's code of a reply that cannot be what is asked for.
+pub const UNFIT_FORM: &str = "llm_unfit_form";
 
 struct Shared {
     name: String,
@@ -260,7 +263,13 @@ impl Shared {
         let sampler = Sampler::new(sampling, seed).map_err(failed)?;
         let stop: Vec<String> = self.stop.iter().chain(&wished.stop).cloned().collect();
         let reader = self.text.reader(prompt, &stop, self.seeds.next_call());
-        let constraint = self.tools.constraint(&self.text, &request.tools);
+        let constraint =
+            match &request.form {
+                ReplyForm::Free => self.tools.constraint(&self.text, &request.tools),
+                form => self.text.bound(form, prompt, &request.tools).map_err(|problem| {
+                    EngineError::Failed { engine: NAME, code: UNFIT_FORM, message: problem.to_string() }
+                })?,
+            };
         Ok(Writer::new(self.vocab_size, sampler, constraint, reader))
     }
 }

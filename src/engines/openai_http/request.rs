@@ -1,9 +1,10 @@
 //! What is sent: the body of `POST {llm.url}/chat/completions`.
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::config;
-use crate::engines::{ChatMessage, LlmRequest, Role, ToolCall, ToolSpec};
+use crate::engines::{ChatMessage, LlmRequest, ReplyForm, Role, ToolCall, ToolSpec};
 
 #[derive(Serialize)]
 pub(super) struct ChatRequest<'a> {
@@ -29,6 +30,10 @@ pub(super) struct ChatRequest<'a> {
     max_tokens: u32,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<Tool<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_choice: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_format: Option<Value>,
 }
 
 #[derive(Serialize)]
@@ -88,7 +93,24 @@ impl<'a> ChatRequest<'a> {
                 tokens => tokens,
             },
             tools: tools.iter().map(|function| Tool { r#type: "function", function }).collect(),
+            tool_choice: match &request.form {
+                ReplyForm::Call(name) if with_tools => Some(tool_choice(name.as_deref())),
+                _ => None,
+            },
+            response_format: match &request.form {
+                ReplyForm::Json(schema) => {
+                    Some(json!({"type": "json_schema", "json_schema": {"name": "reply", "schema": schema}}))
+                }
+                _ => None,
+            },
         }
+    }
+}
+
+fn tool_choice(name: Option<&str>) -> Value {
+    match name {
+        Some(name) => json!({"type": "function", "function": {"name": name}}),
+        None => json!("required"),
     }
 }
 

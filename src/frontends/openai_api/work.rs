@@ -14,6 +14,7 @@ use tokio_util::sync::DropGuard;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::config::Config;
+use crate::engines::local::UNFIT_FORM;
 use crate::engines::workers::{AsrWork, Judged, LlmWork, Saturated, TtsWork, VadWork};
 use crate::engines::{
     AsrState, CancelToken, EngineError, Engines, LlmEvent, LlmRequest, LlmState, SpeechContext, Transcript,
@@ -30,7 +31,13 @@ impl From<Saturated> for Problem {
 
 impl From<EngineError> for Problem {
     fn from(error: EngineError) -> Problem {
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.code(), error.to_string())
+        // What is asked for is not possible with this model; asking again does not help.
+        let status = if error.code() == UNFIT_FORM {
+            StatusCode::BAD_REQUEST
+        } else {
+            StatusCode::INTERNAL_SERVER_ERROR
+        };
+        Problem::new(status, error.code(), error.to_string())
     }
 }
 

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::fields::{Fields, Problem};
 use super::server_events::Id;
-use super::session_config::{self, OutputWish, ToolChoice};
-use crate::engines::ToolSpec;
+use super::session_config::{self, OutputWish};
+use crate::engines::{Calls, ToolSpec};
 
 /// Longest id that a client may give, in bytes.
 const MAX_ID_BYTES: usize = 128;
@@ -95,7 +95,7 @@ pub struct ResponseWish {
     pub text_only: Option<bool>,
     pub output: OutputWish,
     pub tools: Option<Vec<ToolSpec>>,
-    pub tool_choice: Option<ToolChoice>,
+    pub calls: Option<Calls>,
     /// `Some(None)`: as many as there may be.
     pub max_output_tokens: Option<Option<u32>>,
     pub metadata: Option<BTreeMap<String, String>>,
@@ -321,7 +321,7 @@ fn parse_response(mut fields: Fields<'_>) -> Result<ResponseWish, Problem> {
         text_only: session_config::modality(&mut fields)?,
         output: session_config::response_output(&mut fields)?,
         tools: session_config::tools(&mut fields)?.map(|tools| tools.specs),
-        tool_choice: session_config::tool_choice(&mut fields)?.map(|(_, choice)| choice),
+        calls: session_config::tool_choice(&mut fields)?.map(|(_, calls)| calls),
         max_output_tokens: session_config::max_tokens(&mut fields)?,
         metadata: fields.optional("metadata")?,
     };

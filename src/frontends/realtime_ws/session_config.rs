@@ -11,7 +11,7 @@ use super::client_events;
 use super::fields::{Fields, Problem};
 use super::server_events::{AudioBody, AudioOutputBody, FormatBody, MaxTokens};
 use crate::audio::g711::Law;
-use crate::engines::ToolSpec;
+use crate::engines::{Calls, ToolSpec};
 use crate::session::settings::{Settings, SettingsPatch};
 use crate::turn::config::TurnDetection;
 
@@ -111,14 +111,6 @@ impl Eagerness {
             Eagerness::High => 2_000,
         }
     }
-}
-
-/// Whether the model may call tools. (That it must is nothing that the engines here can be told.)
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum ToolChoice {
-    May,
-    None,
 }
 
 /// How a response is to sound, where that differs from the session.
@@ -224,7 +216,7 @@ impl SessionConfig {
         }
         if let Some((raw, choice)) = tool_choice(&mut fields)? {
             new.echo.tool_choice = raw;
-            patch.may_call = Some(choice == ToolChoice::May);
+            patch.calls = Some(choice);
         }
         if let Some(most) = max_tokens(&mut fields)? {
             new.echo.max_output_tokens = MaxTokens(most);
@@ -524,21 +516,22 @@ pub fn tools(fields: &mut Fields<'_>) -> Result<Option<Tools>, Problem> {
 }
 
 /// `tool_choice`: as it is, and what it means.
-pub fn tool_choice(fields: &mut Fields<'_>) -> Result<Option<(Value, ToolChoice)>, Problem> {
+pub fn tool_choice(fields: &mut Fields<'_>) -> Result<Option<(Value, Calls)>, Problem> {
     let choice = match fields.raw("tool_choice") {
         None | Some(Value::Null) => return Ok(None),
         Some(choice) => choice,
     };
-    let known = match choice {
-        Value::String(word) if word == "none" => ToolChoice::None,
-        Value::String(word) if word == "auto" || word == "required" => ToolChoice::May,
-        Value::Object(one) if one.get("type").is_some_and(|kind| kind == "function") => ToolChoice::May,
+    let calls = match (choice.as_str(), choice["type"].as_str(), choice["name"].as_str()) {
+        (Some("auto"), ..) => Calls::May,
+        (Some("none"), ..) => Calls::Never,
+        (Some("required"), ..) => Calls::Must,
+        (None, Some("function"), Some(name)) => Calls::MustBe(name.to_owned()),
         _ => {
-            let message = "one of auto, none, required, or a function";
+            let message = "one of auto, none, required, or a function by its name";
             return Err(Problem::value(fields.path("tool_choice"), message));
         }
     };
-    Ok(Some((choice.clone(), known)))
+    Ok(Some((choice.clone(), calls)))
 }
 
 /// `max_output_tokens`: `Some(None)` is `"inf"`.

@@ -8,7 +8,6 @@ use super::dialogue::{Cancel, Dialogue, Out, Truncation, Wished, no_such_item};
 use super::fields::Problem;
 use super::responses::{End, Response, Stage};
 use super::server_events::{Id, ServerEvent};
-use super::session_config::ToolChoice;
 use crate::conversation::history;
 use crate::engines::{OUTPUT_RATE_HZ, ToolCall};
 use crate::session::messages::{Anchor, Beside, FromClient, Given, NewMessage, Of, Wish};
@@ -179,7 +178,7 @@ impl Dialogue {
             text_only,
             instructions: wish.instructions,
             tools: wish.tools,
-            without_tools: wish.tool_choice == Some(ToolChoice::None),
+            calls: wish.calls,
             max_new_tokens: wish.max_output_tokens.flatten(),
             voice,
         };

@@ -9,8 +9,8 @@ use tokio::sync::oneshot;
 
 use crate::engines::workers::LlmWork;
 use crate::engines::{
-    CancelToken, ChatMessage, Engines, LlmEvent, LlmRequest, LlmState, RequestSampling, Role, ToolCall,
-    ToolSpec,
+    CancelToken, ChatMessage, Engines, LlmEvent, LlmRequest, LlmState, ReplyForm, RequestSampling, Role,
+    ToolCall, ToolSpec,
 };
 use crate::session::work;
 use crate::turn::io::Fault;
@@ -126,6 +126,8 @@ impl Worker<'_> {
             tools: vec![self.tool.clone()],
             max_new_tokens: self.max_new_tokens,
             sampling: RequestSampling { temperature: Some(0.0), ..RequestSampling::default() },
+            // There is only the one.
+            form: ReplyForm::Call(None),
         };
         let done = Box::new(move |(_, result)| drop(tell.send(result)));
         let state = LlmState::default();

@@ -137,7 +137,11 @@ impl Keeper {
         messages: Vec<HistoryMessage>,
     ) -> Result<Vec<(MemoryKind, String)>, Fault> {
         if by_rule(&self.settings.method, engines) {
-            let said = |(kind, text): (MemoryKind, String)| (kind, format!("The user said: {text}"));
+            // Of the user in the first person: a prompt has to say whose words they are.
+            let said = |(kind, text): (MemoryKind, String)| match extractive::is_personal(&text) {
+                true => (kind, format!("The user said: {text}")),
+                false => (kind, text),
+            };
             return Ok(extractive::statements(&messages).into_iter().map(said).collect());
         }
         let mut counter = Counter::new(Arc::clone(&engines.count_tokens));

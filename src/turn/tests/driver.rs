@@ -66,7 +66,7 @@ pub(super) struct Driver {
 /// How far the work is.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Work {
-    given: usize,
+    pub given: usize,
     text: String,
 }
 

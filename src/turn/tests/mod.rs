@@ -8,6 +8,7 @@
 //! - `properties`: random interleavings; `exhaustive`: all of the small ones.
 //! - `purity`: what the machine's files may not name.
 
+mod absence;
 mod barge_in;
 mod by_client;
 mod clips;

@@ -4,7 +4,7 @@
 
 use proptest::prelude::*;
 
-use super::driver::{Answer, Driver, Pending, short_config};
+use super::driver::{Answer, Driver, Pending, Work, short_config};
 use crate::turn::Turn;
 use crate::turn::config::{TurnConfig, TurnDetection};
 use crate::turn::io::{
@@ -34,6 +34,17 @@ enum Step {
     /// The LLM calls a tool and ends; it takes so long, and what is to be said meanwhile is.
     Tool {
         micros: u64,
+    },
+    /// The LLM cannot be asked yet, for so long.
+    Delay {
+        micros: u64,
+    },
+    /// The connection is lost for so long; everybody does so much work meanwhile. The client may know what
+    /// it heard last.
+    Away {
+        micros: u64,
+        rounds: usize,
+        knows: bool,
     },
     /// A sound too short to interrupt.
     Cough,
@@ -126,6 +137,9 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(index, answer, times)| Step::Answer { index, answer, times }),
         5 => (1_usize..80).prop_map(|rounds| Step::Work { rounds }),
         3 => (0_u64..600_000).prop_map(|micros| Step::Tool { micros }),
+        2 => (0_u64..600_000).prop_map(|micros| Step::Delay { micros }),
+        2 => (0_u64..900_000, 0_usize..12, any::<bool>())
+            .prop_map(|(micros, rounds, knows)| Step::Away { micros, rounds, knows }),
         3 => Just(Step::Cough),
         3 => client().prop_map(Step::Client),
         2 => Just(Step::PlayedAll),
@@ -225,6 +239,24 @@ fn run(config: TurnConfig, greeting: bool, times_words: bool, steps: &[Step]) ->
                     (0..4).for_each(|_| driver.answer_pending(&speech, Answer::Good));
                 }
             }
+            Step::Delay { micros } => {
+                let unanswered = |(pending, work): (&Pending, &Work)| match pending {
+                    Pending::Text(reply) if work.given == 0 => Some(*reply),
+                    _ => None,
+                };
+                if let Some(reply) = driver.pending.iter().rev().find_map(unanswered) {
+                    driver.feed(Input::Delayed { reply });
+                    driver.wait(micros, 0);
+                    driver.feed(Input::Asked { reply });
+                }
+            }
+            Step::Away { micros, rounds, knows } => {
+                driver.feed(Input::Detached);
+                driver.wait(micros, 0);
+                (0..rounds).for_each(|_| driver.answer(0, Answer::Good));
+                let last_chunk = driver.witness.last_heard().filter(|_| knows).map(ChunkId);
+                driver.feed(Input::Attached { last_chunk });
+            }
             Step::Cough => {
                 driver.frames(2, 0.9);
                 driver.frames(6, 0.1);
@@ -238,7 +270,15 @@ fn run(config: TurnConfig, greeting: bool, times_words: bool, steps: &[Step]) ->
                 let at = driver.log.len().saturating_sub(1 + back);
                 // A microphone does not repeat itself, and a session opens once.
                 let input = driver.log[at].1.clone();
-                if !matches!(input, Input::Configure { .. }) {
+                let once = matches!(
+                    input,
+                    Input::Configure { .. }
+                        | Input::Detached
+                        | Input::Attached { .. }
+                        | Input::Delayed { .. }
+                        | Input::Asked { .. }
+                );
+                if !once {
                     driver.feed(input);
                 }
             }

@@ -67,6 +67,8 @@ pub(super) struct Script {
     pub shows_all: bool,
     /// Tools that the client runs.
     pub client_tools: &'static [&'static str],
+    /// The LLM can be asked so much later than it is to be.
+    pub delay: u64,
 }
 
 impl Default for Script {
@@ -93,6 +95,7 @@ impl Default for Script {
             shows_metrics: false,
             shows_all: false,
             client_tools: &[],
+            delay: 0,
         }
     }
 }
@@ -296,7 +299,11 @@ impl World {
 
     fn generate(&mut self, reply: ReplyId) {
         let call = self.call("llm");
-        let mut delay_ms = 0;
+        let mut delay_ms = self.script.delay;
+        if delay_ms > 0 {
+            self.after(0, Input::Delayed { reply });
+            self.after(delay_ms, Input::Asked { reply });
+        }
         for (after, step) in self.script.llm[call.min(self.script.llm.len() - 1)].clone() {
             if after == NEVER {
                 return;
@@ -507,6 +514,9 @@ fn client_input(what: &str, config: &TurnConfig) -> Input {
         "commit" => Input::Commit,
         "clear" => Input::Clear,
         "close" => Input::Close,
+        "lost" => Input::Detached,
+        "back" if argument.is_empty() => Input::Attached { last_chunk: None },
+        "back" => Input::Attached { last_chunk: Some(chunk()) },
         "manual" => configure(&|config| config.detection = TurnDetection::Manual),
         "vad" => configure(&|config| config.detection = TurnDetection::Vad),
         "smart" => configure(&|config| config.detection = TurnDetection::Smart),

@@ -12,6 +12,7 @@ use crate::turn::io::{
 };
 
 use super::tool_witness::ToolWitness;
+use crate::turn::absence::MAX_REPLAY_MS;
 
 const OUTPUT_SAMPLES_PER_MS: u64 = 24;
 const FRAME_SAMPLES: u64 = 512;
@@ -37,6 +38,10 @@ pub(super) struct Witness {
     pub live_replies: BTreeSet<ReplyId>,
     /// The newest reply breaks a silence: it answers nothing.
     idled: bool,
+    /// The connection is lost.
+    absent: bool,
+    /// It is here again; the last chunk that was heard, if the client said so.
+    returned: Option<Option<u64>>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -118,6 +123,16 @@ impl Client {
     fn heard(&self) -> u64 {
         self.reported.unwrap_or(self.played_milli / 1_000)
     }
+
+    /// A new player, which has what was heard and nothing else.
+    fn begin_anew(&mut self, last_chunk: Option<u64>) {
+        let told = last_chunk.and_then(|chunk| self.chunk_ends.get(&chunk).copied());
+        let kept = self.received.saturating_sub(MAX_REPLAY_MS * OUTPUT_SAMPLES_PER_MS);
+        self.received = told.unwrap_or_else(|| self.heard()).max(kept);
+        self.played_milli = self.received * 1_000;
+        self.reported = self.reported.map(|reported| reported.min(self.received));
+        self.paused = false;
+    }
 }
 
 impl Witness {
@@ -154,6 +169,12 @@ impl Witness {
         self.turns.values().any(|seen| seen.paused)
     }
 
+    /// The last chunk that the client has played to its end.
+    pub fn last_heard(&self) -> Option<u64> {
+        let heard = self.client.heard();
+        self.client.chunk_ends.iter().filter(|(_, end)| **end <= heard).map(|(chunk, _)| *chunk).max()
+    }
+
     /// The state that the client was told last.
     pub fn state(&self) -> Option<State> {
         self.status.map(|(state, _)| state)
@@ -186,6 +207,17 @@ impl Witness {
             }
             Input::Transcribed { job, .. } => {
                 self.jobs.entry(*job).and_modify(|open| *open = false);
+            }
+            Input::Detached => {
+                self.absent = true;
+                self.client.pause();
+                // A sound that held the reply is forgotten.
+                self.turns.values_mut().for_each(|seen| seen.paused = false);
+            }
+            Input::Attached { last_chunk } => {
+                self.absent = false;
+                (self.status, self.announced) = (None, None);
+                self.returned = Some(last_chunk.map(|chunk| chunk.0));
             }
             Input::TurnJudged { judgement, .. } => drop(self.judging.take_if(|id| id == judgement)),
             _ => {}
@@ -263,7 +295,9 @@ impl Witness {
             let late = matches!(event, Event::Amended { .. });
             assert!(!late || seen.committed.is_some(), "{event:?} before there is anything to amend");
             assert!(!seen.ended || late, "{event:?} after the turn's end");
-            let closing = matches!(event, Event::Metrics { .. } | Event::Error { .. });
+            // Who comes back is told how things are.
+            let told_again = matches!(event, Event::Status { .. }) && self.status.is_none();
+            let closing = told_again || matches!(event, Event::Metrics { .. } | Event::Error { .. });
             assert!(seen.committed.is_none() || closing || late, "{event:?} after the turn was committed");
             let of_reply = matches!(
                 event,
@@ -304,6 +338,7 @@ impl Witness {
             }
             Event::Audio { turn, reply, segment, chunk, range } => {
                 let seen = self.turns.entry(*turn).or_default();
+                assert!(!self.absent, "audio for nobody");
                 assert!(!seen.clip, "audio in a turn that sent a clip");
                 assert!(!seen.paused, "audio while the reply is held");
                 assert_eq!(self.announced, Some((*turn, *segment)), "audio without its text");
@@ -330,8 +365,16 @@ impl Witness {
             }
             Event::Resume { turn, from_chunk } => {
                 let seen = self.turns.entry(*turn).or_default();
-                assert!(std::mem::replace(&mut seen.paused, false), "was not held");
                 assert_eq!(from_chunk.0, self.next_chunk);
+                match self.returned.take() {
+                    Some(last_chunk) => {
+                        (seen.paused, seen.whole_text) = (false, None);
+                        if self.client.reply == self.speech.reply {
+                            self.client.begin_anew(last_chunk);
+                        }
+                    }
+                    None => assert!(std::mem::replace(&mut seen.paused, false), "was not held"),
+                }
                 self.client.paused = false;
             }
             Event::Interrupt { turn, heard_text, .. } => {

@@ -87,6 +87,8 @@ async fn who_comes_back_takes_over_from_the_connection_that_was_lost() {
     let come_back = async {
         let mut back = Person::new(vivavoce::client::connect(&url, None).await.unwrap());
         back.type_text("three").await;
+        // It is the same session: the new words end the reply that goes on.
+        assert_eq!(back.until_turn_end().await, (2, Outcome::Interrupted));
         assert_eq!(back.until_turn_end().await, (3, Outcome::Completed));
     };
     let (end, ()) = tokio::join!(lost.listen(|_| false), come_back);

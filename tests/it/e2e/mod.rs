@@ -10,5 +10,6 @@ pub mod person;
 mod persona;
 mod receptionist;
 mod recording;
+mod resume;
 mod tools;
 mod video;

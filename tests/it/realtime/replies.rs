@@ -83,6 +83,33 @@ async fn the_client_runs_its_tools_and_the_reply_goes_on() {
     server.stop();
 }
 
+/// Once for each response, and what one response asks for goes before what the session says.
+#[tokio::test]
+async fn a_tool_that_must_be_called_is_asked_of_the_model() {
+    let llm = StubLlm::saying(&["Very well."]);
+    let server = with_llm(&llm, |_| {});
+    let session = json!({"output_modalities": ["text"], "tools": [look_up()], "tool_choice": "required"});
+    let mut client = Client::with(&server, session).await;
+    client.write("user", "weather in Rome?").await;
+    let named = json!({"type": "function", "name": "look_up"});
+    let mut chosen = Vec::new();
+    for wish in [
+        json!({}),
+        json!({"tool_choice": named}),
+        json!({"tool_choice": "auto"}),
+        json!({"conversation": "none", "output_modalities": ["text"]}),
+    ] {
+        client.respond(wish).await;
+        client.until("response.done").await;
+        let asked = std::iter::from_fn(|| llm.asked.try_recv().ok());
+        let newest = asked.filter(|asked| asked.body["messages"].is_array()).last().unwrap();
+        chosen.push(newest.body["tool_choice"].clone());
+    }
+    let named = json!({"type": "function", "function": {"name": "look_up"}});
+    assert_eq!(chosen, [json!("required"), named, json!(null), json!("required")]);
+    server.stop();
+}
+
 #[tokio::test]
 async fn the_servers_tools_work_within_a_reply() {
     let server = TestServer::start(|config| {

@@ -2,5 +2,7 @@
 //! is in the log.
 
 mod compaction;
+mod http;
+mod long;
 mod memory;
 mod talk;

@@ -6,7 +6,7 @@
 //!
 //! Tool calls ([`Constraint::tool_calls`]): text is free until the model has begun a call; then it must
 //! name one of the tools and give arguments that satisfy its schema, and close the call; then text is
-//! free again. Keywords of a schema that llguidance does not know are ignored there: the tool checks
+//! free again. Or the reply must begin with one ([`Constraint::call`]). Keywords of a schema that llguidance does not know are ignored there: the tool checks
 //! its arguments anyhow.
 
 use std::sync::Arc;
@@ -167,7 +167,7 @@ impl Constraint {
         if tools.is_empty() {
             return Ok(None);
         }
-        let grammar = call_grammar(format, tools, &vocabulary.tokenizer);
+        let grammar = call_grammar(format, "", tools, &vocabulary.tokenizer);
         let fresh = vocabulary.matcher(TopLevelGrammar::from_lark(grammar))?;
         Ok(Some(Constraint {
             vocabulary: Arc::clone(vocabulary),
@@ -176,6 +176,27 @@ impl Constraint {
             of_calls: true,
             goes_on: format.close().is_some(),
         }))
+    }
+
+    /// The reply begins with a call of one of `tools`; behind it text is free, if there is any.
+    pub fn call(
+        vocabulary: &Arc<Vocabulary>,
+        format: CallFormat,
+        tools: &[ToolSpec],
+    ) -> Result<Constraint, ConstraintError> {
+        let open = match vocabulary.tokenizer.id_of(format.open()) {
+            Some(id) => format!("<[{id}]> "),
+            None => format!("{} ", literal(format.open())),
+        };
+        let grammar = call_grammar(format, &open, tools, &vocabulary.tokenizer);
+        let fresh = vocabulary.matcher(TopLevelGrammar::from_lark(grammar))?;
+        Ok(Constraint {
+            vocabulary: Arc::clone(vocabulary),
+            current: Some(fresh.clone()),
+            fresh,
+            of_calls: false,
+            goes_on: format.close().is_some(),
+        })
     }
 
     /// Sets the logits of tokens that cannot come next to −∞. `logits`: one per id, padding allowed.
@@ -242,14 +263,15 @@ impl Constraint {
     }
 }
 
-/// One call of one of `tools`, from behind the opening mark to the closing one.
-fn call_grammar(format: CallFormat, tools: &[ToolSpec], tokenizer: &Tokenizer) -> String {
+/// One call of one of `tools`, from behind the opening mark to the closing one; `open`: what stands before, in
+/// Lark.
+fn call_grammar(format: CallFormat, open: &str, tools: &[ToolSpec], tokenizer: &Tokenizer) -> String {
     let frame = match (format, format.close()) {
-        (CallFormat::Mistral, _) => "start: \" \"? \"[\" call (\", \" call)* \"]\"".to_owned(),
-        (_, None) => "start: call".to_owned(),
+        (CallFormat::Mistral, _) => format!("start: {open}\" \"? \"[\" call (\", \" call)* \"]\""),
+        (_, None) => format!("start: {open}call"),
         (_, Some(close)) => match tokenizer.id_of(close) {
-            Some(id) => format!("start: \"\\n\"? call \"\\n\" <[{id}]>"),
-            None => format!("start: \"\\n\"? call {}", literal(&format!("\n{close}"))),
+            Some(id) => format!("start: {open}\"\\n\"? call \"\\n\" <[{id}]>"),
+            None => format!("start: {open}\"\\n\"? call {}", literal(&format!("\n{close}"))),
         },
     };
     let alternatives: Vec<String> = (0..tools.len()).map(|number| format!("call_{number}")).collect();

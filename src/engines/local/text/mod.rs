@@ -53,7 +53,7 @@ use std::sync::{Arc, OnceLock};
 use border::Bordered;
 
 use super::checkpoint::EmbeddedVocabulary;
-use crate::engines::{ChatMessage, ToolSpec};
+use crate::engines::{ChatMessage, ReplyForm, ToolSpec};
 
 /// Why a model's words cannot be handled.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -167,6 +167,32 @@ impl ChatText {
         match self.call_format {
             Some(format) if !tools.is_empty() => Constraint::tool_calls(&self.vocabulary()?, format, tools),
             _ => Ok(None),
+        }
+    }
+
+    /// What keeps the reply to a prompt to `form`; none where it is free.
+    ///
+    /// # Errors
+    /// The model, or the schema, is not of a kind for which there is such a thing.
+    pub fn bound(
+        &self,
+        form: &ReplyForm,
+        prompt: &Prompt,
+        tools: &[ToolSpec],
+    ) -> Result<Option<Constraint>, ConstraintError> {
+        let unfit = |why: &str| ConstraintError::Vocabulary(why.to_owned());
+        if prompt.begins_in_thought && *form != ReplyForm::Free {
+            return Err(unfit("the model thinks before it answers"));
+        }
+        match form {
+            ReplyForm::Free => Ok(None),
+            ReplyForm::Json(schema) => Constraint::json_schema(&self.vocabulary()?, schema).map(Some),
+            ReplyForm::Call(name) => {
+                let format = self.call_format.ok_or_else(|| unfit("its chat template knows no tools"))?;
+                let wanted = |tool: &&ToolSpec| name.as_ref().is_none_or(|name| tool.name == *name);
+                let tools: Vec<ToolSpec> = tools.iter().filter(wanted).cloned().collect();
+                Constraint::call(&self.vocabulary()?, format, &tools).map(Some)
+            }
         }
     }
 

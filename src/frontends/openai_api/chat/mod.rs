@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -18,7 +19,8 @@ use super::models;
 use super::work::{Reply, Written};
 use crate::conversation::ids::random_bytes;
 use crate::conversation::store::now_unix_us;
-use crate::engines::{LlmEvent, ToolCall, Usage};
+use crate::engines::local::UNFIT_FORM;
+use crate::engines::{LlmEvent, ReplyForm, ToolCall, Usage, echo, scripted};
 use crate::frontends::problem::{ErrorBody, Problem};
 use crate::frontends::server::Server;
 
@@ -108,6 +110,9 @@ impl From<Usage> for UsageCounts {
     }
 }
 
+/// Engines that take no notice of what a reply is to be.
+const FREE_ENGINES: [&str; 2] = [echo::NAME, scripted::NAME];
+
 /// What a reply is known by.
 #[derive(Debug, Clone)]
 struct Identity {
@@ -144,6 +149,11 @@ pub async fn create(
     Body(request): Body<request::Request>,
 ) -> Result<Response, Problem> {
     let Checked { request, stream } = request.checked(&server.config.llm)?;
+    let engine = &server.engines.names.llm;
+    if request.form != ReplyForm::Free && FREE_ENGINES.contains(&engine.as_str()) {
+        let message = format!("the engine `{engine}` cannot be bound to a response_format or tool_choice");
+        return Err(Problem::new(StatusCode::BAD_REQUEST, UNFIT_FORM, message));
+    }
     let limit = request.max_new_tokens;
     let mut reply = Reply::begin(&server, request)?;
     let identity = Identity::new(&server);

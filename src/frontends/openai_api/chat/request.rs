@@ -6,7 +6,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::config;
-use crate::engines::{ChatMessage, LlmRequest, RequestSampling, Role, ToolCall, ToolSpec};
+use crate::engines::{Calls, ChatMessage, LlmRequest, ReplyForm, RequestSampling, Role, ToolCall, ToolSpec};
 use crate::frontends::problem::Problem;
 
 const MAX_STOPS: usize = 4;
@@ -23,8 +23,8 @@ pub struct Request {
     model: Option<String>,
     /// Functions that the model may call.
     tools: Option<Vec<Tool>>,
-    /// `auto` (if absent) or `none`.
-    #[schema(value_type = Option<String>)]
+    /// `auto` (if absent), `none`, `required`, or `{"type": "function", "function": {"name": …}}`.
+    #[schema(value_type = Option<Object>)]
     tool_choice: Option<Value>,
     /// Tokens of the reply, at most.
     max_completion_tokens: Option<u32>,
@@ -43,7 +43,7 @@ pub struct Request {
     stream_options: Option<StreamOptions>,
     /// Only 1.
     n: Option<u32>,
-    /// Only `{"type": "text"}`.
+    /// `text` (if absent), `json_object`, or `json_schema` with its schema.
     #[schema(value_type = Option<Object>)]
     response_format: Option<Value>,
     /// Only false.
@@ -159,22 +159,19 @@ impl Request {
         if self.logprobs == Some(true) {
             return Err(Problem::bad_value("logprobs", "logprobs: they are not told here"));
         }
-        let format = self.response_format.as_ref().and_then(|format| format["type"].as_str());
-        if format.is_some_and(|format| format != "text") {
-            let message =
-                "response_format: there is only text; ask for JSON in the instructions, or give a tool";
-            return Err(Problem::bad_value("response_format", message));
-        }
-        let tools = match self.tool_choice.as_ref() {
-            None | Some(Value::Null) => self.tools,
-            Some(Value::String(choice)) if choice == "auto" => self.tools,
-            Some(Value::String(choice)) if choice == "none" => None,
+        let calls = calls(self.tool_choice.as_ref())?;
+        let tools = if calls == Calls::Never { vec![] } else { specs(self.tools.unwrap_or_default())? };
+        let form = match schema(self.response_format.as_ref())? {
+            Some(schema) if tools.is_empty() => ReplyForm::Json(schema),
             Some(_) => {
-                let message =
-                    "tool_choice: there are auto and none; no engine here can be made to call a tool";
-                return Err(Problem::bad_value("tool_choice", message));
+                let message = "response_format: not together with tools; leave one of them out";
+                return Err(Problem::bad_value("response_format", message));
             }
+            None => calls.form(&tools),
         };
+        if matches!(calls, Calls::Must | Calls::MustBe(_)) && form == ReplyForm::Free {
+            return Err(Problem::bad_value("tool_choice", "tool_choice: there is no such tool in tools"));
+        }
         let asked = self.max_completion_tokens.or(self.max_tokens);
         if asked == Some(0) {
             return Err(Problem::bad_value("max_completion_tokens", "max_completion_tokens: at least 1"));
@@ -191,12 +188,48 @@ impl Request {
         let messages: Result<_, _> = self.messages.into_iter().enumerate().map(message).collect();
         let request = LlmRequest {
             messages: messages?,
-            tools: specs(tools.unwrap_or_default())?,
+            tools,
             max_new_tokens: asked.map_or(config.max_new_tokens, |asked| asked.min(config.max_new_tokens)),
             sampling,
+            form,
         };
         let stream = self.stream.unwrap_or(false).then(|| self.stream_options.unwrap_or_default());
         Ok(Checked { request, stream })
+    }
+}
+
+/// `tool_choice`.
+fn calls(choice: Option<&Value>) -> Result<Calls, Problem> {
+    match choice {
+        None | Some(Value::Null) => return Ok(Calls::May),
+        Some(Value::String(choice)) => match choice.as_str() {
+            "auto" => return Ok(Calls::May),
+            "none" => return Ok(Calls::Never),
+            "required" => return Ok(Calls::Must),
+            _ => {}
+        },
+        Some(choice) => {
+            let name = choice["function"]["name"].as_str().filter(|_| choice["type"] == "function");
+            if let Some(name) = name {
+                return Ok(Calls::MustBe(name.to_owned()));
+            }
+        }
+    }
+    Err(Problem::bad_value("tool_choice", "tool_choice: one of auto, none, required, or a function by name"))
+}
+
+/// The schema that `response_format` asks for; none for text.
+fn schema(format: Option<&Value>) -> Result<Option<Value>, Problem> {
+    let Some(format) = format.filter(|format| !format.is_null()) else { return Ok(None) };
+    let schema = &format["json_schema"]["schema"];
+    match format["type"].as_str() {
+        Some("text") => Ok(None),
+        Some("json_object") => Ok(Some(serde_json::json!({"type": "object"}))),
+        Some("json_schema") if schema.is_object() => Ok(Some(schema.clone())),
+        _ => {
+            let message = "response_format: one of text, json_object, and json_schema with its schema";
+            Err(Problem::bad_value("response_format", message))
+        }
     }
 }
 
@@ -344,8 +377,30 @@ mod tests {
     }
 
     #[test]
+    fn what_a_reply_must_be_is_asked_of_the_engine() {
+        let hello = json!([{"role": "user", "content": "hello"}]);
+        let tools = json!([{"function": {"name": "a"}}, {"function": {"name": "b"}}]);
+        let form = |body: Value| check(body).unwrap().request.form;
+        let choice = |choice: Value| form(json!({"messages": hello, "tools": tools, "tool_choice": choice}));
+        assert_eq!(choice(json!("auto")), ReplyForm::Free);
+        assert_eq!(choice(json!("none")), ReplyForm::Free);
+        assert_eq!(choice(json!("required")), ReplyForm::Call(None));
+        let named = json!({"type": "function", "function": {"name": "b"}});
+        assert_eq!(choice(named), ReplyForm::Call(Some("b".into())));
+        let format = |format: Value| form(json!({"messages": hello, "response_format": format}));
+        assert_eq!(format(json!({"type": "text"})), ReplyForm::Free);
+        assert_eq!(format(json!({"type": "json_object"})), ReplyForm::Json(json!({"type": "object"})));
+        let schema = json!({"type": "object", "properties": {"a": {"type": "integer"}}});
+        let named = json!({"type": "json_schema", "json_schema": {"name": "x", "schema": schema}});
+        assert_eq!(format(named), ReplyForm::Json(schema));
+    }
+
+    #[test]
     fn what_cannot_be_is_named() {
         let hello = json!([{"role": "user", "content": "hello"}]);
+        let tools = json!([{"function": {"name": "a"}}]);
+        let named = |name: &str| json!({"type": "function", "function": {"name": name}});
+        let json_object = json!({"type": "json_object"});
         for (body, param) in [
             (json!({"messages": []}), "messages"),
             (json!({"messages": [{"role": "robot", "content": "x"}]}), "messages[0].role"),
@@ -363,7 +418,11 @@ mod tests {
             (json!({"messages": hello, "stop": ""}), "stop"),
             (json!({"messages": hello, "max_tokens": 0}), "max_completion_tokens"),
             (json!({"messages": hello, "tool_choice": "required"}), "tool_choice"),
-            (json!({"messages": hello, "response_format": {"type": "json_object"}}), "response_format"),
+            (json!({"messages": hello, "tool_choice": "sometimes", "tools": tools}), "tool_choice"),
+            (json!({"messages": hello, "tool_choice": named("b"), "tools": tools}), "tool_choice"),
+            (json!({"messages": hello, "response_format": {"type": "xml"}}), "response_format"),
+            (json!({"messages": hello, "response_format": {"type": "json_schema"}}), "response_format"),
+            (json!({"messages": hello, "response_format": json_object, "tools": tools}), "response_format"),
             (json!({"messages": hello, "tools": [{"function": {"name": "a b"}}]}), "tools[0].function.name"),
             (
                 json!({"messages": hello, "tools": [{"type": "web", "function": {"name": "a"}}]}),

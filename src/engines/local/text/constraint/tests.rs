@@ -273,3 +273,35 @@ proptest! {
         check_call(&babble(CallFormat::Hermes, "<tool_call>", seed));
     }
 }
+
+/// However little the model wants to, it calls one of the tools, and nothing comes before.
+#[test]
+fn a_reply_that_must_be_a_call_is_one() {
+    for format in [CallFormat::Hermes, CallFormat::Llama3, CallFormat::Mistral] {
+        for (seed, only) in [(1, None), (2, None), (3, Some("get_weather"))] {
+            let tools: Vec<ToolSpec> =
+                tools().into_iter().filter(|tool| only.is_none_or(|only| tool.name == only)).collect();
+            let mut constraint = Constraint::call(&VOCABULARY, format, &tools).unwrap();
+            assert!(constraint.is_active());
+            let mut reader = reader(Some(format));
+            let mut random = noise(seed);
+            let mut events = vec![];
+            for _ in 0..600 {
+                if reader.has_ended() || constraint.is_finished() || !constraint.is_active() {
+                    break;
+                }
+                let mut logits = vec![0.0; VOCABULARY.tokenizer.vocab_size()];
+                random(&mut logits);
+                constraint.mask(&mut logits).unwrap();
+                let token = Sampler::new(Sampling::default(), 0).unwrap().choose(&mut logits, &[]).unwrap();
+                events.extend(reader.push(token));
+                constraint.accept(token, &reader).unwrap();
+            }
+            events.extend(reader.finish());
+            assert_eq!(text(&events).trim(), "", "{format:?}");
+            let Some(LlmEvent::ToolCall(call)) = events.first() else { panic!("{format:?}: {events:?}") };
+            assert!(tools.iter().any(|tool| tool.name == call.name), "{call:?}");
+            assert!(serde_json::from_str::<Value>(&call.arguments).unwrap().is_object(), "{call:?}");
+        }
+    }
+}
