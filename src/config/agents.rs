@@ -183,7 +183,7 @@ fn problems_in_llm(
     let known = tree::leaves(llm);
     for (key, value) in tree::leaves(own) {
         let default = known.iter().find(|(known, _)| *known == key);
-        let wrong = default.and_then(|(_, default)| wrong_type(&tree::join("llm", &key), value, default));
+        let wrong = default.and_then(|(_, default)| wrong_type(&format!("llm.{key}"), value, default));
         if let Some(message) = wrong {
             let key = format!("{place}.{key}");
             problems.push(Problem { origin: origin(&key), key, message });

@@ -18,7 +18,7 @@ pub const ENV_PREFIX: &str = "VIVAVOCE_";
 const NOT_KEYS: &[&str] = &["VIVAVOCE_TOKEN"];
 
 /// Keys that hold text or nothing. (The others that may be unset hold numbers.)
-const UNSET_TEXTS: &[&str] = &["persona.greeting", "persona.voice"];
+const UNSET_TEXTS: &[&str] = &["markdown.host", "persona.greeting", "persona.voice"];
 
 /// One key set by the environment.
 #[derive(Debug, PartialEq)]

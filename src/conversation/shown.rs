@@ -51,22 +51,17 @@ pub fn is_shown(message: &HistoryMessage) -> bool {
 
 impl Segment {
     fn of(lineage: Vec<StoredEvent>) -> Segment {
-        let mut messages = vec![];
-        for stored in &lineage {
-            if let Some(event) = stored.event() {
-                history::apply(&mut messages, &event, stored.at_unix_us);
-            }
-        }
+        let mut messages = messages_of(&lineage);
         messages.retain(|message| message.role != Role::System);
         Segment { lineage, messages }
     }
 
-    /// Leaves what the segment behind it has again to that one: words that a compaction retained, and the
-    /// part of a reply that was written before it. Turns are numbered on.
-    fn leave_to(&mut self, next: &Segment) {
+    /// Leaves what a compaction took along to the session behind it: the words that it retained, and the
+    /// reply of which a part was written before it. Turns are numbered on, so that both have one place.
+    fn leave(&mut self, taken: &[HistoryMessage]) {
         self.messages.retain(|message| {
             let place = place_of(message);
-            !next.messages.iter().any(|again| again.is_at(&place))
+            !taken.iter().any(|again| again.is_at(&place))
         });
     }
 
@@ -74,6 +69,16 @@ impl Segment {
     fn len(&self) -> usize {
         self.messages.iter().filter(|message| is_shown(message)).count()
     }
+}
+
+fn messages_of(events: &[StoredEvent]) -> Vec<HistoryMessage> {
+    let mut messages = vec![];
+    for stored in events {
+        if let Some(event) = stored.event() {
+            history::apply(&mut messages, &event, stored.at_unix_us);
+        }
+    }
+    messages
 }
 
 fn place_of(message: &HistoryMessage) -> Spot {
@@ -165,24 +170,24 @@ impl ConversationLog {
         let session = self.newest(session)?;
         let mut newest_first: Vec<Segment> = vec![];
         let mut next = Some((session, None));
+        // What the compaction behind a segment took along, though a fork may have left it out again.
+        let mut taken: Vec<HistoryMessage> = vec![];
         while let Some((session, until)) = next.take() {
             let lineage = match self.lineage(session, until) {
                 Ok(lineage) => lineage,
                 Err(StoreError::UnknownSession { .. }) => break, // deleted, or never there
                 Err(error) => return Err(error),
             };
-            if let Some(Event::SessionStart(SessionStart { compacted_from: Some(origin), .. })) =
-                lineage.first().and_then(StoredEvent::event)
+            let root = lineage.first().map(|first| (first.session, first.event()));
+            let mut segment = Segment::of(lineage);
+            segment.leave(&taken);
+            newest_first.push(segment);
+            if let Some((root, Some(Event::SessionStart(SessionStart { compacted_from: Some(origin), .. })))) =
+                root
                 && newest_first.len() < MAX_COMPACTIONS
             {
+                taken = messages_of(&self.store.load(root, None)?);
                 next = Some((origin.session, Some(origin.hash)));
-            }
-            newest_first.push(Segment::of(lineage));
-        }
-        for index in 1..newest_first.len() {
-            let (newer, older) = newest_first.split_at_mut(index);
-            if let (Some(newer), Some(older)) = (newer.last(), older.first_mut()) {
-                older.leave_to(newer);
             }
         }
         let segments: Vec<Segment> = newest_first.into_iter().rev().collect();
@@ -310,8 +315,8 @@ mod tests {
         for kept in 0..=all.len() {
             let ForkPoint { origin, inherited } = shown.fork_behind(kept);
             assert_eq!(inherited, kept);
-            // What stands before the retained words is in the old session alone.
-            assert_eq!(origin.unwrap().session, if kept < 4 { old } else { new }, "{kept}");
+            // What the compaction retained is in the new session, what it summarised in the old one alone.
+            assert_eq!(origin.unwrap().session, if kept < 2 { old } else { new }, "{kept}");
             let forked = NewSession { forked_from: origin, ..NewSession::default() };
             let forked = log.start(forked, &turn(9, "other")).session_id();
             let expected: Vec<&str> =

@@ -49,7 +49,21 @@ fn what_cannot_be_is_named_by_the_agents_own_key() {
             "agents: {a: {name: ' '}}\n",
             "agents: {a: {tools: [now, fly]}}\n",
         ],
-        expect![[""]],
+        expect![[r#"
+
+            config.yml:1: agents: expected names with their settings below, found the number 7
+            config.yml:1: agents.default: the agent `default` is the one of `persona`; change it there
+            config.yml:1: agents.two words: not the name of an agent: 1 to 64 letters a to z, digits, - and _ (numbers in quotes)
+            config.yml:1: agents.a: expected system_prompt, voice, llm …, found the number 7
+            config.yml:1: agents.a.system_promt: unknown key; an agent has name, system_prompt, facts, greeting, voice, apology, tools, llm
+            config.yml:1: agents.a.facts: expected a list of texts, found the text "one"
+            config.yml:1: agents.a.llm: expected keys of llm below it, found the text "small"
+            config.yml:1: agents.a.llm.modell: unknown key; the nearest valid one is llm.model
+            config.yml:1: agents.a.llm.max_new_tokens: expected a whole number from 0 to 4294967295, found the text "many"
+            config.yml:4: agents.a.llm.url: "nowhere" is not allowed; must be http:// or https://, a host, and the path
+            config.yml:1: agents.a.name: " " is not allowed; must be a name
+            config.yml:1: agents.a.tools: "fly" is not allowed; must be one of now, calculate, end_session (tools.builtin and tools.http)
+        "#]],
     );
 }
 
@@ -65,7 +79,16 @@ fn markdown_needs_a_folder_an_agent_and_a_name_for_each_log() {
             "markdown: {log_path: ' '}\n",
             "markdown: {public_base_url: example.org}\n",
         ],
-        expect![[""]],
+        expect![[r#"
+
+            config.yml:1: markdown.vault_path: "" is not allowed; must be the path of a folder
+            config.yml:1: markdown.host: "http://x" is not allowed; must be an IP address or a host name, without scheme, port and path, or null
+            config.yml:1: markdown.default_agent: "nobody" is not allowed; must be one of default, or null
+            config.yml:1: markdown.logged_subdir: "../out" is not allowed; must be a folder in the vault
+            config.yml:1: markdown.log_path: there is no {when}; there is {date}, {time}, {agent}, {frontend}, {id}
+            config.yml:1: markdown.log_path: must be the name of a file, as in {date}/{id}.md
+            config.yml:1: markdown.public_base_url: "example.org" is not allowed; must be http:// or https://, a host and, if need be, a path; or empty
+        "#]],
     );
     let read = |text: &str| {
         Config::parse(text, &Source::File("/srv/config.yml".into()), std::iter::empty()).unwrap().markdown

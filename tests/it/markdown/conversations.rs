@@ -158,3 +158,54 @@ async fn a_conversation_of_somebody_else_is_not_gone_on_with() {
     assert_eq!(read.forked_from, None);
     vault.server.stop();
 }
+
+#[tokio::test]
+async fn a_compaction_takes_nothing_from_the_file() {
+    let (many, more) = (["one"; 80].join(" "), ["one"; 100].join(" "));
+    let summary = r#"{call write_summary {"text": "They counted."}}"#;
+    let replies = [&more, "four five six", summary, "Seven.", "Eight.", "Nine.", "Ten."];
+    let vault = Vault::start(&replies, |config| {
+        // A word is a token, about.
+        config.persona.system_prompt = "Be brief.".to_owned();
+        config.tools.builtin.clear();
+        config.compaction.threshold = Some(150);
+        config.compaction.retained_tokens = 20;
+    });
+    let forked_from = |text: &str| {
+        let stored = vault.server.server.log.read_session(id(text)).unwrap().unwrap();
+        (stored.forked_from.map(|origin| origin.session), stored.compacted_from.map(|origin| origin.session))
+    };
+    vault.write("a.md", "### User:\nsay many words\n");
+    let first = vault.reply_to("a").await;
+    vault.write("a.md", &format!("{first}and then?\n"));
+    let second = vault.reply_to("a").await;
+    assert_eq!(id(&first), id(&second));
+    vault.write("a.md", &format!("{second}{many}\n"));
+    let third = vault.reply_to("a").await;
+    assert!(body(&third).starts_with(body(&second).trim_end()), "all is still there: {third}");
+    assert!(third.ends_with("### Assistant:\n\nSeven.\n\n### User:\n\n"), "{third}");
+    assert_eq!(forked_from(&third), (None, Some(id(&first))));
+    // What was not edited goes on in the newest session, whichever of them the file names.
+    let named_before = third.replace(&id(&third).to_string(), &id(&first).to_string());
+    vault.write("a.md", &format!("{named_before}and more?\n"));
+    let fourth = vault.reply_to("a").await;
+    assert_eq!(id(&fourth), id(&third), "{:?}: {fourth}", forked_from(&fourth));
+    // What the compaction retained is edited in the new session, what it summarised in the old one.
+    vault.write("a.md", &(fourth.split("and then?").next().unwrap().to_owned() + "and now?\n"));
+    let retained = vault.reply_to("a").await;
+    assert_eq!(forked_from(&retained), (Some(id(&third)), None));
+    vault.write("a.md", &fourth.replace("say many words", "say few words"));
+    let (_, nothing) = vault.chat(json!({"filename": "a"})).await;
+    assert_eq!(nothing["reason"], "last turn is assistant");
+    vault.write("a.md", &(fourth.split("say many words").next().unwrap().to_owned() + "say few words\n"));
+    let summarised = vault.reply_to("a").await;
+    assert_eq!(forked_from(&summarised), (Some(id(&first)), None));
+    let left = stored(&vault, &summarised);
+    let said: Vec<&str> = left
+        .iter()
+        .filter(|message| message.role == Role::User)
+        .map(|message| message.text.as_str())
+        .collect();
+    assert_eq!(said, ["say few words"]);
+    vault.server.stop();
+}
