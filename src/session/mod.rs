@@ -187,7 +187,7 @@ pub async fn run(
             message = from_client.recv(), if !session.absent && session.waiting_for_audio.is_none() => {
                 match message {
                     Some(message) => session.on_client(message),
-                    None if session.waits => {
+                    None if session.waits && session.is_worth_waiting_for() => {
                         absent_until = Some(Instant::now() + patience);
                         session.lose_client();
                     }

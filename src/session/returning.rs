@@ -17,6 +17,11 @@ pub(super) async fn next_return(returns: &mut Option<mpsc::Receiver<Return>>) ->
 }
 
 impl Session {
+    /// Something was said: there is something to go on with.
+    pub(super) fn is_worth_waiting_for(&self) -> bool {
+        !self.turn.is_idle() || self.journal.last_turn().0 > 0
+    }
+
     /// The connection is lost. The client may come back.
     pub(super) fn lose_client(&mut self) {
         tracing::info!("the connection is lost; the session waits");

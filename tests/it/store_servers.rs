@@ -54,7 +54,7 @@ async fn a_conversation_goes_on_at_another_server_of_the_same_database() {
     person.type_text("one").await;
     assert_eq!(person.until_turn_end().await, (1, Outcome::Completed));
     let key = id_and_token(&person);
-    drop(person);
+    person.hang_up().await;
     // The first server writes that it is over.
     while history(&servers[1].address, &key).await["ended"].is_null() {
         tokio::task::yield_now().await;

@@ -39,6 +39,7 @@ async fn strangers_harm_neither_the_server_nor_who_talks_with_it() {
         config.scripted.replies = vec!["It is noon.".into()];
         // The limits would save the server from most of it.
         config.limits.requests_per_minute = 0;
+        config.limits.resume_grace_ms = 50;
         config.limits.audio_seconds_per_hour = 0;
         config.limits.messages_per_second = 1_000_000;
         config.limits.audio_speed = 1e6;

@@ -110,7 +110,7 @@ fn remembered() -> impl Strategy<Value = Event> {
         ),
         (id(), text()).prop_map(|(id, text)| Event::MemoryCorrected(MemoryCorrected { id, text })),
         id().prop_map(|id| Event::MemoryDeleted(MemoryDeleted { id })),
-        turn().prop_map(|turn| Event::MemoryPointer(MemoryPointer { turn, input_tokens: 7 * turn })),
+        turn().prop_map(|turn| Event::MemoryPointer(MemoryPointer { turn, input_tokens: turn })),
         (any::<u64>(), text()).prop_map(|(id, title)| Event::Task(Task {
             id,
             title,

@@ -31,10 +31,11 @@ async fn before_a_run_an_old_conversation_is_compacted() {
     assert_eq!(talk.say("say many words").await, [&format!("text {LONG}"), "end Completed"]);
     // Two of the system, three and forty and two: below, and so is what is estimated behind them.
     assert_eq!(talk.say("and then?").await, ["text four five six", "end Completed"]);
-    let lines = talk.say(LONG).await;
+    let words = "one two three four five six seven eight nine ten one two three four five six";
+    let lines = talk.say(words).await;
     assert_eq!(lines, ["compact_start", "compact_done", BROADCAST, "text seven", "end Completed"]);
 
-    let asked = format!("user: {LONG}");
+    let asked = format!("user: {words}");
     let old = talk.logged(talk.before[0]);
     assert_eq!(old[..2], ["session_start", "user: say many words"]);
     let last = [
@@ -168,7 +169,7 @@ async fn tasks_go_along_and_are_there_when_somebody_resumes() {
     let house = House::new(|config| {
         model(&[r#"{call task_create {"title": "Call Anna"}}"#, LONG, SUMMARY, "Yes."])(config);
         config.tools.builtin = vec!["tasks".to_owned()];
-        config.compaction.threshold = Some(20);
+        config.compaction.threshold = Some(8);
         config.compaction.retained_tokens = 0;
     });
     let mut talk = house.talk(true);
@@ -187,8 +188,9 @@ async fn tasks_go_along_and_are_there_when_somebody_resumes() {
 #[tokio::test]
 async fn only_new_system_messages_are_told_and_instructions_stay() {
     let house = House::new(|config| {
-        model(&[LONG, SUMMARY, LONG, SUMMARY, "seven"])(config);
-        config.compaction.threshold = Some(20);
+        let long = [LONG; 3].join(" ");
+        model(&[&long, SUMMARY, &long, SUMMARY, "seven"])(config);
+        config.compaction.threshold = Some(30);
         config.compaction.retained_tokens = 0;
     });
     let mut talk = house.talk(true);
@@ -306,8 +308,8 @@ async fn new_words_end_a_summary_that_is_being_written_and_nothing_is_lost() {
 #[tokio::test]
 async fn a_user_who_waits_for_a_compaction_hears_that_it_is_being_worked_on() {
     let house = House::new(|config| {
-        model(&[LONG, SUMMARY, "four"])(config);
-        config.compaction.request_threshold = Some(20);
+        model(&[&[LONG; 3].join(" "), SUMMARY, "four"])(config);
+        config.compaction.request_threshold = Some(30);
         config.compaction.retained_tokens = 0;
         config.tools.filler_after_ms = 50;
         config.scripted.llm_first_token_ms = 400;

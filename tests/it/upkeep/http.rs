@@ -27,6 +27,7 @@ fn token(server: &TestServer, scopes: &[Scope]) -> String {
 }
 
 async fn ask(server: &TestServer, method: Method, path: &str, token: &str, body: Option<Value>) -> Response {
+    crate::tls();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let request = client.request(method, format!("http://{}{path}", server.address)).bearer_auth(token);
     let request = match body {
