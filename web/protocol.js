@@ -35,13 +35,14 @@ export function retryDelayMs(kind, attempt, chance) {
 }
 
 /** The address of the socket for a page at `pageUrl`. */
-export function socketUrl(pageUrl, { agent, sessionId } = {}) {
+export function socketUrl(pageUrl, { agent, sessionId, lastChunkId } = {}) {
   const url = new URL('ws/chat', pageUrl);
   url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
   url.search = '';
   url.hash = '';
   if (agent) url.searchParams.set('agent', agent);
   if (sessionId) url.searchParams.set('session', sessionId);
+  if (lastChunkId !== undefined) url.searchParams.set('last_chunk_id', lastChunkId);
   return url;
 }
 
@@ -60,6 +61,7 @@ export class Session {
   #pageUrl;
   #agent;
   #resume = null; // { sessionId, resumeToken }
+  #lastPlayed; // the last chunk that was heard to its end
   #socket = null;
   #opened = false;
   #announced = null; // the `audio` message whose samples come next
@@ -85,7 +87,8 @@ export class Session {
     if (this.phase === 'connecting' || this.phase === 'open') return;
     this.#environment.clearTimer(this.#retryTimer);
     const sessionId = this.#resume?.sessionId;
-    const url = socketUrl(this.#pageUrl, { agent: this.#agent, sessionId });
+    const lastChunkId = sessionId && this.#lastPlayed;
+    const url = socketUrl(this.#pageUrl, { agent: this.#agent, sessionId, lastChunkId });
     const protocols = ['vivavoce.v1'];
     if (this.token) {
       if (!isSendableToken(this.token)) {
@@ -143,6 +146,7 @@ export class Session {
   }
 
   played(chunkId) {
+    this.#lastPlayed = chunkId;
     return this.#send({ type: 'played', chunk_id: chunkId });
   }
 
@@ -177,6 +181,8 @@ export class Session {
   #begin(message) {
     this.#opened = true;
     this.#attempt = 0;
+    // In a session that did not go on, chunks are counted from the start again.
+    if (!message.live) this.#lastPlayed = undefined;
     this.#resume = message.resume_token
       ? { sessionId: message.session_id, resumeToken: message.resume_token }
       : null;

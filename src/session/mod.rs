@@ -175,6 +175,8 @@ pub async fn run(
     tracing::info!(agent = hello.agent, resumed = hello.resumed, "session begins");
     session.waits = returns.is_some();
     session.open(hello, greeting);
+    // A long conversation that goes on: before anything is said is as good a time as any.
+    session.use_pause();
 
     while session.over.is_none() {
         let idle_at = session.last_activity + idle_timeout;
@@ -258,7 +260,7 @@ impl Session {
             recorder: start.recorder,
             to_client,
             moved: start.moved,
-            waits: start.returns.is_some(),
+            waits: false,
             absent: false,
             refused: VecDeque::new(),
             last_activity: began,

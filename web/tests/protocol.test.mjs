@@ -237,3 +237,20 @@ test('connecting during the probe is not undone by its answer', async () => {
   assert.equal(sockets.length, 2);
   assert.equal(log.at(-1), 'connecting');
 });
+
+test('who comes back says what was heard last, as long as the session is the same', async () => {
+  const { session, socket, give, open, drop } = bench();
+  open();
+  session.played(7);
+  await drop(1006);
+  session.connect();
+  assert.equal(socket().url, 'wss://voice.example/ws/chat?session=s1&last_chunk_id=7');
+  give({ type: 'session', protocol: 1, session_id: 's1', resume_token: 'r1', resumed: true, live: true });
+  await drop(1006);
+  session.connect();
+  assert.match(socket().url, /last_chunk_id=7/);
+  give({ type: 'session', protocol: 1, session_id: 's1', resume_token: 'r1', resumed: true });
+  await drop(1006);
+  session.connect();
+  assert.doesNotMatch(socket().url, /last_chunk_id/);
+});

@@ -64,7 +64,11 @@ fn a_client_that_knows_what_it_heard_is_believed() {
 
 #[test]
 fn what_is_written_meanwhile_is_heard_afterwards() {
-    check_answer(&script(), "1240 ms lost; 4000 ms back", 1_200, expect![[r#"
+    check_answer(
+        &script(),
+        "1240 ms lost; 4000 ms back",
+        1_200,
+        expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -80,7 +84,8 @@ fn what_is_written_meanwhile_is_heard_afterwards() {
         6940 ms   → commit #1: Completed, said "hello", heard "One two three four five six seven eight nine ten."
         6945 ms   end #1 Completed
         6945 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -100,7 +105,11 @@ fn a_client_that_does_not_come_back_has_heard_what_it_had_heard() {
 #[test]
 fn a_request_that_has_to_wait_is_bridged_and_its_model_has_its_own_time() {
     let script = Script { delay: 3_000, ..script() };
-    check_answer(&script, "", 1_200, expect![[r#"
+    check_answer(
+        &script,
+        "",
+        1_200,
+        expect![[r#"
         1234 ms   transcript #1 "hello" (1184 ms)
         1234 ms   → generate for "hello"
         1234 ms   status thinking #1
@@ -117,5 +126,6 @@ fn a_request_that_has_to_wait_is_bridged_and_its_model_has_its_own_time() {
         7304 ms   → commit #1: Completed, said "hello", heard "One two three four five six seven eight nine ten."
         7309 ms   end #1 Completed
         7309 ms   status listening
-    "#]]);
+    "#]],
+    );
 }
