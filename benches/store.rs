@@ -141,7 +141,12 @@ fn open(c: &mut Criterion) {
         for _ in 0..500 {
             let mut writer = log.start_session(NewSession::default(), Box::new(|_| ())).writer;
             let tell = tell.clone();
-            writer.append_turn(&turn(1), Box::new(move |result| drop(tell.send(result.is_ok()))));
+            writer.append_turn(
+                &turn(1),
+                Box::new(move |result| {
+                    let _ = tell.send(result.is_ok());
+                }),
+            );
         }
         assert!((0..500).all(|_| told.recv() == Ok(true)));
     }
@@ -160,13 +165,20 @@ fn load(c: &mut Criterion) {
     for n in 1..=1_000 {
         let tell = tell.clone();
         let on_durable: OnDurable = match n {
-            1_000 => Box::new(move |result| drop(tell.send(result.is_ok()))),
+            1_000 => Box::new(move |result| {
+                let _ = tell.send(result.is_ok());
+            }),
             _ => Box::new(|_| ()),
         };
         writer.append_turn(&turn(n), on_durable);
         if n % 500 == 0 && n < 1_000 {
             let (tell, told) = bounded(1);
-            writer.append_turn(&[], Box::new(move |_| drop(tell.send(()))));
+            writer.append_turn(
+                &[],
+                Box::new(move |_| {
+                    let _ = tell.send(());
+                }),
+            );
             told.recv().expect("it is written");
         }
     }
@@ -207,7 +219,13 @@ fn retrieve(c: &mut Criterion) {
         [start].into_iter().chain((0..10_000).map(memory)).map(|event| NewEvent::new(&event, 1)).collect();
     let head = SharedHead::new(Place { session: SessionId::random(), head: Head::EMPTY });
     let (tell, told) = bounded(1);
-    log.store().append(head, events, Box::new(move |result| drop(tell.send(result.is_ok()))));
+    log.store().append(
+        head,
+        events,
+        Box::new(move |result| {
+            let _ = tell.send(result.is_ok());
+        }),
+    );
     assert_eq!(told.recv(), Ok(true));
     let mut group = c.benchmark_group("retrieve_of_10000");
     for (name, query) in [

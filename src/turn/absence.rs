@@ -5,7 +5,7 @@
 //! behind it. A clip cannot be gone on with in its middle; it counts as seen.
 
 use super::Turn;
-use super::delivery::Delivery;
+use super::delivery::{ClipStage, Delivery};
 use super::io::{ChunkId, Event, State, TurnId};
 use super::playout::SAMPLES_PER_MS;
 
@@ -17,13 +17,14 @@ impl Turn {
         let now = self.now;
         self.absent = true;
         // A sound that nobody hears the end of is no interruption.
-        if self.barge_in.is_some() {
+        let was_held = self.barge_in.is_some();
+        if was_held {
             self.forget_barge_in();
         }
-        if let Some(reply) = &mut self.reply
-            && let Delivery::Voice(voice) = &mut reply.delivery
-        {
-            voice.playout.hold(now);
+        match self.reply.as_mut().map(|reply| &mut reply.delivery) {
+            Some(Delivery::Voice(voice)) => voice.playout.hold(now),
+            Some(Delivery::Clip(ClipStage::Playing(playout))) if was_held => playout.release(now),
+            _ => {}
         }
     }
 

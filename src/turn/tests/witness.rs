@@ -211,7 +211,13 @@ impl Witness {
             }
             Input::Detached => {
                 self.absent = true;
-                self.client.pause();
+                // A clip plays on; its client has all of it.
+                let is_clip = self.client.received > 0 && self.client.chunk_ends.is_empty();
+                if is_clip {
+                    self.client.paused = false
+                } else {
+                    self.client.pause()
+                }
                 // A sound that held the reply is forgotten.
                 self.turns.values_mut().for_each(|seen| seen.paused = false);
             }
