@@ -16,10 +16,11 @@ impl Turn {
     pub(super) fn on_detached(&mut self) {
         let now = self.now;
         self.absent = true;
-        // A sound that nobody hears the end of is no interruption.
+        // A sound that nobody hears the end of is no interruption; what comes after it is another one.
         let was_held = self.barge_in.is_some();
         if was_held {
             self.forget_barge_in();
+            self.detector.reset();
         }
         match self.reply.as_mut().map(|reply| &mut reply.delivery) {
             Some(Delivery::Voice(voice)) => voice.playout.hold(now),

@@ -485,7 +485,7 @@ impl Speech {
     }
 
     fn note_filler(&mut self, segment: SegmentId) {
-        let fillers = self.segments.iter().filter(|other| other.filler).count();
+        let fillers = self.segments.iter().filter(|other| other.filler && other.id != segment).count();
         assert_eq!(fillers, 0, "one filler is enough");
         self.segments.iter_mut().filter(|other| other.id == segment).for_each(|other| other.filler = true);
     }
