@@ -407,7 +407,7 @@ impl Turn {
         // Who has asked for the next one need not hear this to its end.
         let asked = self.by_client.is_asked();
         let (config, now) = (&self.config, self.now);
-        let over = |reply: &mut Reply| reply.is_heard(config, now) || (asked && reply.delivered);
+        let over = |reply: &mut Reply| reply.is_heard(config, now) || (asked && reply.is_sent());
         if let Some(reply) = self.reply.take_if(over) {
             self.complete_reply(reply);
         }

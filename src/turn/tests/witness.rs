@@ -188,7 +188,9 @@ impl Witness {
                 if self.live_replies.contains(&self.client.reply)
                     && let Some(end) = self.client.chunk_ends.get(&chunk.0)
                 {
-                    self.client.reported = Some((*end).max(self.client.reported.unwrap_or(0)));
+                    // Of a chunk of before a loss no more counts than has been sent again.
+                    let end = (*end).min(self.client.received);
+                    self.client.reported = Some(end.max(self.client.reported.unwrap_or(0)));
                 }
             }
             Input::Token { reply, text } if *reply == self.speech.reply && self.speech.writing => {
