@@ -10,6 +10,7 @@ use clap::Parser as _;
 use crossbeam_channel::{Receiver, bounded};
 use vivavoce::cli::db::Db;
 use vivavoce::config::Config;
+use vivavoce::conversation::compaction::Successor;
 use vivavoce::conversation::events::{
     Amend, AssistantMessage, Origin, SessionDeleted, TurnEnd, TurnOutcome, UserMessage,
 };
@@ -362,23 +363,37 @@ const SESSIONS: usize = 3;
 /// Turns of one session that are on their way to the disk at the same time.
 const IN_FLIGHT: usize = 4;
 
-/// Appends turns until it is killed and says of each when it was acknowledged.
+/// Each session is compacted after so many turns: of its messages the last turn's stay, and a summary.
+const TURNS_A_SESSION: u64 = 5;
+
+/// Appends turns and compacts sessions until it is killed, and says of each when it was acknowledged.
 fn write_until_killed(folder: &Path) -> ! {
     let log = ConversationLog::open(&url(folder)).unwrap();
     let mut sessions: Vec<_> = (0..SESSIONS).map(|_| (start(&log).0, bounded::<()>(IN_FLIGHT))).collect();
     for n in 1.. {
         for (writer, (tickets, done)) in &mut sessions {
-            tickets.send(()).unwrap();
-            let done = done.clone();
-            let on_durable: OnDurable = Box::new(move |result| {
-                // A writer that cannot write ends, and the parent sees that it did.
-                let Ok(Appended { place, .. }) = result else { std::process::exit(1) };
-                // One write, so that a line is there whole or not at all.
-                let line = format!("\nack {} {}\n", place.session, place.head.seq);
-                std::io::stdout().write_all(line.as_bytes()).unwrap();
-                done.recv().unwrap();
-            });
-            writer.append_turn(&turn(n, "what was said", &"what was heard ".repeat(20)), on_durable);
+            let mut acknowledge = || -> OnDurable {
+                tickets.send(()).unwrap();
+                let done = done.clone();
+                Box::new(move |result| {
+                    // A writer that cannot write ends, and the parent sees that it did.
+                    let Ok(Appended { place, .. }) = result else { std::process::exit(1) };
+                    // One write, so that a line is there whole or not at all.
+                    let line = format!("\nack {} {}\n", place.session, place.head.seq);
+                    std::io::stdout().write_all(line.as_bytes()).unwrap();
+                    done.recv().unwrap();
+                })
+            };
+            if n % TURNS_A_SESSION == 0 {
+                let (on_durable, settled) = ack();
+                writer.settle(on_durable);
+                let hash = durable(&settled).place.head.hash;
+                let tail = writer.history().len() - 2;
+                let successor = Successor::new(writer.history(), tail, "what was before", writer.tasks());
+                *writer = writer.compact(hash, &successor, acknowledge()).unwrap();
+            }
+            let events = turn(n, "what was said", &"what was heard ".repeat(20));
+            writer.append_turn(&events, acknowledge());
         }
     }
     unreachable!("it is killed")
@@ -412,11 +427,18 @@ fn kill_9_loses_nothing_acknowledged() {
             let log = ConversationLog::open(&url(folder.path())).unwrap();
             assert_eq!(log.store().cut_on_open(), vec![], "{place}");
             assert_eq!(log.check().unwrap().problems, vec![], "{place}");
-            for (session, seq) in &acknowledged {
-                let session = log.read_session(*session).unwrap().unwrap();
+            for (id, seq) in &acknowledged {
+                let session = log.read_session(*id).unwrap().unwrap();
                 let turns = session.turns.len() as u64;
-                assert!(1 + 3 * turns >= seq.0, "{place}: {turns} turns, event {seq} was acknowledged");
-                assert_eq!(session.messages.len() as u64, 2 * turns, "{place}: half of a turn");
+                // The summary, and the last turn of the session before.
+                let begins_with = if session.compacted_from.is_some() { 3 } else { 0 };
+                let events = 1 + begins_with + 3 * turns;
+                assert!(events >= seq.0, "{place}: {turns} turns, event {seq} was acknowledged");
+                let messages = session.messages.len() as u64;
+                assert_eq!(messages, begins_with + 2 * turns, "{place}: half of a turn, or of a beginning");
+                if let Some(origin) = session.compacted_from {
+                    assert_eq!(log.compactions_of(origin.session).unwrap(), log.compactions_of(*id).unwrap());
+                }
             }
         }
         assert!(acknowledged.len() >= 10, "each time had sessions of its own");
