@@ -372,7 +372,7 @@ fn write_until_killed(folder: &Path) -> ! {
     let mut sessions: Vec<_> = (0..SESSIONS).map(|_| (start(&log).0, bounded::<()>(IN_FLIGHT))).collect();
     for n in 1.. {
         for (writer, (tickets, done)) in &mut sessions {
-            let mut acknowledge = || -> OnDurable {
+            let acknowledge = || -> OnDurable {
                 tickets.send(()).unwrap();
                 let done = done.clone();
                 Box::new(move |result| {
