@@ -236,8 +236,9 @@ pub fn event_of(message: &HistoryMessage) -> Event {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conversation::events::{Task, TaskStatus};
+    use crate::conversation::events::{Task, TaskStatus, Usage};
     use crate::conversation::history::apply;
+    use crate::conversation::usage::UsageHistory;
 
     fn words(text: &str) -> u64 {
         text.split_whitespace().count() as u64
@@ -276,6 +277,18 @@ mod tests {
         assert_eq!(start(30, None), None, "all of it is the tail");
         assert_eq!(start(0, Some(5)), Some(8), "a turn that has not ended is never summarised");
         assert_eq!(tail_start(&[], 0, None, &mut words), None);
+    }
+
+    #[test]
+    fn the_tail_is_as_long_as_the_model_counts() {
+        let mut usage = UsageHistory::default();
+        let mut start =
+            |usage: &UsageHistory| tail_start(&five_turns(), 12, None, &mut |text| usage.scaled(words(text)));
+        assert_eq!(start(&usage), Some(6), "two turns of six words");
+        // The model counts twice as many tokens as there are words.
+        let counted = Usage { turn: 1, request: 1, input_tokens: 60, output_tokens: 1, messages: 0 };
+        usage.measured(counted, 30);
+        assert_eq!(start(&usage), Some(8), "one turn of twelve tokens");
     }
 
     #[test]

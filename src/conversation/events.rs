@@ -158,7 +158,7 @@ pub struct AssistantMessage {
     pub outcome: TurnOutcome,
 }
 
-/// How a turn ended. (The same words as on the wire.)
+/// How a turn ended. (The same words as on the wire, but for [`TurnOutcome::Yielded`], which no turn ends with there.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TurnOutcome {

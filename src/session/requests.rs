@@ -6,14 +6,13 @@
 //! ```
 //! While a request waits here the turn machine knows that it does (`Input::Delayed`), and bridges silence.
 
-use super::messages::{ToClient, Upkept};
 use super::upkeep::Delay;
 use super::{Session, prompt, work};
 use crate::conversation::compaction::Verdict;
 use crate::conversation::events;
 use crate::conversation::pruning::{Pruning, pruned};
 use crate::engines::{Calls, ChatMessage, LlmRequest, ReplyForm, ToolSpec, Usage};
-use crate::turn::io::{CallId, Fault, Input, ReplyId, SoFar, ToolResult, TurnId};
+use crate::turn::io::{CallId, Event, Fault, Input, ReplyId, SoFar, ToolResult, TurnId};
 
 /// A request for a reply, as the turn machine wants it.
 #[derive(Debug, Clone)]
@@ -232,6 +231,6 @@ impl Session {
         let message = "the conversation is over the threshold again straight after a compaction; it is not compacted \
                        any more (compaction.retained_tokens or the summary's limits are too high for the threshold)";
         let fault = Fault { code: "compact_thrash".to_owned(), message: message.to_owned() };
-        self.send(ToClient::Upkept(Upkept::CompactFailed { fault }));
+        self.tell(Event::Error { turn: None, fault });
     }
 }

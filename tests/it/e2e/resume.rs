@@ -1,5 +1,7 @@
 //! A connection breaks, and its client comes back.
 
+use futures_util::{SinkExt as _, StreamExt as _};
+use tokio_tungstenite::tungstenite::Message;
 use vivavoce::client::{self, ClientError, Connection, ServerMessage};
 use vivavoce::config::Config;
 use vivavoce::turn::io::Outcome;
@@ -115,5 +117,51 @@ async fn who_says_goodbye_or_stays_away_gets_the_history() {
         person.hang_up().await;
         wait_until(|| server.server.admission.open_sessions() == 0).await;
     }
+    server.stop();
+}
+
+/// Asks for a reply on the Realtime wire, waits for its end, and gives the session and its token.
+async fn reply_on_realtime(url: &str) -> (String, String) {
+    let (socket, response) = tokio_tungstenite::connect_async(url).await.unwrap();
+    let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
+    let keys = (header("x-vivavoce-session-id"), header("x-vivavoce-resume-token"));
+    let (mut sink, mut stream) = socket.split();
+    let item = r#"{"type": "conversation.item.create", "item": {"type": "message", "role": "user",
+        "content": [{"type": "input_text", "text": "count"}]}}"#;
+    let ask = r#"{"type": "response.create", "response": {"output_modalities": ["text"]}}"#;
+    for event in [item, ask] {
+        sink.send(Message::text(event)).await.unwrap();
+    }
+    while let Some(message) = stream.next().await {
+        if message.unwrap().into_text().unwrap().contains(r#""type":"response.done""#) {
+            break;
+        }
+    }
+    sink.close().await.unwrap();
+    while let Some(Ok(_)) = stream.next().await {}
+    keys
+}
+
+#[tokio::test]
+async fn a_realtime_client_goes_on_with_the_history() {
+    let server = TestServer::start(|_| {});
+    let url = format!("ws://{}/v1/realtime?model=m", server.address);
+    let (session, token) = reply_on_realtime(&url).await;
+    wait_until(|| server.server.admission.open_sessions() == 0).await;
+    let again = reply_on_realtime(&format!("{url}&session={session}&resume_token={token}")).await;
+    assert_eq!(again, (session.clone(), token));
+    wait_until(|| server.server.admission.open_sessions() == 0).await;
+    let writer = server.server.log.continue_session(session.parse().unwrap()).unwrap();
+    let known: Vec<u64> = writer.usage().iter().map(|usage| usage.messages).collect();
+    assert_eq!(
+        known,
+        [1, 3],
+        "the second prompt knows of the first question, its reply, and the second question"
+    );
+    assert!(
+        tokio_tungstenite::connect_async(format!("{url}&session={session}&resume_token=guess"))
+            .await
+            .is_err()
+    );
     server.stop();
 }

@@ -237,14 +237,7 @@ async fn over_the_threshold_again_straight_after_is_an_error_and_no_loop() {
     let lines = talk.say("one two three four five six seven eight nine").await;
     assert_eq!(
         lines,
-        [
-            "compact_start",
-            "compact_done",
-            BROADCAST,
-            "compact_failed compact_thrash",
-            "text four",
-            "end Completed"
-        ]
+        ["compact_start", "compact_done", BROADCAST, "error compact_thrash", "text four", "end Completed"]
     );
     assert_eq!(talk.say("again").await, ["text five", "end Completed"]);
     talk.hang_up().await;
