@@ -282,7 +282,7 @@ mod tests {
     #[test]
     fn the_tail_is_as_long_as_the_model_counts() {
         let mut usage = UsageHistory::default();
-        let mut start =
+        let start =
             |usage: &UsageHistory| tail_start(&five_turns(), 12, None, &mut |text| usage.scaled(words(text)));
         assert_eq!(start(&usage), Some(6), "two turns of six words");
         // The model counts twice as many tokens as there are words.
