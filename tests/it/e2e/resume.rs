@@ -120,6 +120,32 @@ async fn who_says_goodbye_or_stays_away_gets_the_history() {
     server.stop();
 }
 
+#[tokio::test]
+async fn who_knows_a_session_from_before_a_compaction_gets_the_one_that_goes_on() {
+    let server = TestServer::start(|config| {
+        config.scripted.replies =
+            vec!["One two three.".to_owned(), r#"{call write_summary {"text": "They counted."}}"#.to_owned()];
+        config.scripted.tts_ms_per_char = 1;
+        config.compaction.threshold = Some(4);
+        config.compaction.retained_tokens = 0;
+    });
+    let mut person = Person::new(server.connect().await);
+    person.type_text("please count from one to three for me").await;
+    assert_eq!(person.until_turn_end().await, (1, Outcome::Completed));
+    let url = way_back(&person, &server, "");
+    let old = url.split_once("session=").unwrap().1.split('&').next().unwrap().parse().unwrap();
+    // Compacted in the pause.
+    wait_until(|| server.server.log.successor(old).unwrap().is_some()).await;
+    person.hang_up().await;
+    wait_until(|| server.server.admission.open_sessions() == 0).await;
+    let mut connection = client::connect(&url, None).await.unwrap();
+    let ServerMessage::Session { session_id, resumed: true, .. } = connection.receive().await.unwrap() else {
+        panic!("the first message names the session");
+    };
+    assert_eq!(session_id, server.server.log.successor(old).unwrap().unwrap().to_string());
+    server.stop();
+}
+
 /// Asks for a reply on the Realtime wire, waits for its end, and gives the session and its token.
 async fn reply_on_realtime(url: &str) -> (String, String) {
     let (socket, response) = tokio_tungstenite::connect_async(url).await.unwrap();
