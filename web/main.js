@@ -198,7 +198,7 @@ function onMessage(message) {
   showState();
 }
 
-function onSession({ resumed, engines = {} }) {
+function onSession({ resumed, recorded, engines = {} }) {
   // Chunk ids and, in a new conversation, turn ids count from the start again.
   [replyTurn, silencedTurn, lastHeard] = [undefined, undefined, {}];
   turnOfChunk.clear();
@@ -212,6 +212,11 @@ function onSession({ resumed, engines = {} }) {
       return [term, engine];
     }),
   );
+  if (recorded) {
+    notices.show('recorded', 'This conversation is recorded.', { tone: 'info' });
+  } else {
+    notices.clear('recorded');
+  }
   byId('small-model').hidden = engines.llm_model !== 'concierge';
   if (engines.llm === 'echo') {
     notices.show('echo', NO_LANGUAGE_MODEL.title, {

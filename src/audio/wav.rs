@@ -41,6 +41,13 @@ pub enum WavProblem {
     Rate(#[from] resample::ResampleError),
 }
 
+impl WavError {
+    /// The system says no.
+    pub fn io(path: &Path, error: std::io::Error) -> WavError {
+        WavError { path: path.to_owned(), problem: WavProblem::Io(error) }
+    }
+}
+
 /// Reads a file as mono samples in −1…1 at `rate_hz`. Channels are averaged.
 pub fn read_f32(path: &Path, rate_hz: u32) -> Result<Vec<f32>, WavError> {
     let fault = |problem| WavError { path: path.to_owned(), problem };
@@ -68,6 +75,14 @@ pub fn read_f32(path: &Path, rate_hz: u32) -> Result<Vec<f32>, WavError> {
         return Ok(mono);
     }
     resample::resample(&mono, spec.sample_rate, rate_hz).map_err(|e| fault(WavProblem::Rate(e)))
+}
+
+/// How long a file plays.
+pub fn seconds(path: &Path) -> Result<f64, WavError> {
+    let file = File::open(path).map_err(|error| WavError::io(path, error))?;
+    let reader = hound::WavReader::new(BufReader::new(file))
+        .map_err(|error| WavError { path: path.to_owned(), problem: problem_of_header(error) })?;
+    Ok(f64::from(reader.duration()) / f64::from(reader.spec().sample_rate))
 }
 
 /// [`read_f32`] as integers.

@@ -21,6 +21,8 @@ pub enum ServerMessage {
         resumed: bool,
         #[serde(default)]
         live: bool,
+        #[serde(default)]
+        recorded: bool,
         agent: String,
         protocol: u32,
         engines: Engines,

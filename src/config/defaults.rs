@@ -27,9 +27,16 @@ impl Default for Config {
             models: Models::default(),
             log: Log::default(),
             scripted: Scripted::default(),
+            record_audio: RecordAudio::default(),
             record: false,
             record_dir: "data/recordings".into(),
         }
+    }
+}
+
+impl Default for RecordAudio {
+    fn default() -> Self {
+        RecordAudio { enabled: false, dir: "data/audio".into(), retention_days: 30 }
     }
 }
 

@@ -290,7 +290,7 @@ pub(super) fn describe(value: &Value) -> String {
 
 /// Makes relative paths relative to the folder of the file that they stand in.
 fn resolve(mut config: Config, folder: &Path) -> Config {
-    let Config { models, asr, tts, store, tls, record_dir, .. } = &mut config;
+    let Config { models, asr, tts, store, tls, record_audio, record_dir, .. } = &mut config;
     let paths = [
         &mut models.dir,
         &mut models.cache,
@@ -299,6 +299,7 @@ fn resolve(mut config: Config, folder: &Path) -> Config {
         &mut tts.kokoro.lexicons,
         &mut tls.cert,
         &mut tls.key,
+        &mut record_audio.dir,
         record_dir,
     ];
     for path in paths {

@@ -83,10 +83,24 @@ pub struct Config {
     pub log: Log,
     /// Timelines of the `scripted` engines (tests and benches).
     pub scripted: Scripted,
+    /// The audio of conversations on disk.
+    pub record_audio: RecordAudio,
     /// Write every input of each session's turn machine to `record_dir`.
     pub record: bool,
     /// Folder of the recordings.
     pub record_dir: PathBuf,
+}
+
+/// `record_audio.*`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RecordAudio {
+    /// Write what users say, and what they hear, into WAV files.
+    pub enabled: bool,
+    /// Folder of the files.
+    pub dir: PathBuf,
+    /// They are deleted after so many days.
+    pub retention_days: u32,
 }
 
 /// `server.*`

@@ -63,6 +63,8 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     check.models(&config.models);
     check.log(&config.log);
     check.scripted(&config.scripted);
+    check.folder("record_audio.dir", &config.record_audio.dir);
+    check.range("record_audio.retention_days", config.record_audio.retention_days, 1..=36_500);
     check.folder("record_dir", &config.record_dir);
     check.0
 }

@@ -15,6 +15,7 @@
 //! when the store is compacted, payloads that were deleted are dropped, and the chains still verify
 //! ([`erasure`]).
 
+pub mod audio;
 mod backlog;
 pub mod chain;
 pub mod compaction;

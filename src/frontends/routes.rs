@@ -45,6 +45,7 @@ fn table() -> Vec<(Needs, Handlers)> {
         (WithOrSecret(Realtime), routes!(realtime_ws::upgrade)),
         (With(Voice), routes!(sessions_api::list)),
         (Own, routes!(sessions_api::get)),
+        (Own, routes!(sessions_api::audio)),
         (Own, routes!(sessions_api::export)),
         (Own, routes!(sessions_api::delete)),
         // What is remembered of them.
@@ -197,6 +198,7 @@ mod tests {
             GET   /v1/realtime                     ScopeOrSecret(Realtime)
             GET   /api/sessions                    Scope(Voice)
             GET   /api/sessions/{id}               Own
+            GET   /api/sessions/{id}/audio/{turn}/{speaker} Own
             GET   /api/sessions/{id}/export        Own
             DELETE /api/sessions/{id}               Own
             GET   /api/memories                    Scope(Voice)

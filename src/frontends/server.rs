@@ -16,6 +16,7 @@ use super::problem::Problem;
 use super::quotas::Quotas;
 use super::tls::Certificates;
 use crate::config::{Config, Persona};
+use crate::conversation::audio::AudioArchive;
 use crate::conversation::log::ConversationLog;
 use crate::conversation::store::now_unix_us;
 use crate::conversation::tokens::TokenStore;
@@ -37,6 +38,8 @@ pub struct Server {
     pub markdown: Option<Markdown>,
     /// The conversations.
     pub log: Arc<ConversationLog>,
+    /// Their audio.
+    pub audio: Arc<AudioArchive>,
     /// Keeps memories of them.
     pub keeper: Arc<Keeper>,
     /// Access tokens.
@@ -74,6 +77,7 @@ impl Server {
         agents: Agents,
         markdown: Option<Markdown>,
         log: Arc<ConversationLog>,
+        audio: AudioArchive,
         tokens: Arc<TokenStore>,
         door: Door,
         certificates: Option<Arc<Certificates>>,
@@ -91,6 +95,7 @@ impl Server {
             agents,
             markdown,
             log,
+            audio: Arc::new(audio),
             tokens,
             door,
             certificates,

@@ -15,6 +15,7 @@ use super::auth::{self, Refusal, Visitor};
 use super::memories_api::{answer, whose};
 use super::problem::{ErrorBody, Problem};
 use super::server::Server;
+use crate::conversation::audio::{Recorded, Speaker};
 use crate::conversation::events::{Event, SessionDeleted};
 use crate::conversation::export;
 use crate::conversation::ids::SessionId;
@@ -47,6 +48,14 @@ struct Sessions {
     sessions: Vec<ConversationRow>,
 }
 
+/// A conversation, and what of it can be listened to.
+#[derive(Debug, Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    session: StoredSession,
+    audio: Vec<Recorded>,
+}
+
 /// Conversations
 ///
 /// Those that the token made, the last updated first, 500 at most: when, with whom, how long. Not what was
@@ -76,13 +85,50 @@ pub async fn list(
     tag = "conversations",
     params(("id" = String, Path, description = "The session's id")),
     responses(
-        (status = 200, description = "Messages as they were heard, and each turn's outcome", body = Object),
+        (status = 200, description = "Messages as they were heard, each turn's outcome and times, and which \
+            of them were recorded (`audio`)", body = Object),
         (status = 401, description = "No token", body = ErrorBody),
         (status = 404, description = "There is no such session, or it is not yours", body = ErrorBody),
     )
 )]
 pub async fn get(State(server): State<Arc<Server>>, Path(id): Path<String>, headers: HeaderMap) -> Response {
-    answer(move || Ok(Json(find(&server, &id, &headers)?).into_response())).await
+    answer(move || {
+        let session = find(&server, &id, &headers)?;
+        let audio = server.audio.list(session.session_id).map_err(unreadable)?;
+        Ok(Json(Shown { session, audio }).into_response())
+    })
+    .await
+}
+
+/// What was said in a turn
+///
+/// If it was recorded (`record_audio`) and is still kept. `speaker` is `user` or `assistant`; of a reply there is
+/// what was heard.
+#[utoipa::path(get, path = "/api/sessions/{id}/audio/{turn}/{speaker}", operation_id = "session_audio",
+    tag = "conversations",
+    params(
+        ("id" = String, Path, description = "The session's id"),
+        ("turn" = u64, Path, description = "The turn"),
+        ("speaker" = String, Path, description = "`user` or `assistant`"),
+    ),
+    responses(
+        (status = 200, description = "A WAV file: 16 bits, mono", body = Vec<u8>, content_type = "audio/wav"),
+        (status = 404, description = "There is no such recording, or it is not yours", body = ErrorBody),
+    ))]
+pub async fn audio(
+    State(server): State<Arc<Server>>,
+    Path((id, turn, speaker)): Path<(String, String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    answer(move || {
+        let session = find(&server, &id, &headers)?.session_id;
+        let (Ok(turn), Ok(speaker)) = (turn.parse::<u64>(), speaker.parse::<Speaker>()) else {
+            return Err(not_recorded());
+        };
+        let wav = server.audio.read(session, turn, speaker).map_err(unreadable)?.ok_or_else(not_recorded)?;
+        Ok(([(header::CONTENT_TYPE, "audio/wav")], wav).into_response())
+    })
+    .await
 }
 
 /// A conversation as a file
@@ -118,7 +164,7 @@ pub async fn export(
 
 /// Delete a conversation
 ///
-/// With all sessions that it was compacted from and into. A connection that is open on it ends. Its words
+/// With all sessions that it was compacted from and into, and their recordings. A connection that is open on it ends. Its words
 /// leave the files with `vivavoce db compact`; memories of it are deleted by themselves.
 #[utoipa::path(delete, path = "/api/sessions/{id}", operation_id = "delete_session", tag = "conversations",
     params(("id" = String, Path, description = "The session's id")),
@@ -151,6 +197,7 @@ pub async fn delete(
     }
     let response = answer(move || {
         for session in sessions {
+            server.audio.forget(session).map_err(unreadable)?;
             server.log.record(Event::SessionDeleted(SessionDeleted { session }))?;
         }
         Ok(StatusCode::NO_CONTENT.into_response())
@@ -179,4 +226,15 @@ fn find(server: &Server, id: &str, headers: &HeaderMap) -> Result<StoredSession,
 
 fn not_found() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "not_found", "there is no such session, or it is not yours")
+}
+
+fn not_recorded() -> Problem {
+    let message = "there is no recording of this turn; GET /api/sessions/{id} names those that there are";
+    Problem::new(StatusCode::NOT_FOUND, "not_found", message)
+}
+
+fn unreadable(error: std::io::Error) -> Problem {
+    tracing::error!("record_audio.dir: {error}");
+    let message = "the recordings cannot be read or deleted (see the server's log)";
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "recordings_unavailable", message)
 }

@@ -15,16 +15,17 @@ use super::markdown::{self, Markdown, VaultError};
 use super::routes::{self, Listener};
 use super::server::Server;
 use super::tls::{Certificates, TlsError};
-use crate::config::Config;
+use crate::config::{Config, RecordAudio};
+use crate::conversation::audio::{ArchiveError, AudioArchive};
 use crate::conversation::error::StoreError;
 use crate::conversation::log::ConversationLog;
 use crate::conversation::tokens::{NewToken, Scope, TokenStore};
 use crate::engines::Engines;
 use crate::tools::{Registry, ToolError};
 
-/// Sessions that have to end may take so long to write their last turn and to say goodbye.
-/// Searches for memories may take so long then.
+/// Searches for memories may take so long when the server stops.
 const LAST_MEMORIES: Duration = Duration::from_secs(20);
+/// Sessions that have to end may take so long to write their last turn and to say goodbye.
 const LAST_GOODBYES: Duration = Duration::from_secs(5);
 
 /// Why the server does not start.
@@ -52,6 +53,9 @@ pub enum StartError {
     /// The event log cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// There is no place for recordings.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     /// A tool of an agent cannot be made.
     #[error("agents: {0}")]
     Tool(#[from] ToolError),
@@ -98,6 +102,7 @@ impl Listening {
             None => None,
         };
         let log = ConversationLog::open(&config.store.url)?;
+        let audio = open_archive(&config.record_audio)?;
         let tokens = Arc::new(TokenStore::open(&config.store.url)?);
         let certificates = Certificates::load(&config, bound.ip())?;
         let door = Door::new(&config, bound.ip(), Arc::clone(&tokens));
@@ -106,7 +111,8 @@ impl Listening {
             (door.needs_tokens() && !tokens.has_any()?).then(|| tokens.create(&first)).transpose()?;
         let agents = Agents::new(&config, &engines, &tools)?;
         let markdown = config.markdown.enabled.then(|| Markdown::open(&config.markdown)).transpose()?;
-        let server = Server::new(config, engines, tools, agents, markdown, log, tokens, door, certificates);
+        let server =
+            Server::new(config, engines, tools, agents, markdown, log, audio, tokens, door, certificates);
         let server = Arc::new(server);
         Ok(Listening { server, listener, markdown: own_listener, address: bound, new_token })
     }
@@ -159,6 +165,16 @@ impl Listening {
             () = &mut drained => Ok(()),
         }
     }
+}
+
+/// What was recorded earlier is kept, and deleted in time, although nothing more may be recorded now.
+fn open_archive(config: &RecordAudio) -> Result<AudioArchive, ArchiveError> {
+    let keep_for = Duration::from_secs(u64::from(config.retention_days) * 86_400);
+    let archive = AudioArchive::open(&config.dir, keep_for)?;
+    if config.enabled {
+        archive.prepare()?;
+    }
+    Ok(archive)
 }
 
 /// The Markdown frontend on a listener of its own.

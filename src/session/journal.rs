@@ -276,10 +276,12 @@ fn events_of(commit: Commit) -> Vec<Event> {
         turn: TurnId(turn),
         user,
         typed,
+        spoken: _,
         tools,
         assistant,
         whole_reply,
         estimated,
+        heard_samples: _,
         outcome,
         metrics,
     } = commit;

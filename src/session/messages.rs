@@ -282,6 +282,8 @@ pub struct Hello {
     pub resumed: bool,
     /// And so does all else: what was not heard of a reply comes now.
     pub live: bool,
+    /// What is said and heard is recorded.
+    pub recorded: bool,
     /// Which agent.
     pub agent: String,
     /// Names of the engines at work.

@@ -15,6 +15,7 @@
 //! - `returning`: a client that lost its connection comes back; `ending`: the last things.
 //! - `journal`: turns → events of the conversation log.
 //! - `prompt`: what the LLM is asked, from the history and what a reply has brought so far.
+//! - [`tape`]: the audio of its turns, for the archive.
 //! - [`recording`]: what a machine was told and what it answered, to be replayed.
 
 mod by_client;
@@ -29,6 +30,7 @@ mod reply_audio;
 mod requests;
 mod returning;
 pub mod settings;
+pub mod tape;
 pub mod upkeep;
 mod work;
 
@@ -61,6 +63,7 @@ use recording::Recorder;
 use reply_audio::ReplyAudio;
 use requests::Request;
 use settings::{Offers, Settings, SettingsPatch};
+use tape::Tape;
 use upkeep::Upkeep;
 use upkeep::memories::Keeper;
 use work::{Arrival, Work};
@@ -89,6 +92,8 @@ pub struct Start {
     pub greeting: Option<String>,
     /// Keeps memories.
     pub keeper: Arc<Keeper>,
+    /// Records what is said and heard.
+    pub tape: Option<Tape>,
     /// Writes down what the turn machine is told.
     pub recorder: Option<Recorder>,
     /// Set when the server is about to stop: replies finish, then the session ends.
@@ -133,6 +138,7 @@ struct Session {
     typed: bool,
     /// The last reply was read, not heard.
     last_was_read: bool,
+    tape: Option<Tape>,
     recorder: Option<Recorder>,
     to_client: mpsc::Sender<ToClient>,
     moved: Box<dyn Fn(SessionId) + Send>,
@@ -257,6 +263,7 @@ impl Session {
             by_client: ByClient::default(),
             waiting_for_audio: None,
             journal: start.journal,
+            tape: start.tape,
             recorder: start.recorder,
             to_client,
             moved: start.moved,
@@ -473,6 +480,9 @@ impl Session {
         match output {
             Output::Transcribe { job, range } => {
                 let pcm = self.microphone.copy(&range);
+                if let Some(tape) = &mut self.tape {
+                    tape.hear(&range, &pcm);
+                }
                 let language = self.settings.language.clone();
                 if let Err(error) = self.work.transcribe(job, pcm, language, Arc::clone(&self.speech_context))
                 {
@@ -514,6 +524,9 @@ impl Session {
                     Some((id, ReplyAudio::Whole(samples))) if *id == reply => samples.clone(),
                     _ => Vec::new(),
                 };
+                if let (Some(tape), Some((_, turn))) = (&mut self.tape, self.running) {
+                    tape.show(turn, &samples);
+                }
                 if let Err(error) = self.work.render(reply, samples, text) {
                     self.refused.push_back(Input::Rendered { reply, result: Err(work::saturated(error)) });
                 }
@@ -528,6 +541,9 @@ impl Session {
                 let first_audio_ms = commit.metrics.first_audio;
                 tracing::info!(turn_id = commit.turn.0, outcome = ?commit.outcome, first_audio_ms, "turn ends");
                 let done = self.work.committed(commit.turn);
+                if let Some(tape) = &mut self.tape {
+                    tape.turn_ends(self.journal.session_id(), &commit);
+                }
                 let (turn, assistant) = (commit.turn, commit.assistant.clone());
                 self.journal.commit(commit, done);
                 self.send(ToClient::Committed { turn, assistant });
@@ -560,6 +576,9 @@ impl Session {
             Event::Audio { turn, reply, segment, chunk, range } => {
                 let Some((_, audio)) = self.audio.as_mut().filter(|(id, _)| *id == reply) else { return };
                 let pcm = audio.cut(&range);
+                if let Some(tape) = &mut self.tape {
+                    tape.play(turn, range.start, pcm.clone());
+                }
                 metrics::audio(Direction::Out, pcm.len() / 2);
                 self.send(ToClient::Audio { turn, segment, chunk, pcm });
             }

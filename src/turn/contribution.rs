@@ -134,6 +134,12 @@ impl UserTurn {
         self.utterances.iter().all(|u| matches!(u.words, Words::Typed(_)))
     }
 
+    /// Where in the input its utterances are.
+    pub fn spoken(&self) -> Vec<InputRange> {
+        let ranges = self.utterances.iter().map(|utterance| utterance.range.clone());
+        ranges.filter(|range| !range.is_empty()).collect()
+    }
+
     fn audio_ms(&self) -> u64 {
         self.utterances.iter().map(|u| u.range.end - u.range.start).sum::<u64>() / SAMPLES_PER_MS
     }
@@ -149,10 +155,12 @@ pub(super) fn unanswered(user: &UserTurn, outcome: Outcome, now: Time) -> Commit
         turn: user.id,
         user: said,
         typed: user.typed(),
+        spoken: if outcome == Outcome::Superseded { Vec::new() } else { user.spoken() },
         tools: Vec::new(),
         assistant: String::new(),
         whole_reply: None,
         estimated: false,
+        heard_samples: 0,
         outcome,
         metrics: Metrics { total, ..user.metrics },
     }

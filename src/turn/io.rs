@@ -27,6 +27,10 @@ pub(super) fn is_false(value: &bool) -> bool {
     !value
 }
 
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
 pub use crate::engines::ToolCall;
 /// A word of a segment's spoken text and the sample of the segment (24 kHz) at which it has been said.
 pub use crate::engines::WordTime;
@@ -328,6 +332,9 @@ pub struct Commit {
     pub user: Option<String>,
     /// Whether the user typed it.
     pub typed: bool,
+    /// Where in the input it was said, utterance by utterance.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spoken: Vec<InputRange>,
     /// Tools that the LLM used, in the order of the calls.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<ToolUse>,
@@ -337,6 +344,9 @@ pub struct Commit {
     pub whole_reply: Option<String>,
     /// `assistant` was cut by estimate, not by the times of words.
     pub estimated: bool,
+    /// So many samples (24 kHz) of the reply's audio were heard.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub heard_samples: u64,
     /// How the turn ended.
     pub outcome: Outcome,
     /// Stage times.

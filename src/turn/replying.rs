@@ -524,8 +524,10 @@ impl Turn {
     pub(super) fn end_reply(&mut self, reply: Reply, outcome: Outcome) {
         let text = reply.segmenter.text();
         let mut heard = self.heard_of(&reply);
+        let mut heard_samples = reply.playout().map_or(0, |playout| playout.heard(self.now));
         if matches!(outcome, Outcome::Completed) {
             heard = super::ledger::HeardThrough { bytes: text.len(), estimated: false };
+            heard_samples = reply.sent();
         }
         let user = reply.user.as_ref();
         let said = user.as_ref().map(|user| user.text()).filter(|text| !text.is_empty());
@@ -536,11 +538,16 @@ impl Turn {
             // Superseded words live on in the next turn.
             user: said.filter(|_| outcome != Outcome::Superseded),
             typed: user.is_some_and(|user| user.typed()),
+            spoken: user
+                .filter(|_| outcome != Outcome::Superseded)
+                .map(|user| user.spoken())
+                .unwrap_or_default(),
             tools: reply.tools.uses(),
             assistant: assistant.to_owned(),
             whole_reply: (assistant.len() < whole.len() && outcome != Outcome::Superseded)
                 .then(|| whole.to_owned()),
             estimated: heard.estimated,
+            heard_samples,
             outcome,
             metrics: Metrics { total: Some(self.now.ms_since(reply.decided)), ..reply.metrics },
         });

@@ -44,6 +44,7 @@ impl TestServer {
         config.server.port = 0;
         config.server.drain_ms = 1_000;
         config.store.url = format!("sqlite://{}/log.sqlite", folder.path().display());
+        config.record_audio.dir = folder.path().join("audio");
         config.record_dir = folder.path().join("recordings");
         config.models.dir = MODELS.into();
         // What somebody has pulled would be used.

@@ -79,6 +79,7 @@ pub async fn run(
         resume_token: String::new(),
         resumed: writer.last_turn() > 0,
         live: false,
+        recorded: false,
         agent: agent.name.clone(),
         engines: agent.engines.names.clone(),
     };
@@ -91,6 +92,7 @@ pub async fn run(
         journal: Journal::new(writer),
         settings,
         greeting: None,
+        tape: None,
         recorder: None,
         drain: server.drain.clone(),
         stop: server.stop.clone(),

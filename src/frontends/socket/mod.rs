@@ -28,6 +28,7 @@ use crate::metrics::{self, Direction};
 use crate::session::messages::{CloseReason, FromClient, Hello, ToClient};
 use crate::session::recording::Recorder;
 use crate::session::settings::Settings;
+use crate::session::tape::Tape;
 use crate::session::{self, Journal, Start};
 use crate::turn::io::{Event, Fault};
 use opening::{Opened, Place, Room};
@@ -115,6 +116,7 @@ pub async fn serve(
             let grace = Duration::from_millis(config.limits.resume_grace_ms);
             let start = Start {
                 returns: returns.map(|returns| (returns, grace)),
+                tape: config.record_audio.enabled.then(|| Tape::new(Arc::clone(&server.audio))),
                 recorder: recorder(&config, &hello, &settings),
                 hello,
                 config: Arc::clone(&config),

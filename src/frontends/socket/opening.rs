@@ -119,6 +119,7 @@ pub async fn open_history(
         resume_token,
         resumed,
         live: false,
+        recorded: agent.config.record_audio.enabled,
         agent: agent.name.clone(),
         engines: agent.engines.names.clone(),
     };

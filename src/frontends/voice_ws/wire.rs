@@ -22,6 +22,8 @@ enum ServerMessage<'a> {
         resumed: bool,
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         live: bool,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        recorded: bool,
         agent: &'a str,
         protocol: u32,
         input_sample_rate: u32,
@@ -175,6 +177,7 @@ pub fn encode(message: &ToClient) -> Option<Wire> {
                 resume_token: &hello.resume_token,
                 resumed: hello.resumed,
                 live: hello.live,
+                recorded: hello.recorded,
                 agent: &hello.agent,
                 protocol: PROTOCOL,
                 input_sample_rate: INPUT_RATE_HZ,

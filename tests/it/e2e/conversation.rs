@@ -22,7 +22,12 @@ fn real_speech(config: &mut Config) {
 fn heard(audio: &[i16]) -> String {
     let samples = vivavoce::audio::pcm::f32s_from_i16s(audio);
     let down = vivavoce::audio::resample::resample(&samples, 24_000, 16_000).unwrap();
-    let pcm = vivavoce::audio::pcm::i16s_from_f32s(&down);
+    recognised(&vivavoce::audio::pcm::i16s_from_f32s(&down))
+}
+
+/// What a recogniser makes of 16 kHz audio.
+pub fn recognised(pcm: &[i16]) -> String {
+    let pcm = pcm.to_vec();
     let recognise = move || {
         let mut asr = PocketSphinx::load(&Config::default()).unwrap();
         asr.transcribe(&AsrRequest::new(&pcm), &CancelToken::new()).unwrap().text

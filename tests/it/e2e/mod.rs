@@ -1,6 +1,7 @@
 //! Conversations over a real socket, with the real pace of a microphone.
 
 mod abuse;
+mod audio;
 mod conversation;
 mod durability;
 mod faults;
