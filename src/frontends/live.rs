@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::conversation::ids::SessionId;
 use crate::engines::CancelToken;
+use crate::frontends::socket::Rejoin;
 use crate::session::messages::Return;
 
 /// A session that is to end may take so long; then it is no longer waited for.
@@ -23,7 +24,16 @@ pub struct LiveSessions(Mutex<HashMap<SessionId, Ends>>);
 struct Ends {
     replaced: CancelToken,
     over: Arc<CancelToken>,
-    returns: Option<mpsc::Sender<Return>>,
+    way_back: Option<WayBack>,
+}
+
+/// Where the client of an open session comes back.
+#[derive(Debug, Clone)]
+pub enum WayBack {
+    /// To the session itself: its wire has nothing to remember.
+    Session(mpsc::Sender<Return>),
+    /// To its wire, which knows what it has told.
+    Wire(mpsc::Sender<Rejoin>),
 }
 
 /// A session is open for as long as this lives.
@@ -40,14 +50,14 @@ impl LiveSessions {
     }
 
     /// The same for a session to which clients that lost their connection can come back.
-    pub async fn enter_with(self: &Arc<Self>, id: SessionId, returns: Option<mpsc::Sender<Return>>) -> Live {
+    pub async fn enter_with(self: &Arc<Self>, id: SessionId, way_back: Option<WayBack>) -> Live {
         loop {
             let before = {
                 let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
                 match open.get(&id) {
                     Some(before) => before.clone(),
                     None => {
-                        let ends = Ends { returns: returns.clone(), ..Ends::default() };
+                        let ends = Ends { way_back: way_back.clone(), ..Ends::default() };
                         open.insert(id, ends.clone());
                         return Live { sessions: Arc::clone(self), ends };
                     }
@@ -65,9 +75,12 @@ impl LiveSessions {
 impl LiveSessions {
     /// Where the client of an open session comes back; `None` if that session is not open, or not to be gone
     /// on with.
-    pub fn way_back(&self, id: SessionId) -> Option<mpsc::Sender<Return>> {
+    pub fn way_back(&self, id: SessionId) -> Option<WayBack> {
         let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        open.get(&id)?.returns.clone().filter(|returns| !returns.is_closed())
+        open.get(&id)?.way_back.clone().filter(|way_back| match way_back {
+            WayBack::Session(returns) => !returns.is_closed(),
+            WayBack::Wire(rejoins) => !rejoins.is_closed(),
+        })
     }
 }
 

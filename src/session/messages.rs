@@ -55,6 +55,13 @@ pub enum FromClient {
     Echo(u64),
     /// The client goes, and does not come back.
     Leave,
+    /// Its connection is lost, but not its wire, which waits for it.
+    Lost,
+    /// It is back.
+    Back {
+        /// The last chunk that it has, if it knows.
+        last_chunk: Option<ChunkId>,
+    },
 }
 
 /// A client's way to a session and back.

@@ -9,6 +9,7 @@
 //! - [`settings`]: what a client may change.
 //! - `by_client`: what a client puts into the conversation, and wants of the replies it asks for.
 //! - `work`: gives work to the engines and brings results back.
+//! - `hearing`: the microphone → the VAD → the machine.
 //! - `microphone`, `reply_audio`: the samples behind the machine's positions.
 //! - `requests`: what the LLM is asked, and what has to be done before.
 //! - `upkeep`: compaction and memories.
@@ -20,6 +21,7 @@
 
 mod by_client;
 mod ending;
+mod hearing;
 mod journal;
 pub mod messages;
 mod microphone;
@@ -44,15 +46,10 @@ use tokio::time::Instant;
 use crate::config::Config;
 use crate::conversation::ids::SessionId;
 use crate::engines::denoise::Denoiser;
-use crate::engines::workers::Judged;
-use crate::engines::{
-    CancelToken, ChatMessage, Clip, EngineError, Engines, INPUT_RATE_HZ, SpeechContext, VAD_FRAME_SAMPLES,
-    VadFrame,
-};
+use crate::engines::{CancelToken, ChatMessage, Clip, Engines, SpeechContext, VadFrame};
 use crate::metrics::{self, Direction};
 use crate::tools::Registry;
 use crate::turn::Turn;
-use crate::turn::config::TurnDetection;
 use crate::turn::io::{Event, Fault, Input, Output, ReplyId, Time, TurnId};
 
 use by_client::ByClient;
@@ -70,10 +67,6 @@ use work::{Arrival, Work};
 
 /// Results of worker threads that wait for the actor.
 const INBOX_LENGTH: usize = 64;
-/// Audio that waits for the VAD, at most: twice what a client may send in one burst (ten seconds'
-/// allowance at `limits.audio_speed`). Beyond it the server is too slow for this client.
-const MAX_BACKLOG_S: f32 = 20.0;
-
 /// What a session needs to begin.
 pub struct Start {
     /// The first message.
@@ -324,14 +317,7 @@ impl Session {
 
     fn on_client(&mut self, message: FromClient) {
         match message {
-            FromClient::Audio(pcm) => {
-                self.microphone.push(&pcm);
-                self.judge_next_frame();
-                let most = MAX_BACKLOG_S * self.config.limits.audio_speed * INPUT_RATE_HZ as f32;
-                if self.microphone.backlog() as f32 > most {
-                    self.fail_session("saturated", "audio comes in faster than the server can judge it");
-                }
-            }
+            FromClient::Audio(pcm) => self.hear(&pcm),
             FromClient::Text(text) => {
                 self.last_activity = Instant::now();
                 self.feed(Input::Text { text });
@@ -354,26 +340,11 @@ impl Session {
             FromClient::Leave => {
                 self.over.get_or_insert(Over::ClientGone);
             }
-        }
-    }
-
-    /// A commit or a clear is for all audio that came before it: what has not been judged is waited for, and
-    /// the part of a frame at its end becomes a whole one.
-    fn behind_audio(&mut self, input: Input) {
-        if self.settings.turn.detection == TurnDetection::Manual {
-            self.microphone.fill_frame();
-        }
-        self.waiting_for_audio = Some(input);
-        self.go_on_if_judged();
-        self.judge_next_frame();
-    }
-
-    fn go_on_if_judged(&mut self) {
-        if self.vad.is_some()
-            && self.microphone.backlog() < VAD_FRAME_SAMPLES
-            && let Some(input) = self.waiting_for_audio.take()
-        {
-            self.feed(input);
+            FromClient::Lost => self.feed(Input::Detached),
+            FromClient::Back { last_chunk } => {
+                self.last_activity = Instant::now();
+                self.feed(Input::Attached { last_chunk });
+            }
         }
     }
 
@@ -387,15 +358,6 @@ impl Session {
                 self.send(ToClient::Configured(Box::new(self.settings.clone())));
             }
             Err(fault) => self.send(ToClient::Event(Event::Error { turn: None, fault })),
-        }
-    }
-
-    fn judge_next_frame(&mut self) {
-        let Some(mut frame) = self.vad.take() else { return };
-        if !self.microphone.next_frame(&mut frame.pcm) {
-            self.vad = Some(frame);
-        } else if let Err(error) = self.work.judge(frame) {
-            self.fail_session("saturated", &error.to_string());
         }
     }
 
@@ -457,23 +419,6 @@ impl Session {
                 self.feed(Input::Rendered { reply, result: result.map_err(work::fault) });
             }
         }
-    }
-
-    fn on_judged(&mut self, frame: Box<VadFrame>, result: Result<Judged, EngineError>) {
-        let probability = frame.probability;
-        self.vad = Some(frame);
-        match result {
-            Ok(Judged::Now) => self.feed(Input::Frame { probability }),
-            // The machine's clock waits with it: a frame's number stays its place in the audio.
-            Ok(Judged::Later) => {}
-            Err(error) => {
-                self.fail_session(error.code(), &error.to_string());
-                return;
-            }
-        }
-        self.go_on_if_judged();
-        self.microphone.forget_before(self.turn.audio_needed_from());
-        self.judge_next_frame();
     }
 
     fn carry_out(&mut self, output: Output) {

@@ -20,7 +20,7 @@ use super::user::User;
 use crate::conversation::history;
 use crate::engines::ToolCall;
 use crate::session::messages::{Anchor, Aside, CloseReason, FromClient, Of, ToClient};
-use crate::turn::io::{Event, Fault, InterruptReason, ReplyId, RequestId, TurnId};
+use crate::turn::io::{Event, Fault, InterruptReason, ReplyId, RequestId, SegmentId, TurnId};
 
 /// What comes of a message.
 #[derive(Debug, Default)]
@@ -60,6 +60,8 @@ pub struct Dialogue {
 pub(super) struct Live {
     pub turn: TurnId,
     reply: ReplyId,
+    /// The last segment of which the words were told. They come again when a lost client is back.
+    told: Option<SegmentId>,
     pub response: Response,
 }
 
@@ -199,10 +201,7 @@ impl Dialogue {
     /// What the session tells.
     pub fn on_session(&mut self, message: ToClient, out: &mut Out) {
         match message {
-            ToClient::Hello(_) => {
-                let session = Box::new(self.config.echo.clone());
-                out.client.push(ServerEvent::SessionCreated { session });
-            }
+            ToClient::Hello(_) => self.tell_session(out),
             ToClient::Event(event) => self.on_told(event, out),
             ToClient::Audio { turn, pcm, .. } => self.show(turn, out, |response, ids, stage| {
                 response.sound(&pcm, || (ids.next("item"), Some(assistant(turn))), stage);
@@ -233,6 +232,17 @@ impl Dialogue {
         }
     }
 
+    /// What the session is like.
+    pub fn tell_session(&self, out: &mut Out) {
+        let session = Box::new(self.config.echo.clone());
+        out.client.push(ServerEvent::SessionCreated { session });
+    }
+
+    /// Something has been said, or will be.
+    pub fn is_begun(&self) -> bool {
+        self.live.is_some() || self.conversation.last().is_some()
+    }
+
     fn on_told(&mut self, event: Event, out: &mut Out) {
         match event {
             Event::ReplyStarted { turn, reply, request } => self.begin_response(turn, reply, request, out),
@@ -241,7 +251,10 @@ impl Dialogue {
                 let problem = Problem::new("conversation_already_has_active_response", fault.message);
                 out.client.push(refusal(problem, event_id));
             }
-            Event::ResponseText { last: false, filler: false, turn, text, .. } => {
+            Event::ResponseText { last: false, filler: false, turn, segment, text } => {
+                if !self.is_news(turn, segment) {
+                    return;
+                }
                 self.show(turn, out, |response, ids, stage| {
                     response.say_segment(&text, || (ids.next("item"), Some(assistant(turn))), stage);
                 });
@@ -307,6 +320,14 @@ impl Dialogue {
         }
     }
 
+    /// Whether the words of a segment are told for the first time.
+    fn is_news(&mut self, turn: TurnId, segment: SegmentId) -> bool {
+        let Some(live) = self.live.as_mut().filter(|live| live.turn == turn) else { return false };
+        let is_news = live.told.is_none_or(|told| segment > told);
+        live.told = live.told.max(Some(segment));
+        is_news
+    }
+
     fn begin_response(&mut self, turn: TurnId, reply: ReplyId, request: Option<RequestId>, out: &mut Out) {
         if let Some(live) = &self.live {
             // One ends before the next begins; if the session forgot, the client may not suffer.
@@ -318,7 +339,7 @@ impl Dialogue {
         let head = self.head(wished, true);
         let response = Response::begin(head, &mut out.client);
         self.last = Some((turn, Id::clone(response.id())));
-        self.live = Some(Live { turn, reply, response });
+        self.live = Some(Live { turn, reply, told: None, response });
     }
 
     /// What a response is that begins now.

@@ -3,6 +3,7 @@
 //! - [`client_events`], [`server_events`]: the messages. [`fields`]: reads theirs, and names what is wrong.
 //! - [`session_config`]: the session as the client configures it and gets it echoed.
 //! - [`dialogue`]: the translator; pure. `user`, `wishes`, [`responses`], [`conversation`]: its parts.
+//! - `sent`: what was told last, for a client that lost its connection.
 //! - [`audio`]: PCM and G.711 in base64 ↔ the session's samples.
 //!
 //! Deliberately absent: decisions (the turn machine's), the socket's loop ([`super::socket`]), sessions of
@@ -14,6 +15,7 @@ pub mod conversation;
 pub mod dialogue;
 pub mod fields;
 pub mod responses;
+mod sent;
 pub mod server_events;
 pub mod session_config;
 #[cfg(test)]
@@ -25,7 +27,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{Message, WebSocketUpgrade};
+use axum::extract::ws::{Message, Utf8Bytes, WebSocketUpgrade};
 use axum::extract::{ConnectInfo, Extension, Query, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
@@ -38,14 +40,15 @@ use super::auth::{self, Visitor};
 use super::listener::Peer;
 use super::problem;
 use super::server::Server;
-use super::socket::opening::{self, Resume};
-use super::socket::{self, Frame, SOCKET_BUFFER_BYTES, Translated, Wire};
-use crate::session::messages::ToClient;
+use super::socket::opening::{self, Guest, Opened, Outlives, Place, Resume};
+use super::socket::{self, Frame, Rejoin, SOCKET_BUFFER_BYTES, Translated, Wire};
+use crate::session::messages::{FromClient, ToClient};
 use crate::session::settings::{Offers, Settings};
 use crate::turn::config::TurnConfig;
-use crate::turn::io::Fault;
+use crate::turn::io::{ChunkId, Fault};
 use dialogue::{Dialogue, Out};
 use fields::Problem;
+use sent::Sent;
 use server_events::{ErrorBody, ServerEvent};
 use session_config::{Detection, Has, SessionConfig};
 
@@ -64,6 +67,8 @@ pub struct RealtimeQuery {
     session: Option<String>,
     /// That session's resume token.
     resume_token: Option<String>,
+    /// The `event_id` of the last event that came of it: those behind it come now.
+    last_event_id: Option<String>,
 }
 
 /// Tells the session's name in the log …
@@ -87,13 +92,10 @@ pub async fn upgrade(
     Query(query): Query<RealtimeQuery>,
     socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
-    let room = match opening::make_room(&server, peer.ip(), visitor.owner) {
-        Ok(room) => room,
-        Err(problem) => return problem.into_response(),
-    };
+    let guest = Guest { address: peer.ip(), owner: visitor.owner };
     let socket = match socket {
         Ok(socket) => socket,
-        Err(rejection) => return rejection.into_response(),
+        Err(rejection) => return opening::no_upgrade(&server, guest, rejection),
     };
     // The client says who it wants to talk with: one of the agents, by its name. Other models than those are
     // the operator's choice.
@@ -105,10 +107,10 @@ pub async fn upgrade(
     };
     let token = query.resume_token.unwrap_or_default();
     let resume = query.session.map(|session| Resume { session, token, last_chunk: None });
-    let opening = opening::open_history(&server, agent, "realtime", resume, false, visitor.owner, room);
+    let opening = opening::open_history(&server, agent, "realtime", resume, Outlives::Wire, guest);
     let opened = match opening.await {
         Ok(opened) => opened,
-        Err(response) => return *response,
+        Err(problem) => return problem.into_response(),
     };
     // Its own messages have no place for them.
     let keys = [(SESSION_HEADER, &opened.hello.session_id), (RESUME_HEADER, &opened.hello.resume_token)];
@@ -124,20 +126,24 @@ pub async fn upgrade(
         .read_buffer_size(SOCKET_BUFFER_BYTES)
         // Messages that wait for each other go out in one piece.
         .write_buffer_size(SOCKET_BUFFER_BYTES)
-        .on_upgrade(move |socket| {
+        .on_upgrade(move |socket| async move {
+            let opened = match opened {
+                Opened { place: Place::Wire(way_back), .. } => {
+                    return socket::hand_over(way_back, Rejoin { socket, last_event: query.last_event_id })
+                        .await;
+                }
+                opened => opened,
+            };
             let session_id = &opened.hello.session_id;
             let span = tracing::info_span!("session", session_id = %session_id);
             let sessions = server.sessions.clone();
             let wanted = visitor.secret.as_ref().map(|secret| &secret.session);
             let model = model.unwrap_or_else(|| opened.agent.engines.names.llm.clone());
             let (settings, config) = begin(&server, &opened.agent, session_id, model, wanted);
-            let tag: String =
-                session_id.chars().filter(char::is_ascii_alphanumeric).take(TAG_CHARS).collect();
-            let wire =
-                RealtimeWire { dialogue: Dialogue::new(config, &tag), tag, events: 0, out: Out::default() };
+            let wire = RealtimeWire::new(session_id, config);
             // Whoever wants to be greeted asks for a response.
             let serving = socket::serve(server, opened, settings, None, wire, socket);
-            sessions.track_future(serving.instrument(span))
+            sessions.track_future(serving.instrument(span)).await;
         });
     response.headers_mut().extend(keys);
     response
@@ -220,16 +226,31 @@ fn configured<'a>(
 /// The translator, and the bytes around it.
 struct RealtimeWire {
     dialogue: Dialogue,
-    tag: String,
-    /// Server events so far.
-    events: u64,
+    /// Of all event ids.
+    prefix: String,
+    sent: Sent,
+    /// The last chunk of audio that was sent.
+    last_chunk: Option<ChunkId>,
     out: Out,
 }
 
 impl RealtimeWire {
+    fn new(session_id: &str, config: SessionConfig) -> RealtimeWire {
+        let tag: String = session_id.chars().filter(char::is_ascii_alphanumeric).take(TAG_CHARS).collect();
+        RealtimeWire {
+            dialogue: Dialogue::new(config, &tag),
+            prefix: format!("event_{tag}"),
+            sent: Sent::default(),
+            last_chunk: None,
+            out: Out::default(),
+        }
+    }
+
     fn encode(&mut self, event: &ServerEvent) -> Message {
-        self.events += 1;
-        Message::Text(server_events::encode(event, &format!("event_{}{}", self.tag, self.events)).into())
+        let text: Utf8Bytes =
+            server_events::encode(event, &format!("{}{}", self.prefix, self.sent.next())).into();
+        self.sent.push(text.clone());
+        Message::Text(text)
     }
 
     fn flush(&mut self, out: &mut Translated) {
@@ -260,11 +281,38 @@ impl Wire for RealtimeWire {
     }
 
     fn on_session(&mut self, message: ToClient, out: &mut Translated) {
+        if let ToClient::Audio { chunk, .. } = &message {
+            self.last_chunk = Some(*chunk);
+        }
         self.dialogue.on_session(message, &mut self.out);
         self.flush(out);
     }
 
     fn last_error(&mut self, fault: &Fault) -> Message {
-        self.encode(&ServerEvent::Error { error: ErrorBody::failed(&fault.code, &fault.message) })
+        let event = ServerEvent::Error { error: ErrorBody::failed(&fault.code, &fault.message) };
+        // Not for whoever comes back.
+        Message::Text(server_events::encode(&event, &format!("{}last", self.prefix)).into())
+    }
+
+    fn is_worth_waiting_for(&self) -> bool {
+        self.dialogue.is_begun()
+    }
+
+    fn rejoin(&mut self, last_event: Option<&str>, out: &mut Translated) {
+        let number = last_event.and_then(|id| id.strip_prefix(&self.prefix)?.parse().ok());
+        let missed = number.and_then(|number| Some(self.sent.after(number)?.cloned().collect::<Vec<_>>()));
+        let last_chunk = match missed {
+            Some(missed) => {
+                out.client.extend(missed.into_iter().map(Message::Text));
+                self.last_chunk
+            }
+            // What it has is not known: it learns where it is, and the session says what was heard.
+            None => {
+                self.dialogue.tell_session(&mut self.out);
+                self.flush(out);
+                None
+            }
+        };
+        out.session.push(FromClient::Back { last_chunk });
     }
 }

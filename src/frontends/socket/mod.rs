@@ -16,6 +16,7 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite;
 use tracing::Instrument;
@@ -31,7 +32,7 @@ use crate::session::settings::Settings;
 use crate::session::tape::Tape;
 use crate::session::{self, Journal, Start};
 use crate::turn::io::{Event, Fault};
-use opening::{Opened, Place, Room};
+use opening::{Opened, Place, Returns};
 
 /// Messages of the client that wait for its session.
 const INBOUND_MESSAGES: usize = 32;
@@ -45,6 +46,8 @@ pub const SOCKET_BUFFER_BYTES: usize = 8 * 1_024;
 const LAST_WRITES: Duration = Duration::from_secs(2);
 /// So much of what a client goes on sending is read after the goodbye.
 const LAST_READ_BYTES: usize = 4 << 20;
+/// What the client of the old connection is told.
+const REPLACED: &str = "the session goes on in another connection";
 /// A client that gave no sign of life for so many pings is gone.
 const MISSED_PINGS: u32 = 3;
 
@@ -65,6 +68,14 @@ pub trait Wire: Send + 'static {
     fn on_session(&mut self, message: ToClient, out: &mut Translated);
     /// An error that the client is told before it is cut off.
     fn last_error(&mut self, fault: &Fault) -> Message;
+    /// Whether a client that loses its connection is waited for here. Only wires that outlive their
+    /// connection are asked.
+    fn is_worth_waiting_for(&self) -> bool {
+        false
+    }
+    /// The client is back, and has all events up to `last_event`, if it says so. The session is told by
+    /// [`FromClient::Back`].
+    fn rejoin(&mut self, _last_event: Option<&str>, _out: &mut Translated) {}
 }
 
 /// A message of the client.
@@ -86,14 +97,36 @@ pub struct Translated {
     pub nonsense: Option<String>,
 }
 
+/// A client that lost its connection is here again.
+#[derive(Debug)]
+pub struct Rejoin {
+    /// The new connection.
+    pub socket: WebSocket,
+    /// The last event that it has of the old one, if it knows.
+    pub last_event: Option<String>,
+}
+
 /// Why the connection ends.
 enum End {
-    /// The client is gone.
+    /// It is lost.
+    Lost,
+    /// The client has said goodbye, or is not heard any more.
     Gone,
     /// The session is over, and everything it said is on its way.
     Over,
     /// The client has to go: close code and reason.
     CutOff(u16, &'static str),
+    /// The client is here on a better one.
+    Replaced(Rejoin),
+}
+
+/// Brings a client that is back to the wire that waits for it.
+pub async fn hand_over(way_back: mpsc::Sender<Rejoin>, rejoin: Rejoin) {
+    if let Err(mpsc::error::SendError(Rejoin { mut socket, .. })) = way_back.send(rejoin).await {
+        // It ended at this moment. The client asks again, and goes on with the history.
+        let farewell = CloseFrame { code: close::RESTART, reason: "the session has just ended".into() };
+        let _ = tokio::time::timeout(LAST_WRITES, socket.send(Message::Close(Some(farewell)))).await;
+    }
 }
 
 /// Runs a session over a socket until one of them is over. `settings` and `greeting` are those that it
@@ -106,16 +139,22 @@ pub async fn serve(
     wire: impl Wire,
     socket: WebSocket,
 ) {
-    let Opened { agent, session: session_id, place, hello, room: Room { admitted, quota } } = opened;
+    let Opened { agent, session: session_id, place, hello, quota } = opened;
     let config = Arc::clone(&agent.config);
-    let (to_session, outbound) = match place {
-        Place::Session { to_session, from_session } => (to_session, from_session),
-        Place::Log { writer, live, returns } => {
+    let grace = Duration::from_millis(config.limits.resume_grace_ms);
+    let (to_session, outbound, rejoins) = match place {
+        Place::Wire(way_back) => return hand_over(way_back, Rejoin { socket, last_event: None }).await,
+        Place::Session { to_session, from_session } => (to_session, from_session, None),
+        Place::Log { admitted, writer, live, returns } => {
             let (to_client, outbound) = mpsc::channel(config.limits.outbound_messages);
             let (to_session, inbound) = mpsc::channel(INBOUND_MESSAGES);
-            let grace = Duration::from_millis(config.limits.resume_grace_ms);
+            let (returns, rejoins) = match returns {
+                Some(Returns::Session(returns)) => (Some((returns, grace)), None),
+                Some(Returns::Wire(rejoins)) => (None, Some(rejoins)),
+                None => (None, None),
+            };
             let start = Start {
-                returns: returns.map(|returns| (returns, grace)),
+                returns,
                 tape: config.record_audio.enabled.then(|| Tape::new(Arc::clone(&server.audio))),
                 recorder: recorder(&config, &hello, &settings),
                 hello,
@@ -141,107 +180,206 @@ pub async fn serve(
                 }
                 .in_current_span(),
             );
-            (to_session, outbound)
+            (to_session, outbound, rejoins)
         }
     };
-    let session_ends = to_session.clone();
-    let (sink, stream) = socket.split();
-    let (to_socket, messages) = mpsc::channel(OUTBOUND_MESSAGES);
     let ping = Duration::from_secs(config.limits.ping_s);
-    let mut writer = tokio::spawn(write(sink, messages, ping).in_current_span());
     let mut exchange = Exchange {
         allowance: Allowance::new(&config.limits, quota),
         began: Instant::now(),
-        patience: ping * MISSED_PINGS,
+        ping,
         server: Arc::clone(&server),
         session_id,
         wire,
-        stream,
+        line: Line::open(socket, ping),
         to_session,
         outbound,
-        to_socket,
+        rejoins,
     };
-    // Whoever is done first ends the others: without a reader the session's input ends, without a
-    // session the writer's does.
-    let end = tokio::select! {
-        end = exchange.run() => end,
-        _ = &mut writer => End::Gone,
-        () = async { session_ends.closed().await; tokio::time::sleep(LAST_WRITES).await } => End::Over,
-    };
-    drop(session_ends);
-    let Exchange { mut stream, outbound, to_session, to_socket, .. } = exchange;
-    if let End::CutOff(code, reason) = end {
-        // Who is cut off is not waited for.
-        let _ = tokio::time::timeout(LAST_WRITES, to_session.send(FromClient::Leave)).await;
-        let farewell = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
-        let _ = tokio::time::timeout(LAST_WRITES, to_socket.send(farewell)).await;
-    }
-    drop((to_session, outbound, to_socket));
-    // A client that does not read is not waited for.
-    if !writer.is_finished() && tokio::time::timeout(LAST_WRITES, &mut writer).await.is_err() {
-        writer.abort();
-        return;
-    }
-    // What is still coming in is read, or TCP would reset the connection and the goodbye with it; but
-    // not without end.
-    let rest = async {
-        let mut bytes = 0;
-        while bytes < LAST_READ_BYTES
-            && let Some(Ok(message)) = stream.next().await
-        {
-            bytes += message.into_data().len();
+    let farewell = loop {
+        match exchange.run().await {
+            End::Lost => match exchange.wait(grace).await {
+                Some(rejoin) => drop(exchange.rejoin(rejoin).await),
+                None => break None,
+            },
+            End::Replaced(rejoin) => {
+                let fault = Fault { code: "replaced".to_owned(), message: REPLACED.to_owned() };
+                let error = exchange.wire.last_error(&fault);
+                exchange.say(FromClient::Lost).await;
+                let old = exchange.rejoin(rejoin).await;
+                let goodbye = async move {
+                    let _ = old.to_socket.send(error).await;
+                    old.close(Some(close_code(CloseReason::Replaced))).await;
+                };
+                server.sessions.spawn(goodbye.in_current_span());
+            }
+            End::CutOff(code, reason) => {
+                // Who is cut off is not waited for.
+                exchange.say(FromClient::Leave).await;
+                break Some((code, reason));
+            }
+            End::Gone | End::Over => break None,
         }
     };
-    let _ = tokio::time::timeout(LAST_WRITES, rest).await;
+    let Exchange { line, .. } = exchange;
+    line.close(farewell).await;
 }
 
-/// Both directions of a connection.
+/// One connection.
+struct Line {
+    stream: SplitStream<WebSocket>,
+    to_socket: mpsc::Sender<Message>,
+    writer: JoinHandle<()>,
+}
+
+impl Line {
+    fn open(socket: WebSocket, ping: Duration) -> Line {
+        let (sink, stream) = socket.split();
+        let (to_socket, messages) = mpsc::channel(OUTBOUND_MESSAGES);
+        let writer = tokio::spawn(write(sink, messages, ping).in_current_span());
+        Line { stream, to_socket, writer }
+    }
+
+    /// Sends what is still to be sent, and says goodbye.
+    async fn close(self, farewell: Option<(u16, &'static str)>) {
+        let Line { mut stream, to_socket, mut writer } = self;
+        if let Some((code, reason)) = farewell {
+            let farewell = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
+            let _ = tokio::time::timeout(LAST_WRITES, to_socket.send(farewell)).await;
+        }
+        drop(to_socket);
+        // A client that does not read is not waited for.
+        if !writer.is_finished() && tokio::time::timeout(LAST_WRITES, &mut writer).await.is_err() {
+            writer.abort();
+            return;
+        }
+        // What is still coming in is read, or TCP would reset the connection and the goodbye with it; but
+        // not without end.
+        let rest = async {
+            let mut bytes = 0;
+            while bytes < LAST_READ_BYTES
+                && let Some(Ok(message)) = stream.next().await
+            {
+                bytes += message.into_data().len();
+            }
+        };
+        let _ = tokio::time::timeout(LAST_WRITES, rest).await;
+    }
+}
+
+/// Both directions between a client and its session.
 struct Exchange<W> {
     server: Arc<Server>,
     session_id: SessionId,
     wire: W,
     allowance: Allowance,
     began: Instant,
-    patience: Duration,
-    stream: SplitStream<WebSocket>,
+    ping: Duration,
+    line: Line,
     to_session: mpsc::Sender<FromClient>,
     outbound: mpsc::Receiver<ToClient>,
-    to_socket: mpsc::Sender<Message>,
+    /// Where the client comes back, if the wire outlives its connection.
+    rejoins: Option<mpsc::Receiver<Rejoin>>,
+}
+
+/// The next client that comes back; never, if none is waited for here.
+async fn next_rejoin(rejoins: &mut Option<mpsc::Receiver<Rejoin>>) -> Option<Rejoin> {
+    match rejoins {
+        Some(rejoins) => rejoins.recv().await,
+        None => std::future::pending().await,
+    }
 }
 
 impl<W: Wire> Exchange<W> {
+    /// Until the connection or the session is over.
     async fn run(&mut self) -> End {
         let mut last_sign = Instant::now();
         let mut out = Translated::default();
+        let patience = self.ping * MISSED_PINGS;
+        let session = self.to_session.clone();
+        let session_ends = async {
+            session.closed().await;
+            tokio::time::sleep(LAST_WRITES).await;
+        };
+        tokio::pin!(session_ends);
         loop {
             // Nobody listens any more: what the client goes on sending waits in its own buffers.
             let listens = !self.to_session.is_closed();
-            let Exchange { stream, outbound, to_socket, .. } = self;
+            let Exchange { line: Line { stream, to_socket, writer }, outbound, rejoins, .. } = self;
             // While the socket is behind, so is the session.
             let next_of_session = async {
                 let _room = to_socket.reserve().await;
                 outbound.recv().await
             };
             let end = tokio::select! {
-                message = tokio::time::timeout_at(last_sign + self.patience, stream.next()), if listens => {
+                message = tokio::time::timeout_at(last_sign + patience, stream.next()), if listens => {
                     last_sign = Instant::now();
                     match message {
                         Ok(Some(Ok(message))) => self.on_client(message, &mut out).await,
                         Ok(Some(Err(error))) if is_too_big(&error) => {
                             Some(End::CutOff(close::TOO_BIG, "too big"))
                         }
-                        Ok(Some(Err(_)) | None) | Err(_) => Some(End::Gone),
+                        Ok(Some(Err(_)) | None) | Err(_) => Some(self.lost()),
                     }
                 }
                 message = next_of_session => match message {
                     Some(message) => self.on_session(message, &mut out).await,
                     None => Some(End::Over),
                 },
+                _ = writer => Some(self.lost()),
+                Some(rejoin) = next_rejoin(rejoins) => Some(End::Replaced(rejoin)),
+                () = &mut session_ends => Some(End::Over),
             };
             if let Some(end) = end {
                 return end;
             }
         }
+    }
+
+    /// What it means that the connection is lost.
+    fn lost(&self) -> End {
+        if self.rejoins.is_some() && self.wire.is_worth_waiting_for() { End::Lost } else { End::Gone }
+    }
+
+    /// Waits for the client without a connection. What the session tells goes to the wire alone, which
+    /// remembers what it wants. `None`: it does not come, or the session is over.
+    async fn wait(&mut self, grace: Duration) -> Option<Rejoin> {
+        tracing::info!("the connection is lost; the session waits");
+        self.say(FromClient::Lost).await;
+        let until = Instant::now() + grace;
+        let mut out = Translated::default();
+        loop {
+            tokio::select! {
+                rejoin = next_rejoin(&mut self.rejoins) => return rejoin,
+                message = self.outbound.recv() => {
+                    if let ToClient::Event(Event::TurnEnd { .. }) = &message.as_ref()? {
+                        self.server.turn_ended(self.session_id);
+                    }
+                    self.wire.on_session(message?, &mut out);
+                    out.client.clear();
+                    for message in out.session.drain(..) {
+                        self.to_session.send(message).await.ok()?;
+                    }
+                }
+                () = tokio::time::sleep_until(until) => return None,
+            }
+        }
+    }
+
+    /// Goes on over the client's new connection; gives the old one.
+    async fn rejoin(&mut self, rejoin: Rejoin) -> Line {
+        tracing::info!("the client is back");
+        let old = std::mem::replace(&mut self.line, Line::open(rejoin.socket, self.ping));
+        let mut out = Translated::default();
+        self.wire.rejoin(rejoin.last_event.as_deref(), &mut out);
+        // If it is lost again at once, that is noticed where it is read.
+        let _ = self.deliver(&mut out).await;
+        old
+    }
+
+    /// Tells the session, unless that does not listen any more.
+    async fn say(&self, message: FromClient) {
+        let _ = tokio::time::timeout(LAST_WRITES, self.to_session.send(message)).await;
     }
 
     async fn on_client(&mut self, message: Message, out: &mut Translated) -> Option<End> {
@@ -257,7 +395,8 @@ impl<W: Wire> Exchange<W> {
                 tracing::warn!("the client is cut off: {excess}");
                 metrics::error("abuse");
                 let fault = Fault { code: "abuse".to_owned(), message: excess.to_string() };
-                let _ = self.to_socket.send(self.wire.last_error(&fault)).await;
+                let error = self.wire.last_error(&fault);
+                let _ = self.line.to_socket.send(error).await;
                 Some(End::CutOff(close::ABUSE, "too much"))
             }
         }
@@ -311,8 +450,8 @@ impl<W: Wire> Exchange<W> {
             }
         }
         for message in out.client.drain(..) {
-            if self.to_socket.send(message).await.is_err() {
-                return Some(End::Gone);
+            if self.line.to_socket.send(message).await.is_err() {
+                return Some(self.lost());
             }
         }
         None

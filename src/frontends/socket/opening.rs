@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use tokio::sync::mpsc;
 
 use crate::conversation::error::StoreError;
@@ -14,39 +15,48 @@ use crate::conversation::ids::{Hash, SessionId};
 use crate::conversation::log::{NewSession, SessionWriter};
 use crate::frontends::admission::{Admitted, Refused};
 use crate::frontends::agents::Agent;
-use crate::frontends::live::Live;
+use crate::frontends::live::{Live, WayBack};
 use crate::frontends::problem::Problem;
 use crate::frontends::quotas::{AudioQuota, Payer};
-use crate::frontends::server::{self, Server};
+use crate::frontends::server::Server;
 use crate::session::messages::{Connection, FromClient, Hello, Return, ToClient};
 use crate::turn::io::ChunkId;
 
-use super::INBOUND_MESSAGES;
+use super::{INBOUND_MESSAGES, Rejoin};
 
 /// When somebody who found no place may try again.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
 
-/// The right to one session more.
-pub struct Room {
-    /// Its place among the sessions.
-    pub admitted: Admitted,
-    /// What may be said in it.
-    pub quota: AudioQuota,
+/// Who comes.
+#[derive(Debug, Clone, Copy)]
+pub struct Guest {
+    /// From where.
+    pub address: IpAddr,
+    /// With which token.
+    pub owner: Option<Hash>,
 }
 
-/// Room for a session of `owner` at `address`, or why there is none.
-pub fn make_room(server: &Server, address: IpAddr, owner: Option<Hash>) -> Result<Room, Problem> {
+/// A place among the sessions for `guest`, or why there is none.
+fn make_room(server: &Server, guest: Guest) -> Result<Admitted, Problem> {
     if let Some(reason) = server.why_not_ready() {
         return Err(Problem::busy(reason).after(BUSY_WAIT));
     }
-    let admitted = server.admission.admit(address, owner).map_err(|refused| {
+    server.admission.admit(guest.address, guest.owner).map_err(|refused| {
         let status = match refused {
             Refused::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Refused::TooManyFromAddress | Refused::TooManyOfToken => StatusCode::TOO_MANY_REQUESTS,
         };
         Problem::new(status, "busy", refused.to_string()).after(BUSY_WAIT)
-    })?;
-    Ok(Room { admitted, quota: server.quotas.audio(Payer::of(owner, address)) })
+    })
+}
+
+/// The answer to a request that is no upgrade. A browser's script cannot see why a socket was refused; it asks
+/// again without an upgrade, and is told whether there is room.
+pub fn no_upgrade(server: &Server, guest: Guest, rejection: WebSocketUpgradeRejection) -> Response {
+    match make_room(server, guest) {
+        Ok(_) => rejection.into_response(),
+        Err(problem) => problem.into_response(),
+    }
 }
 
 /// A conversation that can begin, or go on.
@@ -59,20 +69,22 @@ pub struct Opened {
     pub place: Place,
     /// Its first message.
     pub hello: Hello,
-    /// Its place among the sessions.
-    pub room: Room,
+    /// What may be said in it.
+    pub quota: AudioQuota,
 }
 
 /// Where a conversation is that begins or goes on.
 pub enum Place {
     /// In the log.
     Log {
+        /// Its place among the sessions.
+        admitted: Admitted,
         /// Its pen.
         writer: Box<SessionWriter>,
         /// It is open for as long as this lives.
         live: Live,
         /// Where its client comes back, if it is waited for.
-        returns: Option<mpsc::Receiver<Return>>,
+        returns: Option<Returns>,
     },
     /// Its session never ended: this is the way to it.
     Session {
@@ -81,6 +93,25 @@ pub enum Place {
         /// What it is told.
         from_session: mpsc::Receiver<ToClient>,
     },
+    /// Nor did its wire: this is the way to that.
+    Wire(mpsc::Sender<Rejoin>),
+}
+
+/// The other end of a [`WayBack`].
+pub enum Returns {
+    /// To the session.
+    Session(mpsc::Receiver<Return>),
+    /// To the wire.
+    Wire(mpsc::Receiver<Rejoin>),
+}
+
+/// What outlives a lost connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outlives {
+    /// The session.
+    Session,
+    /// The session and its wire.
+    Wire,
 }
 
 /// An earlier session, and the key to it.
@@ -103,17 +134,35 @@ pub fn new_session(agent: &Agent, frontend: &str, owner: Option<Hash>) -> NewSes
     NewSession { agent, frontend, engines, owner, ..NewSession::default() }
 }
 
-/// A new place in the log, or that of a conversation that goes on; that one keeps its agent. `resume_live`: a
-/// session of this wire outlives its connection for a while.
+/// Both ends of the way back into a new session, if lost clients are waited for.
+fn way_back(server: &Server, outlives: Outlives) -> Option<(WayBack, Returns)> {
+    if server.config.limits.resume_grace_ms == 0 {
+        return None;
+    }
+    Some(match outlives {
+        Outlives::Session => {
+            let (to_session, returns) = mpsc::channel(1);
+            (WayBack::Session(to_session), Returns::Session(returns))
+        }
+        Outlives::Wire => {
+            let (to_wire, rejoins) = mpsc::channel(1);
+            (WayBack::Wire(to_wire), Returns::Wire(rejoins))
+        }
+    })
+}
+
+/// A new place in the log, or that of a conversation that goes on; that one keeps its agent. `outlives`: what
+/// of a session of this wire outlives its connection for a while.
 pub async fn open_history(
     server: &Arc<Server>,
     agent: Arc<Agent>,
     frontend: &str,
     resume: Option<Resume>,
-    resume_live: bool,
-    owner: Option<Hash>,
-    room: Room,
-) -> Result<Opened, Box<Response>> {
+    outlives: Outlives,
+    guest: Guest,
+) -> Result<Opened, Problem> {
+    let Guest { address, owner } = guest;
+    let quota = server.quotas.audio(Payer::of(owner, address));
     let hello = |agent: &Agent, session_id: SessionId, resume_token: String, resumed: bool| Hello {
         session_id: session_id.to_string(),
         resume_token,
@@ -123,13 +172,9 @@ pub async fn open_history(
         agent: agent.name.clone(),
         engines: agent.engines.names.clone(),
     };
-    // Clients of wires that can be gone on with are waited for.
-    let grace_ms = server.config.limits.resume_grace_ms;
-    let (to_returns, returns) = match resume_live && grace_ms > 0 {
-        true => Some(mpsc::channel(1)).unzip(),
-        false => (None, None),
-    };
     let Some(Resume { session, token, last_chunk }) = resume else {
+        let admitted = make_room(server, guest)?;
+        let (way_back, returns) = way_back(server, outlives).unzip();
         let new = new_session(&agent, frontend, owner);
         let started = server.log.start_session(
             new,
@@ -140,14 +185,14 @@ pub async fn open_history(
             }),
         );
         let id = started.writer.session_id();
-        let live = server.live.enter_with(id, to_returns).await;
+        let live = server.live.enter_with(id, way_back).await;
         let hello = hello(&agent, id, started.resume_token, false);
-        let place = Place::Log { writer: Box::new(started.writer), live, returns };
-        return Ok(Opened { agent, session: id, place, hello, room });
+        let place = Place::Log { admitted, writer: Box::new(started.writer), live, returns };
+        return Ok(Opened { agent, session: id, place, hello, quota });
     };
     let not_found = || {
         let message = "there is no such session, or it is not yours; give its resume_token";
-        Box::new(server::error(StatusCode::NOT_FOUND, "not_found", message))
+        Problem::new(StatusCode::NOT_FOUND, "not_found", message)
     };
     let id = session.parse::<SessionId>().map_err(|_| not_found())?;
     let allowed = {
@@ -160,24 +205,34 @@ pub async fn open_history(
     if !matches!(allowed, Ok(Ok(true))) {
         return Err(not_found());
     }
-    if let Some(back) = server.live.way_back(id).filter(|_| resume_live) {
-        let (to_session, from_client) = mpsc::channel(INBOUND_MESSAGES);
-        let (to_client, from_session) = mpsc::channel(server.config.limits.outbound_messages);
-        let connection = Connection { from_client, to_client };
-        let hello = hello(&agent, id, token.clone(), true);
-        let sent = back.send(Return { connection, last_chunk, hello: hello.clone() }).await;
-        if sent.is_ok() {
-            let place = Place::Session { to_session, from_session };
-            return Ok(Opened { agent, session: id, place, hello, room });
+    // One that is still open has its place.
+    match (server.live.way_back(id), outlives) {
+        (Some(WayBack::Session(back)), Outlives::Session) => {
+            let (to_session, from_client) = mpsc::channel(INBOUND_MESSAGES);
+            let (to_client, from_session) = mpsc::channel(server.config.limits.outbound_messages);
+            let connection = Connection { from_client, to_client };
+            let hello = hello(&agent, id, token.clone(), true);
+            let sent = back.send(Return { connection, last_chunk, hello: hello.clone() }).await;
+            if sent.is_ok() {
+                let place = Place::Session { to_session, from_session };
+                return Ok(Opened { agent, session: id, place, hello, quota });
+            }
+            // It ended at this moment.
         }
-        // It ended at this moment.
+        (Some(WayBack::Wire(back)), Outlives::Wire) => {
+            let hello = hello(&agent, id, token, true);
+            return Ok(Opened { agent, session: id, place: Place::Wire(back), hello, quota });
+        }
+        _ => {}
     }
     // A conversation that was compacted goes on in its newest session.
     let log = Arc::clone(&server.log);
     let newest = tokio::task::spawn_blocking(move || log.successor(id)).await;
     let id = newest.ok().and_then(Result::ok).flatten().unwrap_or(id);
-    // Only now: nobody else may end the connection that is there.
-    let live = server.live.enter_with(id, to_returns).await;
+    // Only now: nobody else may end the connection that is there. Its place is free then.
+    let (way_back, returns) = way_back(server, outlives).unzip();
+    let live = server.live.enter_with(id, way_back).await;
+    let admitted = make_room(server, guest)?;
     let log = Arc::clone(&server.log);
     let found = tokio::task::spawn_blocking(move || (log.continue_session(id), log.start_of(id))).await;
     let Ok((Ok(writer), Ok(start))) = found else { return Err(not_found()) };
@@ -186,6 +241,6 @@ pub async fn open_history(
         agent
     });
     let hello = hello(&agent, id, token, true);
-    let place = Place::Log { writer: Box::new(writer), live, returns };
-    Ok(Opened { agent, session: id, place, hello, room })
+    let place = Place::Log { admitted, writer: Box::new(writer), live, returns };
+    Ok(Opened { agent, session: id, place, hello, quota })
 }

@@ -17,7 +17,7 @@ use super::auth::{self, SUBPROTOCOL, Visitor};
 use super::listener::Peer;
 use super::problem::ErrorBody;
 use super::server::{self, Server};
-use super::socket::opening::{self, Resume};
+use super::socket::opening::{self, Guest, Outlives, Resume};
 use super::socket::{self, Frame, SOCKET_BUFFER_BYTES, Translated, Wire};
 use crate::audio::pcm;
 use crate::session::messages::{FromClient, ToClient};
@@ -68,23 +68,18 @@ pub async fn upgrade(
         let message = format!("there is no such agent; there is {}", names.join(", "));
         return server::error(StatusCode::NOT_FOUND, "unknown_agent", &message);
     };
-    let room = match opening::make_room(&server, peer.ip(), visitor.owner) {
-        Ok(room) => room,
-        Err(problem) => return problem.into_response(),
-    };
-    // A browser's script cannot see why a socket was refused. It asks again without an upgrade, and
-    // gets one of the answers above, or this one.
+    let guest = Guest { address: peer.ip(), owner: visitor.owner };
     let socket = match socket {
         Ok(socket) => socket,
-        Err(rejection) => return rejection.into_response(),
+        Err(rejection) => return opening::no_upgrade(&server, guest, rejection),
     };
     let token = query.resume_token.or(resume_token).unwrap_or_default();
     let last_chunk = query.last_chunk_id.map(ChunkId);
     let resume = query.session.map(|session| Resume { session, token, last_chunk });
-    let opening = opening::open_history(&server, agent, "voice", resume, true, visitor.owner, room);
+    let opening = opening::open_history(&server, agent, "voice", resume, Outlives::Session, guest);
     let opened = match opening.await {
         Ok(opened) => opened,
-        Err(response) => return *response,
+        Err(problem) => return problem.into_response(),
     };
     let limit = server.config.limits.message_bytes;
     socket

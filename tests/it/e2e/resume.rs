@@ -1,13 +1,13 @@
 //! A connection breaks, and its client comes back.
 
-use futures_util::{SinkExt as _, StreamExt as _};
-use tokio_tungstenite::tungstenite::Message;
+use serde_json::json;
 use vivavoce::client::{self, ClientError, Connection, ServerMessage};
 use vivavoce::config::Config;
 use vivavoce::turn::io::Outcome;
 
 use super::person::{Person, wait_until};
 use crate::harness::TestServer;
+use crate::realtime::client::Client;
 
 const REPLY: &str = "One two three four five six seven eight nine ten.";
 
@@ -78,7 +78,11 @@ async fn a_reply_goes_on_at_the_sample_that_was_heard() {
 
 #[tokio::test]
 async fn a_better_connection_takes_over_and_the_old_one_is_told() {
-    let server = TestServer::start(slowly);
+    let server = TestServer::start(|config| {
+        slowly(config);
+        // The one who comes back has a place.
+        config.limits.sessions = 1;
+    });
     let mut person = Person::new(server.connect().await);
     let last = hear_a_part(&mut person).await;
     let url = way_back(&person, &server, &format!("&last_chunk_id={last}"));
@@ -148,24 +152,13 @@ async fn who_knows_a_session_from_before_a_compaction_gets_the_one_that_goes_on(
 
 /// Asks for a reply on the Realtime wire, waits for its end, and gives the session and its token.
 async fn reply_on_realtime(url: &str) -> (String, String) {
-    let (socket, response) = tokio_tungstenite::connect_async(url).await.unwrap();
-    let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
-    let keys = (header("x-vivavoce-session-id"), header("x-vivavoce-resume-token"));
-    let (mut sink, mut stream) = socket.split();
-    let item = r#"{"type": "conversation.item.create", "item": {"type": "message", "role": "user",
-        "content": [{"type": "input_text", "text": "count"}]}}"#;
-    let ask = r#"{"type": "response.create", "response": {"output_modalities": ["text"]}}"#;
-    for event in [item, ask] {
-        sink.send(Message::text(event)).await.unwrap();
-    }
-    while let Some(message) = stream.next().await {
-        if message.unwrap().into_text().unwrap().contains(r#""type":"response.done""#) {
-            break;
-        }
-    }
-    sink.close().await.unwrap();
-    while let Some(Ok(_)) = stream.next().await {}
-    keys
+    let mut client = Client::open(url).await;
+    client.write("user", "count").await;
+    client.respond(json!({"output_modalities": ["text"]})).await;
+    client.until("response.done").await;
+    client.leave().await;
+    while client.next().await.is_some() {}
+    client.keys
 }
 
 #[tokio::test]

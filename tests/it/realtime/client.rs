@@ -32,6 +32,8 @@ pub struct Client {
     microphone: Option<(Instant, u32)>,
     speech: Vec<i16>,
     said: usize,
+    /// The session's id and resume token.
+    pub keys: (String, String),
     /// Everything that came.
     pub events: Vec<Value>,
     /// How the server ended it.
@@ -41,20 +43,33 @@ pub struct Client {
 impl Client {
     /// Connects, and reads `session.created`.
     pub async fn connect(server: &TestServer) -> Client {
-        let url = format!("ws://{}/v1/realtime?model=gpt-realtime", server.address);
-        let (socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
+        let mut client =
+            Client::open(&format!("ws://{}/v1/realtime?model=gpt-realtime", server.address)).await;
+        client.until("session.created").await;
+        client
+    }
+
+    /// Connects.
+    pub async fn open(url: &str) -> Client {
+        let (socket, response) = tokio_tungstenite::connect_async(url).await.unwrap();
+        let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
+        let keys = (header("x-vivavoce-session-id"), header("x-vivavoce-resume-token"));
         let (sink, stream) = socket.split();
-        let mut client = Client {
+        Client {
             sink,
             stream,
             microphone: None,
             speech: Vec::new(),
             said: 0,
+            keys,
             events: Vec::new(),
             closed: None,
-        };
-        client.until("session.created").await;
-        client
+        }
+    }
+
+    /// Says goodbye.
+    pub async fn leave(&mut self) {
+        self.sink.send(Message::Close(None)).await.unwrap();
     }
 
     /// The same, with these settings.

@@ -1,10 +1,11 @@
 //! The Realtime API over a real socket: what OpenAI's clients rely on.
 
-mod client;
+pub mod client;
 mod items;
 mod official;
 mod refusals;
 mod replies;
+mod returning;
 mod talking;
 
 use serde_json::Value;

@@ -13,6 +13,8 @@ enum Step {
     Answer(Answer),
     Work(usize),
     Client(Value),
+    /// The connection is lost, and there is another one after so many ms; whether the client knows what it has.
+    Return(u64, bool),
     /// An event about one of the items, or responses: its type, which one, and a time.
     About(&'static str, usize, u64),
 }
@@ -65,6 +67,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(Step::Answer),
         4 => (1_usize..12).prop_map(Step::Work),
         8 => client().prop_map(Step::Client),
+        2 => (0_u64..3_000, any::<bool>()).prop_map(|(ms, knows)| Step::Return(ms, knows)),
         4 => (about, any::<usize>(), 0_u64..2_000).prop_map(|(kind, which, ms)| Step::About(kind, which, ms)),
     ]
 }
@@ -112,6 +115,13 @@ fn run(steps: &[Step]) -> World {
                 }
             }
             Step::Client(event) => world.client(&event),
+            Step::Return(ms, knows) => {
+                world.lose();
+                // What was asked goes on.
+                world.answer(Answer::Well);
+                world.wait(ms);
+                world.come_back(knows);
+            }
             Step::About(kind, which, ms) => {
                 if let Some(event) = about(&world, kind, which, ms) {
                     world.client(&event);

@@ -15,7 +15,9 @@ use crate::session::messages::{Aside, FromClient, NewMessage, ToClient};
 use crate::session::settings::{Offers, Settings};
 use crate::turn::Turn;
 use crate::turn::config::TurnConfig;
-use crate::turn::io::{Event, Fault, Heard, Input, MessageId, Output, ReplyId, RequestId, Time, TurnId};
+use crate::turn::io::{
+    ChunkId, Event, Fault, Heard, Input, MessageId, Output, ReplyId, RequestId, Time, TurnId,
+};
 
 /// Samples of a character's speech: 50 ms.
 const SAMPLES_PER_CHAR: u64 = 1_200;
@@ -57,6 +59,10 @@ pub struct World {
     /// What the language model says.
     pub reply: &'static str,
     ids: u64,
+    /// The client's connection is lost.
+    lost: bool,
+    /// The last chunk that went out.
+    last_chunk: Option<ChunkId>,
 }
 
 impl World {
@@ -94,6 +100,8 @@ impl World {
             events: Vec::new(),
             reply: "Well, yes. It is so.",
             ids: 0,
+            lost: false,
+            last_chunk: None,
         };
         world.feed(Input::Open { last_turn: TurnId(0) });
         world
@@ -104,6 +112,21 @@ impl World {
         let mut out = Out::default();
         let _ = self.dialogue.on_client(&event.to_string(), &mut out);
         self.carry_out(out);
+    }
+
+    /// The connection is lost. What is told from now on is remembered.
+    pub fn lose(&mut self) {
+        if !std::mem::replace(&mut self.lost, true) {
+            self.on_session_message(FromClient::Lost);
+        }
+    }
+
+    /// The client is back, and knows what it has or does not.
+    pub fn come_back(&mut self, knows: bool) {
+        if std::mem::take(&mut self.lost) {
+            let last_chunk = self.last_chunk.filter(|_| knows);
+            self.on_session_message(FromClient::Back { last_chunk });
+        }
     }
 
     /// The microphone gives `ms` of speech or silence.
@@ -239,6 +262,7 @@ impl World {
                     }
                 }
                 Output::Tell(Event::Audio { turn, segment, chunk, range, .. }) => {
+                    self.last_chunk = Some(chunk);
                     let pcm = Bytes::from(vec![0; (range.end - range.start) as usize * 2]);
                     self.tell(ToClient::Audio { turn, segment, chunk, pcm });
                 }
@@ -269,6 +293,8 @@ impl World {
 
     fn on_session_message(&mut self, message: FromClient) {
         match message {
+            FromClient::Lost => self.feed(Input::Detached),
+            FromClient::Back { last_chunk } => self.feed(Input::Attached { last_chunk }),
             FromClient::Audio(_) | FromClient::Withdraw(_) | FromClient::Leave => {}
             FromClient::Text(text) => self.feed(Input::Text { text }),
             FromClient::Interrupt { last_chunk, turn } => self.feed(Input::Interrupt { last_chunk, turn }),

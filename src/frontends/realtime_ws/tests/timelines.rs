@@ -170,3 +170,20 @@ fn what_the_session_refuses_leaves_the_echo_as_it_was() {
         (&json!(["audio"]), &json!(9))
     );
 }
+
+#[test]
+fn words_are_told_once_however_often_their_speech_is_sent() {
+    let mut world = asked();
+    while world.events.iter().filter(|event| event["type"] == "response.output_audio.delta").count() < 12 {
+        world.answer(Answer::Well);
+        world.wait(20);
+    }
+    let before = world.events.len();
+    world.lose();
+    world.wait(1_000);
+    world.come_back(false);
+    world.settle();
+    assert!(world.kinds(before).contains(&"response.output_audio.delta"), "{:?}", world.kinds(before));
+    let done = world.last("response.output_audio_transcript.done");
+    assert_eq!(done["transcript"], world.reply);
+}
