@@ -9,6 +9,7 @@
 
 pub mod opening;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -117,7 +118,7 @@ enum End {
     /// The client has to go: close code and reason.
     CutOff(u16, &'static str),
     /// The client is here on a better one.
-    Replaced(Rejoin),
+    Replaced(Box<Rejoin>),
 }
 
 /// Brings a client that is back to the wire that waits for it.
@@ -193,6 +194,7 @@ pub async fn serve(
         wire,
         line: Line::open(socket, ping),
         to_session,
+        unsaid: VecDeque::new(),
         outbound,
         rejoins,
     };
@@ -206,9 +208,9 @@ pub async fn serve(
                 let fault = Fault { code: "replaced".to_owned(), message: REPLACED.to_owned() };
                 let error = exchange.wire.last_error(&fault);
                 exchange.say(FromClient::Lost).await;
-                let old = exchange.rejoin(rejoin).await;
+                let old = exchange.rejoin(*rejoin).await;
                 let goodbye = async move {
-                    let _ = old.to_socket.send(error).await;
+                    let _ = tokio::time::timeout(LAST_WRITES, old.to_socket.send(error)).await;
                     old.close(Some(close_code(CloseReason::Replaced))).await;
                 };
                 server.sessions.spawn(goodbye.in_current_span());
@@ -277,6 +279,8 @@ struct Exchange<W> {
     ping: Duration,
     line: Line,
     to_session: mpsc::Sender<FromClient>,
+    /// What it has not been told yet.
+    unsaid: VecDeque<FromClient>,
     outbound: mpsc::Receiver<ToClient>,
     /// Where the client comes back, if the wire outlives its connection.
     rejoins: Option<mpsc::Receiver<Rejoin>>,
@@ -293,19 +297,27 @@ async fn next_rejoin(rejoins: &mut Option<mpsc::Receiver<Rejoin>>) -> Option<Rej
 impl<W: Wire> Exchange<W> {
     /// Until the connection or the session is over.
     async fn run(&mut self) -> End {
-        let mut last_sign = Instant::now();
-        let mut out = Translated::default();
-        let patience = self.ping * MISSED_PINGS;
-        let session = self.to_session.clone();
+        let (session, socket) = (self.to_session.clone(), self.line.to_socket.clone());
         let session_ends = async {
             session.closed().await;
             tokio::time::sleep(LAST_WRITES).await;
         };
-        tokio::pin!(session_ends);
+        // Whatever one of them waits for: that the session or the writer is gone ends it.
+        tokio::select! {
+            end = self.exchange() => end,
+            () = socket.closed() => self.lost(),
+            () = session_ends => End::Over,
+        }
+    }
+
+    async fn exchange(&mut self) -> End {
+        let mut last_sign = Instant::now();
+        let mut out = Translated::default();
+        let patience = self.ping * MISSED_PINGS;
         loop {
             // Nobody listens any more: what the client goes on sending waits in its own buffers.
             let listens = !self.to_session.is_closed();
-            let Exchange { line: Line { stream, to_socket, writer }, outbound, rejoins, .. } = self;
+            let Exchange { line: Line { stream, to_socket, .. }, outbound, rejoins, .. } = self;
             // While the socket is behind, so is the session.
             let next_of_session = async {
                 let _room = to_socket.reserve().await;
@@ -326,9 +338,7 @@ impl<W: Wire> Exchange<W> {
                     Some(message) => self.on_session(message, &mut out).await,
                     None => Some(End::Over),
                 },
-                _ = writer => Some(self.lost()),
-                Some(rejoin) = next_rejoin(rejoins) => Some(End::Replaced(rejoin)),
-                () = &mut session_ends => Some(End::Over),
+                Some(rejoin) = next_rejoin(rejoins) => Some(End::Replaced(Box::new(rejoin))),
             };
             if let Some(end) = end {
                 return end;
@@ -345,6 +355,7 @@ impl<W: Wire> Exchange<W> {
     /// remembers what it wants. `None`: it does not come, or the session is over.
     async fn wait(&mut self, grace: Duration) -> Option<Rejoin> {
         tracing::info!("the connection is lost; the session waits");
+        self.line.writer.abort();
         self.say(FromClient::Lost).await;
         let until = Instant::now() + grace;
         let mut out = Translated::default();
@@ -357,9 +368,7 @@ impl<W: Wire> Exchange<W> {
                     }
                     self.wire.on_session(message?, &mut out);
                     out.client.clear();
-                    for message in out.session.drain(..) {
-                        self.to_session.send(message).await.ok()?;
-                    }
+                    self.tell_session(&mut out).await;
                 }
                 () = tokio::time::sleep_until(until) => return None,
             }
@@ -378,8 +387,22 @@ impl<W: Wire> Exchange<W> {
     }
 
     /// Tells the session, unless that does not listen any more.
-    async fn say(&self, message: FromClient) {
-        let _ = tokio::time::timeout(LAST_WRITES, self.to_session.send(message)).await;
+    async fn say(&mut self, message: FromClient) {
+        self.unsaid.push_back(message);
+        let _ = tokio::time::timeout(LAST_WRITES, self.tell_session(&mut Translated::default())).await;
+    }
+
+    /// A session that cannot keep up slows its client down here, by TCP. What is not said when this is
+    /// stopped is said next time, since a wire that outlives its connection counts on its answer.
+    async fn tell_session(&mut self, out: &mut Translated) {
+        self.unsaid.extend(out.session.drain(..));
+        while !self.unsaid.is_empty() {
+            // What the session said before it ended is still to be told.
+            let Ok(room) = self.to_session.reserve().await else { return self.unsaid.clear() };
+            if let Some(message) = self.unsaid.pop_front() {
+                room.send(message);
+            }
+        }
     }
 
     async fn on_client(&mut self, message: Message, out: &mut Translated) -> Option<End> {
@@ -442,13 +465,7 @@ impl<W: Wire> Exchange<W> {
     }
 
     async fn deliver(&mut self, out: &mut Translated) -> Option<End> {
-        // A session that cannot keep up slows its client down here, by TCP.
-        for message in out.session.drain(..) {
-            if self.to_session.send(message).await.is_err() {
-                // What it said before it ended is still to be told.
-                break;
-            }
-        }
+        self.tell_session(out).await;
         for message in out.client.drain(..) {
             if self.line.to_socket.send(message).await.is_err() {
                 return Some(self.lost());
