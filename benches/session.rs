@@ -55,6 +55,7 @@ impl Talk {
             tools,
             engines,
             config,
+            shows_thoughts: false,
             greeting: None,
             tape: None,
             recorder: None,

@@ -169,6 +169,7 @@ impl Conversation {
                     written = out.write_all(piece.as_bytes()).and_then(|()| out.flush());
                     text += &piece;
                 }
+                LlmEvent::Thought(_) => {}
                 LlmEvent::ToolCall(call) => calls.push(call),
             }
             if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }

@@ -62,7 +62,7 @@ mod tests {
         let result = Echo.generate(&request, &mut LlmState::default(), cancel, &mut |event| {
             match event {
                 LlmEvent::Text(text) => pieces.push(text),
-                LlmEvent::ToolCall(_) => panic!("echo calls no tools"),
+                LlmEvent::Thought(_) | LlmEvent::ToolCall(_) => panic!("echo neither thinks nor calls tools"),
             }
             ControlFlow::Continue(())
         });

@@ -325,6 +325,8 @@ pub struct RequestSampling {
 pub enum LlmEvent {
     /// A piece of the reply: whole characters, any number of them.
     Text(String),
+    /// What the model thinks before it speaks: never a part of the reply.
+    Thought(String),
     /// The model calls a tool.
     ToolCall(ToolCall),
 }

@@ -1,5 +1,5 @@
 //! Takes `<think>…</think>` out of a streamed reply, wherever the stream is cut: what a model thinks
-//! is never spoken.
+//! is never spoken. Who wants to show it asks for it ([`ThinkStripper::take_thought`]).
 //!
 //! A reply that begins inside a block without `<think>` (some chat templates write that tag into the
 //! prompt) cannot be told from speech until `</think>` comes. Who made the prompt knows
@@ -19,6 +19,8 @@ pub struct ThinkStripper {
     /// white space is dropped.
     last: Option<char>,
     behind_block: bool,
+    /// What was thought and has not been taken.
+    thought: String,
 }
 
 impl ThinkStripper {
@@ -44,17 +46,13 @@ impl ThinkStripper {
         let mut rest = &text[..];
         let mut spoken = String::new();
         while let Some((start, tag)) = self.next_tag(rest) {
-            if !self.inside {
-                self.speak(&rest[..start], &mut spoken);
-            }
+            self.sort(&rest[..start], &mut spoken);
             self.inside = tag == OPEN;
             self.behind_block = true;
             rest = &rest[start + tag.len()..];
         }
         let (done, held) = rest.split_at(rest.len() - self.tag_beginning(rest));
-        if !self.inside {
-            self.speak(done, &mut spoken);
-        }
+        self.sort(done, &mut spoken);
         self.held = held.to_owned();
         spoken
     }
@@ -63,10 +61,13 @@ impl ThinkStripper {
     pub fn finish(&mut self) -> String {
         let held = std::mem::take(&mut self.held);
         let mut spoken = String::new();
-        if !self.inside {
-            self.speak(&held, &mut spoken);
-        }
+        self.sort(&held, &mut spoken);
         spoken
+    }
+
+    /// What was thought since this was last called.
+    pub fn take_thought(&mut self) -> String {
+        std::mem::take(&mut self.thought)
     }
 
     /// The next tag that means something here, and where it starts.
@@ -84,6 +85,10 @@ impl ThinkStripper {
         let tags: &[&str] = if self.inside { &[CLOSE] } else { &[OPEN, CLOSE] };
         let begins = |tag: &str| (1..tag.len()).rev().find(|&bytes| text.ends_with(&tag[..bytes]));
         tags.iter().filter_map(|tag| begins(tag)).max().unwrap_or(0)
+    }
+
+    fn sort(&mut self, text: &str, spoken: &mut String) {
+        if self.inside { self.thought.push_str(text) } else { self.speak(text, spoken) }
     }
 
     fn speak(&mut self, text: &str, spoken: &mut String) {
@@ -132,6 +137,19 @@ mod tests {
         check("One. <think>two</think> Three.", "One. Three.");
         check("One.<think>two</think> Three.", "One. Three.");
         check("<think>a</think><think>b</think> C", "C");
+    }
+
+    #[test]
+    fn what_was_thought_can_be_had_as_it_comes() {
+        let mut stripper = ThinkStripper::default();
+        let mut thoughts = vec![];
+        for piece in ["<thi", "nk>\nhm, ", "the </", "b> user</th", "ink>Hello.", "<think>so</thin"] {
+            stripper.push(piece);
+            thoughts.push(stripper.take_thought());
+        }
+        stripper.finish();
+        thoughts.push(stripper.take_thought());
+        assert_eq!(thoughts, ["", "\nhm, ", "the ", "</b> user", "", "so", "</thin"]);
     }
 
     #[test]

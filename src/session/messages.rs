@@ -173,6 +173,8 @@ pub enum Of {
 pub enum ToClient {
     /// The first message.
     Hello(Hello),
+    /// What the model thinks of the running reply, as it comes; see [`super::Start::shows_thoughts`].
+    Thought(String),
     /// Whether replies are clips.
     VideoMode {
         /// They are.

@@ -81,6 +81,8 @@ pub struct Start {
     pub journal: Journal,
     /// The conversation's settings.
     pub settings: Settings,
+    /// The client is shown what the model thinks.
+    pub shows_thoughts: bool,
     /// Spoken first.
     pub greeting: Option<String>,
     /// Keeps memories.
@@ -131,6 +133,7 @@ struct Session {
     typed: bool,
     /// The last reply was read, not heard.
     last_was_read: bool,
+    shows_thoughts: bool,
     tape: Option<Tape>,
     recorder: Option<Recorder>,
     to_client: mpsc::Sender<ToClient>,
@@ -242,6 +245,7 @@ impl Session {
             running: None,
             typed: false,
             last_was_read: false,
+            shows_thoughts: start.shows_thoughts,
             turn: Turn::new(start.settings.turn.clone()),
             config: start.config,
             speech_context: Arc::new(SpeechContext::of(&start.settings.persona)),
@@ -386,6 +390,11 @@ impl Session {
                 }
             }
             Arrival::Input(input) => self.feed(input),
+            Arrival::Thought(reply, thought) => {
+                if self.running.is_some_and(|(running, _)| running == reply) {
+                    self.send(ToClient::Thought(thought));
+                }
+            }
             Arrival::Transcribed(job, state, result) => {
                 if let Err((next, error)) = self.work.transcription_ended(job, state) {
                     let result = Err(work::saturated(error));

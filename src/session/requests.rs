@@ -122,7 +122,7 @@ impl Session {
         self.upkeep.note_request(request.reply, request.number(), &messages, &tools);
         let asked = LlmRequest { messages, tools, max_new_tokens, form, ..LlmRequest::default() };
         self.go_on(request.reply);
-        if let Err(error) = self.work.generate(request.reply, asked) {
+        if let Err(error) = self.work.generate(request.reply, asked, self.shows_thoughts) {
             let result = Err(work::saturated(error));
             self.refused.push_back(Input::Generated { reply: request.reply, result });
         }

@@ -40,6 +40,8 @@ pub enum Arrival {
     Input(Input),
     /// Recognition has ended.
     Transcribed(AsrJob, AsrState, Result<Heard, Fault>),
+    /// What the LLM thinks, for sessions that show it.
+    Thought(ReplyId, String),
     /// The LLM has ended.
     Generated(ReplyId, LlmState, Result<Usage, EngineError>),
     /// The TTS made speech.
@@ -177,15 +179,22 @@ impl Work {
         }
     }
 
-    /// Writes a reply, or a part of it.
-    pub fn generate(&mut self, reply: ReplyId, request: LlmRequest) -> Result<(), Saturated> {
+    /// Writes a reply, or a part of it. What is thought is told only if that is wanted.
+    pub fn generate(
+        &mut self,
+        reply: ReplyId,
+        request: LlmRequest,
+        wants_thoughts: bool,
+    ) -> Result<(), Saturated> {
         let cancel = self.cancel_of(reply).1;
         let (deliver, deliver_last) = (self.deliver(), self.deliver_last());
         let sink = Box::new(move |event| {
-            deliver(Arrival::Input(match event {
-                LlmEvent::Text(text) => Input::Token { reply, text },
-                LlmEvent::ToolCall(call) => Input::ToolCall { reply, call, by_client: false },
-            }))
+            deliver(match event {
+                LlmEvent::Text(text) => Arrival::Input(Input::Token { reply, text }),
+                LlmEvent::ToolCall(call) => Arrival::Input(Input::ToolCall { reply, call, by_client: false }),
+                LlmEvent::Thought(thought) if wants_thoughts => Arrival::Thought(reply, thought),
+                LlmEvent::Thought(_) => return ControlFlow::Continue(()),
+            })
         });
         let done = Box::new(move |(state, result)| deliver_last(Arrival::Generated(reply, state, result)));
         let state = std::mem::take(&mut self.llm_state);
@@ -201,13 +210,12 @@ impl Work {
         let cancel = CancelToken::new();
         let (deliver, deliver_last) = (self.deliver(), self.deliver_last());
         let sink = Box::new(move |event| {
-            deliver(Arrival::Aside(
-                id,
-                match event {
-                    LlmEvent::Text(text) => Aside::Text(text),
-                    LlmEvent::ToolCall(call) => Aside::Call(call),
-                },
-            ))
+            let aside = match event {
+                LlmEvent::Text(text) => Aside::Text(text),
+                LlmEvent::ToolCall(call) => Aside::Call(call),
+                LlmEvent::Thought(_) => return ControlFlow::Continue(()),
+            };
+            deliver(Arrival::Aside(id, aside))
         });
         let most = request.max_new_tokens;
         let done = Box::new(move |(_, result): (LlmState, Result<Usage, EngineError>)| {

@@ -69,6 +69,7 @@ fn ask_with(
     let sink = &mut |event| {
         match event {
             LlmEvent::Text(piece) => text += &piece,
+            LlmEvent::Thought(_) => {}
             LlmEvent::ToolCall(call) => text += &format!("[{} {}]", call.name, call.arguments),
         }
         ControlFlow::Continue(())

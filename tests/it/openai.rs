@@ -67,6 +67,7 @@ fn ask_once(answers: Vec<Answer>, edit: impl FnOnce(&mut config::Llm)) -> (Reply
 fn words(events: &[LlmEvent]) -> String {
     let text = |event: &LlmEvent| match event {
         LlmEvent::Text(text) => text.clone(),
+        LlmEvent::Thought(thought) => format!("({thought})"),
         LlmEvent::ToolCall(ToolCall { name, .. }) => format!("[{name}]"),
     };
     events.iter().map(text).collect()
@@ -139,7 +140,7 @@ fn a_stream_cut_into_bytes_says_the_same() {
 }
 
 #[test]
-fn thoughts_are_not_said() {
+fn thoughts_are_told_apart_from_what_is_said() {
     let pieces = [
         delta(json!({"reasoning_content": "The user greets."})),
         delta(json!({"content": "<think>So do"})),
@@ -148,7 +149,7 @@ fn thoughts_are_not_said() {
         done(),
     ];
     let ((events, _), _stub) = ask_once(vec![Answer::stream(pieces)], |_| {});
-    assert_eq!(words(&events), "Hello.");
+    assert_eq!(words(&events), "(The user greets.)(So do)( I.)Hello.");
 }
 
 #[test]
@@ -412,7 +413,7 @@ fn a_stall_is_a_timeout() {
     for stall in stalls {
         let ((events, result), stub) = ask_once(vec![stall], |c| c.first_token_timeout_ms = 50);
         check_failed(&result, &stub, "llm_timeout", &["50 ms (llm.first_token_timeout_ms)"]);
-        assert_eq!(events, []);
+        assert!(events.iter().all(|event| matches!(event, LlmEvent::Thought(_))), "{events:?}");
     }
     let ((events, result), stub) =
         ask_once(vec![Answer::stream([token]).then(Step::Stall)], |c| c.token_timeout_ms = 50);

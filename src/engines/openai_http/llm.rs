@@ -174,8 +174,8 @@ impl Reading<'_> {
             return Err(EngineError::Cancelled);
         }
         let before = self.reply.progress();
-        let event = self.reply.read(data).map_err(|error| self.server.remote.broken(error))?;
-        if event.is_some_and(|event| sink(event).is_break()) {
+        let events = self.reply.read(data).map_err(|error| self.server.remote.broken(error))?;
+        if events.into_iter().any(|event| sink(event).is_break()) {
             return Ok(Next::Unwanted);
         }
         match self.reply.progress() {

@@ -1,8 +1,8 @@
 //! Data of the stream's events (`chat.completion.chunk` objects) → what the model says and calls.
 //!
 //! Pure: no socket, no clock. Reads what OpenAI, LM Studio, Ollama, llama.cpp and vLLM send, and is
-//! lenient where they differ (missing `index`, `id`, `usage`, `[DONE]`). Reasoning fields
-//! (`reasoning_content`, `reasoning`) are not even parsed: thoughts are never spoken.
+//! lenient where they differ (missing `index`, `id`, `usage`, `[DONE]`). What comes in reasoning fields
+//! (`reasoning_content`, `reasoning`) or between `<think>` tags are thoughts: they are never spoken.
 
 use serde::Deserialize;
 
@@ -68,11 +68,11 @@ struct CallSoFar {
 }
 
 impl ReplyReader {
-    /// Reads the data of the next event; returns the text in it that can be spoken, if any.
-    pub fn read(&mut self, data: &str) -> Result<Option<LlmEvent>, BadReply> {
+    /// Reads the data of the next event; returns what was thought, and the text that can be spoken.
+    pub fn read(&mut self, data: &str) -> Result<Vec<LlmEvent>, BadReply> {
         if data.trim() == "[DONE]" {
             self.progress = Progress::Done;
-            return Ok(None);
+            return Ok(Vec::new());
         }
         let chunk: Chunk = serde_json::from_str(data)
             .map_err(|error| BadReply::NotAChunk { reason: error.to_string(), quoted: quote(data) })?;
@@ -83,18 +83,26 @@ impl ReplyReader {
             self.usage.input_tokens = usage.prompt_tokens.unwrap_or(self.usage.input_tokens);
             self.usage.output_tokens = usage.completion_tokens.unwrap_or(self.usage.output_tokens);
         }
-        let Some(choice) = chunk.choices.unwrap_or_default().into_iter().next() else { return Ok(None) };
+        let Some(choice) = chunk.choices.unwrap_or_default().into_iter().next() else {
+            return Ok(Vec::new());
+        };
         let delta = choice.delta.unwrap_or_default();
         for call in delta.tool_calls.unwrap_or_default() {
             self.progress = self.progress.max(Progress::Begun);
             self.add_to_call(call)?;
         }
+        let reasoning = [delta.reasoning_content, delta.reasoning].into_iter().flatten();
+        // Some servers send the same in both.
+        let mut thought =
+            reasoning.filter_map(|text| text.as_str().map(str::to_owned)).next().unwrap_or_default();
         let mut text = delta.content.map(|content| self.think.push(&content)).unwrap_or_default();
         if choice.finish_reason.is_some_and(|reason| !reason.is_empty()) {
             text += &self.think.finish();
             self.progress = self.progress.max(Progress::Stopped);
         }
-        Ok(self.speak(text))
+        thought += &self.think.take_thought();
+        let thought = (!thought.is_empty()).then_some(LlmEvent::Thought(thought));
+        Ok(thought.into_iter().chain(self.speak(text)).collect())
     }
 
     /// The reply has ended; returns what was held back: the end of the text, then the tool calls.
@@ -177,6 +185,9 @@ struct Choice {
 #[derive(Default, Deserialize)]
 struct Delta {
     content: Option<String>,
+    /// A text, where it is one of ours.
+    reasoning_content: Option<serde_json::Value>,
+    reasoning: Option<serde_json::Value>,
     tool_calls: Option<Vec<ToolPiece>>,
 }
 
@@ -229,12 +240,16 @@ mod tests {
         let events = read(&[
             json!({"role": "assistant", "content": ""}),
             json!({"reasoning_content": "hm"}),
-            json!({"reasoning": "hm", "content": null}),
-            json!({"content": "<think>hm</th"}),
-            json!({"content": "ink> Yes"}),
+            json!({"reasoning": "so", "content": null}),
+            json!({"reasoning_content": null, "reasoning": {"a": "b"}}),
+            json!({"content": "<think>well</th"}),
+            json!({"reasoning": "?", "content": "ink> Yes"}),
             json!({"content": " <"}),
         ]);
-        assert_eq!(events, [text("Yes"), text(" "), text("<")]);
+        let thought = |thought: &str| LlmEvent::Thought(thought.into());
+        let thoughts = ["hm", "so", "well", "?"].map(thought);
+        assert_eq!(events[..4], thoughts);
+        assert_eq!(events[4..], [text("Yes"), text(" "), text("<")]);
     }
 
     #[test]
@@ -309,9 +324,9 @@ mod tests {
     #[test]
     fn text_held_back_comes_out_when_the_model_stops() {
         let mut reader = ReplyReader::default();
-        assert_eq!(reader.read(r#"{"choices":[{"delta":{"content":"<"}}]}"#), Ok(None));
+        assert_eq!(reader.read(r#"{"choices":[{"delta":{"content":"<"}}]}"#), Ok(vec![]));
         let end = reader.read(r#"{"choices":[{"delta":{"content":"3"},"finish_reason":"stop"}]}"#);
-        assert_eq!(end, Ok(Some(text("<3"))));
+        assert_eq!(end, Ok(vec![text("<3")]));
         assert_eq!(reader.finish(), []);
     }
 

@@ -31,6 +31,7 @@ fn generate(
     let result = llm.generate(request, &mut LlmState::default(), cancel, &mut |event| {
         match event {
             LlmEvent::Text(text) => pieces.push(text),
+            LlmEvent::Thought(thought) => panic!("{thought:?}"),
             LlmEvent::ToolCall(call) => {
                 pieces.push(format!("[{} {} {}]", call.id, call.name, call.arguments))
             }

@@ -1,4 +1,4 @@
-//! A reply as it grows, and as Markdown: words, and what tools were used between them.
+//! A reply as it grows, and as Markdown: words, and what was thought and what tools were used between them.
 
 use super::lines::{Callout, Fence, escaped};
 use crate::conversation::history::{HistoryMessage, Role, ToolNote};
@@ -14,6 +14,7 @@ pub struct Reply {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Block {
+    Thought(String),
     Words(String),
     Tool { name: String, arguments: String, result: Option<String> },
 }
@@ -30,7 +31,18 @@ impl Reply {
     pub fn write(&mut self, text: &str) {
         match self.blocks.last_mut() {
             Some(Block::Words(words)) => words.push_str(text),
-            _ => self.blocks.push(Block::Words(text.to_owned())),
+            last => {
+                self.ended += usize::from(matches!(last, Some(Block::Thought(_))));
+                self.blocks.push(Block::Words(text.to_owned()));
+            }
+        }
+    }
+
+    /// The next of what is only thought.
+    pub fn think(&mut self, text: &str) {
+        match self.blocks.last_mut() {
+            Some(Block::Thought(thought)) => thought.push_str(text),
+            _ => self.blocks.push(Block::Thought(text.to_owned())),
         }
     }
 
@@ -71,7 +83,10 @@ impl Reply {
 
     /// Nothing is to be seen of it.
     pub fn is_empty(&self) -> bool {
-        let silent = |block: &Block| matches!(block, Block::Words(words) if words.trim().is_empty());
+        let silent = |block: &Block| match block {
+            Block::Words(text) | Block::Thought(text) => text.trim().is_empty(),
+            Block::Tool { .. } => false,
+        };
         self.error.is_none() && self.blocks.iter().all(silent)
     }
 
@@ -79,6 +94,8 @@ impl Reply {
     pub fn markdown(&self) -> String {
         let blocks = self.blocks.iter().map(|block| match block {
             Block::Words(words) => written(words),
+            Block::Thought(thought) if thought.trim().is_empty() => String::new(),
+            Block::Thought(thought) => callout(Callout::Thinking, "Thought", thought.trim()),
             Block::Tool { name, arguments, result } => {
                 let result = result.as_deref().map(|result| format!("\n→ {result}")).unwrap_or_default();
                 callout(Callout::Tool, name, &format!("{arguments}{result}"))
@@ -146,6 +163,7 @@ pub fn written(words: &str) -> String {
 
 fn callout(callout: Callout, title: &str, body: &str) -> String {
     let title = title.split_whitespace().collect::<Vec<_>>().join(" ");
-    let body: String = body.lines().map(|line| format!("\n> {line}")).collect();
+    let body: String =
+        body.lines().flat_map(|line| ["\n>", if line.is_empty() { "" } else { " " }, line]).collect();
     format!("{} {title}{body}", callout.marker())
 }

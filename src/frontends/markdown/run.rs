@@ -91,6 +91,7 @@ pub async fn run(
         keeper: Arc::clone(&server.keeper),
         journal: Journal::new(writer),
         settings,
+        shows_thoughts: true,
         greeting: None,
         tape: None,
         recorder: None,
@@ -133,6 +134,7 @@ pub async fn run(
                         to_session = None;
                     }
                 }
+                Some(ToClient::Thought(thought)) => reply.send_modify(|reply| reply.think(&thought)),
                 Some(ToClient::Upkept(Upkept::CompactDone { session: next })) => session = next,
                 Some(_) => {}
                 None => break,

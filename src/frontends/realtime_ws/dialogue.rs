@@ -228,7 +228,10 @@ impl Dialogue {
             ToClient::Close(reason) => out.client.extend(farewell(reason)),
             // Replies are no clips on this wire; and its clients know nothing of compaction and memory, and
             // check what they are sent.
-            ToClient::VideoMode { .. } | ToClient::Clip { .. } | ToClient::Upkept(_) => {}
+            ToClient::VideoMode { .. }
+            | ToClient::Clip { .. }
+            | ToClient::Upkept(_)
+            | ToClient::Thought(_) => {}
         }
     }
 

@@ -164,6 +164,7 @@ pub async fn serve(
                 tools: Arc::clone(&agent.tools),
                 journal: Journal::new(*writer),
                 settings,
+                shows_thoughts: false,
                 greeting,
                 keeper: Arc::clone(&server.keeper),
                 drain: server.drain.clone(),

@@ -209,9 +209,10 @@ pub fn encode(message: &ToClient) -> Option<Wire> {
         ),
         ToClient::Configured(settings) => (json(&configured(settings)), None),
         ToClient::Upkept(upkept) => (json(&upkept_message(upkept)), None),
-        // For wires that keep a copy of the conversation, or ask for replies beside it.
+        // For wires that keep a copy of the conversation, ask for replies beside it, or show thoughts.
         ToClient::Committed { .. }
         | ToClient::Written { .. }
+        | ToClient::Thought(_)
         | ToClient::Aside { .. }
         | ToClient::Echo(_) => {
             return None;

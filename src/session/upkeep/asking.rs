@@ -116,6 +116,7 @@ impl Worker<'_> {
                 let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
                 match event {
                     LlmEvent::Text(text) => written.0.push_str(&text),
+                    LlmEvent::Thought(_) => {}
                     LlmEvent::ToolCall(call) => written.1.push(call),
                 }
                 ControlFlow::Continue(())

@@ -104,6 +104,37 @@ async fn a_reply_comes_as_it_is_written() {
 }
 
 #[tokio::test]
+async fn what_a_model_thinks_is_a_callout_and_no_words() {
+    let stub = StubLlm::start(|asked| {
+        let again = asked.body["messages"].as_array().unwrap().len() > 2;
+        let thoughts = if again { "Again?" } else { "The user greets.\n\nSo do I." };
+        let pieces =
+            [json!({"reasoning_content": thoughts}), json!({"content": "<think>\n\n</think>Hello."})];
+        Answer::stream(pieces.map(delta).into_iter().chain([stop(), done()]))
+    });
+    let url = stub.url.clone();
+    let vault = Vault::start(&["x"], |config| with_agent(config, &url));
+    let content = "---\nagent: far\n---\n### User:\nHi\n";
+    let events = Events::ask(&vault, json!({"filename": "a", "content": content})).await.rest().await;
+    assert_eq!(events.last().unwrap().1["status"], "ok", "{events:?}");
+    let first = "### User:\nHi\n\n### Assistant:\n\n> [!thinking]- Thought\n> The user greets.\n>\n> So do I.\n\nHello.\n\n### User:\n\n";
+    assert!(vault.read("a.md").ends_with(first), "{}", vault.read("a.md"));
+    // It stays as it is, and the model is not told of it.
+    vault.write("a.md", &format!("{}Hi again\n", vault.read("a.md")));
+    assert_eq!(vault.chat(json!({"filename": "a"})).await.0, 200);
+    let text = vault.read("a.md");
+    assert!(text.contains("> [!thinking]- Thought\n> The user greets.\n>\n> So do I.\n\nHello."), "{text}");
+    assert!(text.contains("> [!thinking]- Thought\n> Again?\n\nHello."), "{text}");
+    let asked = stub.take_asked().pop().unwrap();
+    let said: Vec<&str> = asked.body["messages"].as_array().unwrap()[1..]
+        .iter()
+        .map(|message| message["content"].as_str().unwrap())
+        .collect();
+    assert_eq!(said, ["Hi", "Hello.", "Hi again"]);
+    vault.server.stop();
+}
+
+#[tokio::test]
 async fn what_comes_after_the_claim_is_an_event() {
     let vault = Vault::start(&["x"], |config| {
         config.markdown.default_agent = None;

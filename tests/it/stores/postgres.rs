@@ -24,6 +24,34 @@ fn it_does_what_every_store_does() {
     wrong_ways_in_are_refused_without_the_password(&server);
 }
 
+#[test]
+fn a_server_elsewhere_is_reached_by_tls_if_its_certificate_is_trusted() {
+    let made = |name: &str| rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let (server_tls, other) = (made("localhost"), made("localhost"));
+    let (certificate, key) = (server_tls.cert.pem(), server_tls.signing_key.serialize_pem());
+    let Some(server) = PostgresServer::start_encrypted(&certificate, &key) else { return };
+    let backend = server.database();
+    drop(backend.open());
+    let folder = tempfile::tempdir().unwrap();
+    let check = |trusted: &str| {
+        let file = folder.path().join("trusted.pem");
+        std::fs::write(&file, trusted).unwrap();
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_vivavoce"))
+            .args(["db", "check"])
+            .current_dir(folder.path())
+            .env("VIVAVOCE_STORE__URL", backend.url_with_tls())
+            .env("SSL_CERT_FILE", file)
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+        (output.status.success(), said)
+    };
+    let (well, said) = check(&certificate);
+    assert!(well, "{said}");
+    let (well, said) = check(&other.cert.pem());
+    assert!(!well && said.contains("certificate") && !said.contains(PASSWORD), "{said}");
+}
+
 fn damaged_ends_are_cut_off_and_other_damage_is_named(server: &Arc<PostgresServer>) {
     let backend = server.database();
     let store = backend.open();

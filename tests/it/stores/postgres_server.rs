@@ -1,5 +1,6 @@
 //! A real PostgreSQL server for tests, from the distribution's package, in a folder of its own.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -21,6 +22,9 @@ pub struct PostgresServer {
     folder: TempDir,
     process: Option<Child>,
     databases: AtomicU32,
+    port: u16,
+    /// It listens at `localhost`, too, and who comes there has to speak TLS.
+    encrypted: bool,
 }
 
 /// A database of a server.
@@ -63,6 +67,15 @@ fn programs() -> Option<PathBuf> {
 impl PostgresServer {
     /// `None`, with a printed reason, where PostgreSQL is not installed.
     pub fn start() -> Option<Arc<PostgresServer>> {
+        PostgresServer::make(None)
+    }
+
+    /// The same at a port of `localhost`, with TLS: the PEM of its certificate and key.
+    pub fn start_encrypted(certificate: &str, key: &str) -> Option<Arc<PostgresServer>> {
+        PostgresServer::make(Some((certificate, key)))
+    }
+
+    fn make(tls: Option<(&str, &str)>) -> Option<Arc<PostgresServer>> {
         let Some(programs) = programs() else {
             println!("skipped: PostgreSQL is not installed (scripts/setup-system.sh test)");
             return None;
@@ -81,7 +94,20 @@ impl PostgresServer {
             .status()
             .unwrap();
         assert!(made.success(), "initdb failed");
-        let mut server = PostgresServer { folder, process: None, databases: AtomicU32::new(0) };
+        let port = match tls {
+            Some(_) => std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port(),
+            None => 5432,
+        };
+        for (name, pem) in tls.iter().flat_map(|(certificate, key)| [("crt", certificate), ("key", key)]) {
+            let path = folder.path().join("data").join(format!("server.{name}"));
+            std::fs::write(&path, pem).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+            if let Some((user, group)) = unprivileged() {
+                std::os::unix::fs::chown(&path, Some(user), Some(group)).unwrap();
+            }
+        }
+        let (databases, encrypted) = (AtomicU32::new(0), tls.is_some());
+        let mut server = PostgresServer { folder, process: None, databases, port, encrypted };
         server.run();
         Some(Arc::new(server))
     }
@@ -95,7 +121,11 @@ impl PostgresServer {
             .arg(self.folder.path().join("data"))
             .arg("-k")
             .arg(self.folder.path())
-            .args(["-c", "listen_addresses=", "-c", "fsync=off"])
+            .args(["-c", "fsync=off", "-p", &self.port.to_string()])
+            .args(match self.encrypted {
+                true => ["-c", "listen_addresses=127.0.0.1", "-c", "ssl=on"],
+                false => ["-c", "listen_addresses=", "-c", "ssl=off"],
+            })
             .stderr(log.unwrap())
             .spawn()
             .unwrap();
@@ -126,7 +156,15 @@ impl PostgresServer {
 
     fn url(&self, database: &str) -> String {
         let socket = self.folder.path().display().to_string().replace('/', "%2F");
-        format!("postgres://vivavoce:{ENCODED_PASSWORD}@{socket}/{database}")
+        format!("postgres://vivavoce:{ENCODED_PASSWORD}@{socket}:{}/{database}", self.port)
+    }
+}
+
+impl Postgres {
+    /// How it is reached over the network.
+    pub fn url_with_tls(&self) -> String {
+        let (port, name) = (self.server.port, &self.name);
+        format!("postgres://vivavoce:{ENCODED_PASSWORD}@localhost:{port}/{name}?sslmode=require")
     }
 }
 

@@ -92,6 +92,7 @@ impl House {
             tools: Arc::clone(&self.tools),
             engines: Arc::clone(&self.engines),
             config: Arc::clone(&self.config),
+            shows_thoughts: false,
             greeting: None,
             keeper: Arc::clone(&self.keeper),
             tape: None,

@@ -35,6 +35,7 @@ impl Reply {
                     for event in events {
                         match event {
                             LlmEvent::Text(text) => self.text += &text,
+                            LlmEvent::Thought(_) => {}
                             LlmEvent::ToolCall(call) => self.text += &format!("[{}]", call.name),
                         }
                     }

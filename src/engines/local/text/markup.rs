@@ -92,6 +92,11 @@ impl Markup {
         }
     }
 
+    /// What was thought since this was last called.
+    pub fn take_thought(&mut self) -> String {
+        self.think.take_thought()
+    }
+
     /// Whether the text so far ends in a thought.
     pub fn is_in_thought(&self) -> bool {
         self.think.is_inside()

@@ -106,7 +106,8 @@ impl ReplyReader {
     }
 
     fn events(&mut self, parts: Vec<Part>) -> Vec<LlmEvent> {
-        let mut events = vec![];
+        let thought = Some(self.markup.take_thought()).filter(|thought| !thought.is_empty());
+        let mut events: Vec<LlmEvent> = thought.map(LlmEvent::Thought).into_iter().collect();
         for part in parts {
             if self.stop.is_stopped() {
                 break;

@@ -79,6 +79,7 @@ fn a_prompt_says_how_its_reply_begins() {
     events.extend(reader.finish());
     let spoken = |event: &LlmEvent| match event {
         LlmEvent::Text(text) => text.clone(),
+        LlmEvent::Thought(_) => String::new(),
         LlmEvent::ToolCall(call) => panic!("{call:?}"),
     };
     assert_eq!(events.iter().map(spoken).collect::<String>(), "Yes");

@@ -166,6 +166,7 @@ pub async fn create(
     let usage = loop {
         match reply.next().await? {
             Written::Event(LlmEvent::Text(piece)) => text.push_str(&piece),
+            Written::Event(LlmEvent::Thought(_)) => {}
             Written::Event(LlmEvent::ToolCall(call)) => calls.push(Call::from(call)),
             Written::End(usage) => break usage,
         }

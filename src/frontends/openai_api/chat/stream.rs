@@ -66,6 +66,7 @@ impl Writing {
             };
             match written {
                 Ok(Written::Event(LlmEvent::Text(text))) => self.chunk(&json!({"content": text}), None),
+                Ok(Written::Event(LlmEvent::Thought(_))) => {}
                 Ok(Written::Event(LlmEvent::ToolCall(call))) => self.call(&call),
                 Ok(Written::End(usage)) => self.end(usage),
                 Err(problem) => {

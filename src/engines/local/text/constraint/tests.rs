@@ -73,7 +73,7 @@ fn text(events: &[LlmEvent]) -> String {
         .iter()
         .map(|event| match event {
             LlmEvent::Text(text) => text.as_str(),
-            LlmEvent::ToolCall(_) => "",
+            LlmEvent::Thought(_) | LlmEvent::ToolCall(_) => "",
         })
         .collect()
 }

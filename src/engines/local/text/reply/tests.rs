@@ -38,12 +38,13 @@ fn read_bytes(settings: &ReplySettings, reply: &[u8], size: usize) -> Vec<LlmEve
     joined(events)
 }
 
-/// Text that follows on text is one text: how it is cut does not matter.
+/// Text that follows on text is one text: how it is cut does not matter. Without thoughts.
 fn joined(events: Vec<LlmEvent>) -> Vec<LlmEvent> {
     let mut joined = vec![];
     for event in events {
         match event {
             LlmEvent::Text(text) => push_text(text, &mut joined),
+            LlmEvent::Thought(_) => {}
             call => joined.push(call),
         }
     }
@@ -58,6 +59,7 @@ fn text(text: &str) -> LlmEvent {
 fn shown(events: &[LlmEvent]) -> String {
     let show = |event: &LlmEvent| match event {
         LlmEvent::Text(text) => format!("{text:?}"),
+        LlmEvent::Thought(thought) => format!("({thought})"),
         LlmEvent::ToolCall(ToolCall { name, arguments, .. }) => format!("{name}({arguments})"),
     };
     events.iter().map(show).collect::<Vec<_>>().join(" ")
@@ -84,6 +86,20 @@ fn control_tokens_are_not_spoken_and_the_end_ends() {
 }
 
 #[test]
+fn thoughts_can_be_shown_as_they_come() {
+    let tokenizer = golden::byte_level();
+    let mut reader = ReplyReader::new(Arc::new(tokenizer), &hermes());
+    let tokens = reader.tokenizer.encode("<think>\nhm, what", ParseSpecial::Yes).unwrap();
+    let mut thought = String::new();
+    for event in tokens.iter().flat_map(|&token| reader.push(token)) {
+        let LlmEvent::Thought(more) = event else { panic!("{event:?}") };
+        thought += &more;
+    }
+    assert_eq!(thought, "\nhm, what");
+    assert_eq!(reader.finish(), []);
+}
+
+#[test]
 fn tool_calls_are_cut_out() {
     let reply = "One moment.\n<tool_call>\n{\"name\": \"now\", \"arguments\": {\"zone\": \"UTC\"}}\n</tool_call>\n<tool_call>\n{\"name\": \"end\"}\n</tool_call>";
     let events = read(&hermes(), reply);
@@ -92,7 +108,7 @@ fn tool_calls_are_cut_out() {
         .iter()
         .filter_map(|event| match event {
             LlmEvent::ToolCall(call) => Some(call.id.as_str()),
-            LlmEvent::Text(_) => None,
+            _ => None,
         })
         .collect();
     assert!(ids[0] != ids[1] && ids[0].len() == 9);
