@@ -31,6 +31,7 @@ use axum::extract::ws::{Message, Utf8Bytes, WebSocketUpgrade};
 use axum::extract::{ConnectInfo, Extension, Query, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
 use tracing::Instrument;
@@ -45,7 +46,7 @@ use super::socket::{self, Frame, Rejoin, SOCKET_BUFFER_BYTES, Translated, Wire};
 use crate::session::messages::{FromClient, ToClient};
 use crate::session::settings::{Offers, Settings};
 use crate::turn::config::TurnConfig;
-use crate::turn::io::{ChunkId, Fault};
+use crate::turn::io::{ChunkId, Event, Fault};
 use dialogue::{Dialogue, Out};
 use fields::Problem;
 use sent::Sent;
@@ -284,8 +285,19 @@ impl Wire for RealtimeWire {
         if let ToClient::Audio { chunk, .. } = &message {
             self.last_chunk = Some(*chunk);
         }
+        let turn_ends = matches!(&message, ToClient::Event(Event::TurnEnd { .. }));
         self.dialogue.on_session(message, &mut self.out);
         self.flush(out);
+        if turn_ends {
+            let last = self.sent.next() - 1;
+            out.client.push(Message::Ping(Bytes::copy_from_slice(&last.to_be_bytes())));
+        }
+    }
+
+    fn on_pong(&mut self, payload: &[u8]) {
+        if let Ok(number) = payload.try_into() {
+            self.sent.forget_to(u64::from_be_bytes(number));
+        }
     }
 
     fn last_error(&mut self, fault: &Fault) -> Message {

@@ -1,4 +1,5 @@
-//! What a client was told last: one that lost its connection gets what it missed of it.
+//! What a client was told last: one that lost its connection gets what it missed of it. Pings behind each turn
+//! tell what has arrived, and need not be kept.
 
 use std::collections::VecDeque;
 
@@ -6,6 +7,9 @@ use axum::extract::ws::Utf8Bytes;
 
 /// So much is kept: some fifteen seconds of speech.
 const MOST_BYTES: usize = 1 << 20;
+
+/// A client's software may have seen a little less than its socket: so many events more are kept.
+const MARGIN: usize = 16;
 
 /// Events by their numbers, which count from 1.
 #[derive(Debug, Default)]
@@ -28,6 +32,16 @@ impl Sent {
         self.bytes += event.len();
         self.events.push_back(event);
         while self.bytes > MOST_BYTES
+            && let Some(oldest) = self.events.pop_front()
+        {
+            self.bytes -= oldest.len();
+        }
+    }
+
+    /// The client has all up to event `number`. What comes behind the last of them is known to be missed.
+    pub fn forget_to(&mut self, number: u64) {
+        let behind = usize::try_from(self.last.saturating_sub(number)).unwrap_or(usize::MAX);
+        while self.events.len() > behind.saturating_add(MARGIN)
             && let Some(oldest) = self.events.pop_front()
         {
             self.bytes -= oldest.len();
@@ -61,8 +75,22 @@ mod tests {
         assert_eq!(after(&sent, 1).unwrap(), ["b", "c"]);
         assert!(after(&sent, 3).unwrap().is_empty());
         assert_eq!((after(&sent, 0), after(&sent, 4)), (None, None));
+        sent.forget_to(3);
+        assert_eq!(after(&sent, 1).unwrap(), ["b", "c"], "a few are kept all the same");
         sent.push("d".repeat(MOST_BYTES - 1).into());
         assert_eq!(after(&sent, 1), None, "b is no longer there");
         assert_eq!(after(&sent, 2).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn what_has_arrived_is_not_kept() {
+        let mut sent = Sent::default();
+        (0..100).for_each(|_| sent.push("event".into()));
+        sent.forget_to(60);
+        assert_eq!(sent.events.len(), 40 + MARGIN);
+        assert_eq!(sent.bytes, 5 * sent.events.len());
+        assert_eq!(after(&sent, 60).unwrap().len(), 40);
+        sent.forget_to(1_000);
+        assert_eq!(sent.events.len(), MARGIN);
     }
 }

@@ -69,6 +69,8 @@ pub trait Wire: Send + 'static {
     fn on_session(&mut self, message: ToClient, out: &mut Translated);
     /// An error that the client is told before it is cut off.
     fn last_error(&mut self, fault: &Fault) -> Message;
+    /// A ping of this wire has come back.
+    fn on_pong(&mut self, _payload: &[u8]) {}
     /// Whether a client that loses its connection is waited for here. Only wires that outlive their
     /// connection are asked.
     fn is_worth_waiting_for(&self) -> bool {
@@ -433,7 +435,11 @@ impl<W: Wire> Exchange<W> {
         let frame = match message {
             Message::Text(text) => Frame::Text(text),
             Message::Binary(bytes) => Frame::Binary(bytes),
-            Message::Ping(_) | Message::Pong(_) => return Ok(true),
+            Message::Pong(payload) => {
+                self.wire.on_pong(payload);
+                return Ok(true);
+            }
+            Message::Ping(_) => return Ok(true),
             Message::Close(_) => return Ok(false),
         };
         self.wire.on_client(frame, out);
