@@ -175,3 +175,27 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One id of 64 begins so.
+    #[test]
+    fn an_id_that_begins_with_a_hyphen_is_an_id() {
+        let id = "-gXKJhE3T0iFYzH0aQ1b2A";
+        for line in [
+            format!("memory delete {id}"),
+            format!("memory correct {id} text"),
+            format!("db export {id}"),
+            format!("db export {id} --format markdown"),
+            format!("db export --format markdown {id}"),
+            format!("db export --format markdown {id} --config a.yml"),
+        ] {
+            let parsed = Arguments::try_parse_from(["vivavoce"].into_iter().chain(line.split(' ')));
+            let parsed = parsed.unwrap_or_else(|error| panic!("{line}: {error}"));
+            assert!(format!("{parsed:?}").contains(id), "{line}");
+            assert_eq!(format!("{parsed:?}").contains("Markdown"), line.contains("markdown"), "{line}");
+        }
+    }
+}

@@ -30,6 +30,7 @@ enum Command {
     /// Print conversations: one, or all
     Export {
         /// Only this one
+        #[arg(allow_hyphen_values = true)]
         session: Option<SessionId>,
         /// How
         #[arg(long, value_enum, default_value_t = Format::Json)]

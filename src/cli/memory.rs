@@ -30,6 +30,7 @@ enum Command {
     /// Say it otherwise
     Correct {
         /// Its id, as `list` shows it
+        #[arg(allow_hyphen_values = true)]
         id: SessionId,
         /// What it says from now on
         text: String,
@@ -37,6 +38,7 @@ enum Command {
     /// Forget it (its words leave the files with `vivavoce db compact`)
     Delete {
         /// Its id, as `list` shows it
+        #[arg(allow_hyphen_values = true)]
         id: SessionId,
     },
 }

@@ -137,7 +137,7 @@ fn babble(format: CallFormat, opening: &str, seed: u64) -> Vec<LlmEvent> {
         constraint.mask(&mut logits).unwrap();
         let free = logits.iter().all(|&logit| logit == 0.0);
         assert_eq!(free, reader.call_so_far().is_none(), "text is free in front of a call, and only there");
-        assert_eq!(reader.push(token), [], "{opening:?}");
+        assert_eq!(text(&reader.push(token)), "", "{opening:?}");
         constraint.accept(token, &reader).unwrap();
     }
     assert!(constraint.is_active());
