@@ -164,8 +164,8 @@ pub async fn export(
 
 /// Delete a conversation
 ///
-/// With all sessions that it was compacted from and into, and their recordings. A connection that is open on it ends. Its words
-/// leave the files with `vivavoce db compact`; memories of it are deleted by themselves.
+/// With all sessions that it was compacted from and into, and their recordings. A connection that is open on
+/// it ends. Its words leave the files with `vivavoce db compact`; memories of it are deleted by themselves.
 #[utoipa::path(delete, path = "/api/sessions/{id}", operation_id = "delete_session", tag = "conversations",
     params(("id" = String, Path, description = "The session's id")),
     responses(

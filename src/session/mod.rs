@@ -67,6 +67,7 @@ use work::{Arrival, Work};
 
 /// Results of worker threads that wait for the actor.
 const INBOX_LENGTH: usize = 64;
+
 /// What a session needs to begin.
 pub struct Start {
     /// The first message.

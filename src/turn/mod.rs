@@ -27,6 +27,7 @@
 pub mod absence;
 mod barge_in;
 mod by_client;
+mod commit;
 pub mod config;
 mod contribution;
 mod delivery;
