@@ -11,6 +11,8 @@
 //! HTTP, CLI → ConversationLog ─ read-only connections ─→ the same file, never blocking the writer
 //! ```
 //!
+//! Beside the log lies the audio of conversations, where it is recorded ([`audio`]): files, no events.
+//!
 //! Nothing here knows an engine, a turn machine, a socket or a frontend. A deletion is an event too;
 //! when the store is compacted, payloads that were deleted are dropped, and the chains still verify
 //! ([`erasure`]).

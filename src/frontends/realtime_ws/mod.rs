@@ -41,8 +41,8 @@ use super::auth::{self, Visitor};
 use super::listener::Peer;
 use super::problem;
 use super::server::Server;
-use super::socket::opening::{self, Guest, Opened, Outlives, Place, Resume};
-use super::socket::{self, Frame, Rejoin, SOCKET_BUFFER_BYTES, Translated, Wire};
+use super::socket::opening::{self, Guest, Outlives, Resume};
+use super::socket::{self, Frame, SOCKET_BUFFER_BYTES, Translated, Wire};
 use crate::session::messages::{FromClient, ToClient};
 use crate::session::settings::{Offers, Settings};
 use crate::turn::config::TurnConfig;
@@ -107,7 +107,12 @@ pub async fn upgrade(
         return problem::Problem::busy("there is nobody to talk with").into_response();
     };
     let token = query.resume_token.unwrap_or_default();
-    let resume = query.session.map(|session| Resume { session, token, last_chunk: None });
+    let resume = query.session.map(|session| Resume {
+        session,
+        token,
+        last_chunk: None,
+        last_event: query.last_event_id,
+    });
     let opening = opening::open_history(&server, agent, "realtime", resume, Outlives::Wire, guest);
     let opened = match opening.await {
         Ok(opened) => opened,
@@ -127,14 +132,7 @@ pub async fn upgrade(
         .read_buffer_size(SOCKET_BUFFER_BYTES)
         // Messages that wait for each other go out in one piece.
         .write_buffer_size(SOCKET_BUFFER_BYTES)
-        .on_upgrade(move |socket| async move {
-            let opened = match opened {
-                Opened { place: Place::Wire(way_back), .. } => {
-                    return socket::hand_over(way_back, Rejoin { socket, last_event: query.last_event_id })
-                        .await;
-                }
-                opened => opened,
-            };
+        .on_upgrade(move |socket| {
             let session_id = &opened.hello.session_id;
             let span = tracing::info_span!("session", session_id = %session_id);
             let sessions = server.sessions.clone();
@@ -144,7 +142,7 @@ pub async fn upgrade(
             let wire = RealtimeWire::new(session_id, config);
             // Whoever wants to be greeted asks for a response.
             let serving = socket::serve(server, opened, settings, None, wire, socket);
-            sessions.track_future(serving.instrument(span)).await;
+            sessions.track_future(serving.instrument(span))
         });
     response.headers_mut().extend(keys);
     response

@@ -5,7 +5,8 @@
 //!
 //! Three tasks a connection: the session, this one, which reads and translates both ways, and a writer.
 //! The queues between them are bounded. A client that does not read fills them, and its session cuts it
-//! off; what it sends is read meanwhile.
+//! off; what it sends is read meanwhile. A wire that has something to remember outlives its connection for a
+//! while: it waits for the client's next one ([`Rejoin`]), and the session with it.
 
 pub mod opening;
 
@@ -124,7 +125,7 @@ enum End {
 }
 
 /// Brings a client that is back to the wire that waits for it.
-pub async fn hand_over(way_back: mpsc::Sender<Rejoin>, rejoin: Rejoin) {
+async fn hand_over(way_back: mpsc::Sender<Rejoin>, rejoin: Rejoin) {
     if let Err(mpsc::error::SendError(Rejoin { mut socket, .. })) = way_back.send(rejoin).await {
         // It ended at this moment. The client asks again, and goes on with the history.
         let farewell = CloseFrame { code: close::RESTART, reason: "the session has just ended".into() };
@@ -146,7 +147,9 @@ pub async fn serve(
     let config = Arc::clone(&agent.config);
     let grace = Duration::from_millis(config.limits.resume_grace_ms);
     let (to_session, outbound, rejoins) = match place {
-        Place::Wire(way_back) => return hand_over(way_back, Rejoin { socket, last_event: None }).await,
+        Place::Wire { way_back, last_event } => {
+            return hand_over(way_back, Rejoin { socket, last_event }).await;
+        }
         Place::Session { to_session, from_session } => (to_session, from_session, None),
         Place::Log { admitted, writer, live, returns } => {
             let (to_client, outbound) = mpsc::channel(config.limits.outbound_messages);

@@ -93,8 +93,13 @@ pub enum Place {
         /// What it is told.
         from_session: mpsc::Receiver<ToClient>,
     },
-    /// Nor did its wire: this is the way to that.
-    Wire(mpsc::Sender<Rejoin>),
+    /// Nor did its wire.
+    Wire {
+        /// The way to that.
+        way_back: mpsc::Sender<Rejoin>,
+        /// See [`Rejoin::last_event`].
+        last_event: Option<String>,
+    },
 }
 
 /// The other end of a [`WayBack`].
@@ -121,6 +126,7 @@ pub struct Resume {
     pub session: String,
     pub token: String,
     pub last_chunk: Option<ChunkId>,
+    pub last_event: Option<String>,
 }
 
 /// What the log keeps of a new session.
@@ -172,7 +178,7 @@ pub async fn open_history(
         agent: agent.name.clone(),
         engines: agent.engines.names.clone(),
     };
-    let Some(Resume { session, token, last_chunk }) = resume else {
+    let Some(Resume { session, token, last_chunk, last_event }) = resume else {
         let admitted = make_room(server, guest)?;
         let (way_back, returns) = way_back(server, outlives).unzip();
         let new = new_session(&agent, frontend, owner);
@@ -219,9 +225,10 @@ pub async fn open_history(
             }
             // It ended at this moment.
         }
-        (Some(WayBack::Wire(back)), Outlives::Wire) => {
+        (Some(WayBack::Wire(way_back)), Outlives::Wire) => {
             let hello = hello(&agent, id, token, true);
-            return Ok(Opened { agent, session: id, place: Place::Wire(back), hello, quota });
+            let place = Place::Wire { way_back, last_event };
+            return Ok(Opened { agent, session: id, place, hello, quota });
         }
         _ => {}
     }

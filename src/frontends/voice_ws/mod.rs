@@ -75,7 +75,7 @@ pub async fn upgrade(
     };
     let token = query.resume_token.or(resume_token).unwrap_or_default();
     let last_chunk = query.last_chunk_id.map(ChunkId);
-    let resume = query.session.map(|session| Resume { session, token, last_chunk });
+    let resume = query.session.map(|session| Resume { session, token, last_chunk, last_event: None });
     let opening = opening::open_history(&server, agent, "voice", resume, Outlives::Session, guest);
     let opened = match opening.await {
         Ok(opened) => opened,
